@@ -1,0 +1,8 @@
+//! Barrelman: the lookout of a Kubernetes cluster.
+pub mod config;
+pub mod connector;
+pub mod detect;
+pub mod event;
+pub mod object;
+pub mod status;
+pub mod store;

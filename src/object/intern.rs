@@ -1,0 +1,155 @@
+//! Strings that are shared: label keys, image names, node names occur thousands of times in a cluster.
+//!
+//! A pool per thread, without locks: the watch thread fills it while decoding, the engine thread while loading
+//! the store. Long strings are not pooled, because they hardly ever repeat.
+
+use std::{
+    borrow::Borrow,
+    cell::RefCell,
+    collections::{BTreeMap, HashSet},
+    ops::Deref,
+    sync::Arc,
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor};
+
+/// Above this length a string is not pooled.
+const POOLED_BYTES: usize = 96;
+/// The pool is swept of strings that nobody holds when it has grown by this much.
+const SWEEP_EVERY: usize = 65_536;
+
+/// A shared, immutable string; cloning it costs a counter.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Str(Arc<str>);
+
+/// Labels, annotations, selectors: sorted pairs, smaller than a map.
+pub type StrMap = BTreeMap<Str, Str>;
+
+#[derive(Default)]
+struct Pool {
+    strings: HashSet<Arc<str>>,
+    sweep_at: usize,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = RefCell::default();
+}
+
+impl Str {
+    /// The shared copy of `text`.
+    pub fn new(text: &str) -> Self {
+        if text.len() > POOLED_BYTES {
+            return Self(Arc::from(text));
+        }
+        POOL.with_borrow_mut(|pool| {
+            if let Some(found) = pool.strings.get(text) {
+                return Self(Arc::clone(found));
+            }
+            if pool.strings.len() >= pool.sweep_at {
+                pool.strings.retain(|s| Arc::strong_count(s) > 1);
+                pool.sweep_at = pool.strings.len() + SWEEP_EVERY;
+            }
+            let shared: Arc<str> = Arc::from(text);
+            pool.strings.insert(Arc::clone(&shared));
+            Self(shared)
+        })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Str {
+    fn default() -> Self {
+        Self::new("")
+    }
+}
+impl Deref for Str {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+impl AsRef<str> for Str {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+impl Borrow<str> for Str {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+impl From<&str> for Str {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+impl From<String> for Str {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
+impl From<&Str> for String {
+    fn from(text: &Str) -> Self {
+        text.as_str().to_owned()
+    }
+}
+impl PartialEq<str> for Str {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+impl PartialEq<&str> for Str {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+impl std::fmt::Debug for Str {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+impl std::fmt::Display for Str {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+impl Serialize for Str {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+impl<'de> Deserialize<'de> for Str {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Str;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Str, E> {
+                Ok(Str::new(text))
+            }
+            fn visit_unit<E: serde::de::Error>(self) -> Result<Str, E> {
+                Ok(Str::default())
+            }
+        }
+        // `deserialize_any`: the API writes null where a string is unset, and that is no error.
+        deserializer.deserialize_any(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_strings_share_one_allocation() {
+        let (a, b): (Str, Str) = (Str::new("app"), serde_json::from_str("\"app\"").unwrap());
+        assert!(Arc::ptr_eq(&a.0, &b.0));
+        assert_eq!(serde_json::from_str::<Str>("null").unwrap(), "");
+    }
+}

@@ -1,0 +1,196 @@
+//! Plain structs about how we are doing: what the screen, `check`, health and metrics read.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Kind;
+
+/// Everything, at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Status {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// When this engine started.
+    pub started_at: Timestamp,
+    /// The process that runs it.
+    pub pid: u32,
+    /// `forward`, `dashboard`, `demo`
+    pub mode: String,
+    /// Never delivers.
+    pub watch_only: bool,
+    /// A line per cluster.
+    pub clusters: Vec<ClusterStatus>,
+    /// A line per connector.
+    pub connectors: Vec<ConnectorStatus>,
+    /// The database.
+    pub store: StoreStatus,
+    /// Counters since the start.
+    pub pipeline: PipelineStatus,
+    /// What is wrong with this very process, each with a next step.
+    pub warnings: Vec<String>,
+}
+
+/// One cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct ClusterStatus {
+    /// The configured name.
+    pub name: String,
+    /// The kubeconfig context; empty in a cluster.
+    pub context: String,
+    /// The API server's URL.
+    pub server: String,
+    /// The server's version, once known.
+    pub version: String,
+    /// The cluster's uid, once known.
+    pub uid: String,
+    /// Connecting, live, or away since when and why.
+    pub state: ClusterState,
+    /// Requests to the API server since the start, watches and lists included.
+    pub requests: u64,
+    /// Objects held.
+    pub objects: u64,
+    /// A line per stream.
+    pub streams: Vec<StreamStatus>,
+}
+
+/// How a cluster's API is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum ClusterState {
+    /// Not reached yet.
+    #[default]
+    Connecting,
+    /// It answers.
+    Live,
+    /// It does not.
+    Away {
+        /// Since when.
+        since: Timestamp,
+        /// In words, with a next step.
+        why: String,
+        /// When it is tried again.
+        retry_at: Option<Timestamp>,
+    },
+}
+
+/// One watch: a kind in a namespace (or in all).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamStatus {
+    /// The kind.
+    pub kind: Kind,
+    /// Empty = all namespaces.
+    pub namespace: String,
+    /// What it is doing.
+    pub state: StreamState,
+    /// The last time the server said anything on it (bookmarks count).
+    pub last_activity: Option<Timestamp>,
+    /// Objects seen so far by the list under way, and how many the server expects (0 = it did not say).
+    pub synced: (u64, u64),
+    /// Objects that could not be decoded, since the start.
+    pub undecodable: u64,
+    /// Times it was listed again.
+    pub relists: u64,
+    /// The last error, in words.
+    pub last_error: String,
+}
+
+/// What a stream is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum StreamState {
+    /// The first list is under way.
+    Syncing,
+    /// Listed, and watching.
+    Live,
+    /// Lost; tried again at `retry_at`.
+    Retrying {
+        /// When.
+        retry_at: Timestamp,
+    },
+    /// The right is missing; tried again slowly.
+    Forbidden {
+        /// The rule that is missing, as it would stand in a Role: `list,watch pods in namespace prod`.
+        missing: String,
+    },
+    /// The server does not have the kind.
+    Absent,
+}
+
+/// One connector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct ConnectorStatus {
+    /// Its name.
+    pub name: String,
+    /// slack, webhook, …
+    pub kind: String,
+    /// file, environment or store.
+    pub origin: String,
+    /// Switched on.
+    pub enabled: bool,
+    /// on, off, paused, incomplete
+    pub state: String,
+    /// Why it is paused or incomplete, and what to do.
+    pub why: String,
+    /// Rows waiting.
+    pub queued: u64,
+    /// Rows claimed and not answered.
+    pub in_flight: u64,
+    /// When the oldest waiting row was made.
+    pub oldest: Option<Timestamp>,
+    /// Delivered since the start.
+    pub delivered: u64,
+    /// Attempts that failed since the start.
+    pub failed: u64,
+    /// Dead letters in the store.
+    pub dead: u64,
+    /// The newest delivery.
+    pub last_delivered: Option<Timestamp>,
+    /// The newest failure's time and reason.
+    pub last_error: Option<(Timestamp, String)>,
+    /// The destination asked for silence until then.
+    pub paused_until: Option<Timestamp>,
+}
+
+/// The database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct StoreStatus {
+    /// Its file.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Rows per table.
+    pub rows: BTreeMap<String, u64>,
+    /// The oldest event kept.
+    pub oldest_event: Option<Timestamp>,
+    /// Evicted since the file was made, by table.
+    pub evicted: BTreeMap<String, u64>,
+    /// Commits since the start.
+    pub commits: u64,
+    /// The last commit.
+    pub last_commit: Option<Timestamp>,
+    /// Why commits fail now, if they do.
+    pub error: Option<String>,
+    /// The outbox is at its cap: reading has stopped.
+    pub full: bool,
+}
+
+/// Counters of the pipeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct PipelineStatus {
+    /// Changes taken.
+    pub changes: u64,
+    /// Events stored.
+    pub events: u64,
+    /// Events folded into earlier ones.
+    pub folded: u64,
+    /// Notifications routed.
+    pub routed: u64,
+    /// Incidents open now.
+    pub open_incidents: u64,
+    /// Rules that panicked or drafts that were refused: faults of ours.
+    pub faults: u64,
+    /// Events per second, over the last 10 s.
+    pub rate: f64,
+}

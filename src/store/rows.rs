@@ -1,0 +1,280 @@
+//! Rows that are not model types of `event` or `object`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    connector::{Notification, Receipt, Rendered},
+    event::{
+        EventId, EventType, Fingerprint, IncidentId, NotificationId, ObjectRef, Severity, incident::Phase,
+    },
+    object::ObjectKey,
+};
+
+/// What was listed and is watched: its first list was silent, later ones are compared with what is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// When its first list was complete.
+    pub since: Timestamp,
+    /// When it was last known to be complete: the start of a gap, after a restart.
+    pub live_until: Timestamp,
+}
+
+/// A trouble that fires, or whose threshold has not passed yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FiringRow {
+    /// The rule that found it.
+    pub rule: String,
+    /// The object.
+    pub key: ObjectKey,
+    /// The object's reference, for when it is gone.
+    pub object: ObjectRef,
+    /// Its type.
+    pub event_type: EventType,
+    /// Its severity.
+    pub severity: Severity,
+    /// Container or condition.
+    pub discriminator: String,
+    /// The fingerprint of its events.
+    pub fingerprint: Fingerprint,
+    /// When it began.
+    pub since: Timestamp,
+    /// The event that told it.
+    pub event: EventId,
+    /// The seq of that event.
+    pub seq: u64,
+    /// Its incident.
+    #[serde(default)]
+    pub incident: Option<IncidentId>,
+    /// Since when its end holds.
+    #[serde(default)]
+    pub healthy_since: Option<Timestamp>,
+    /// It was so at the first sight.
+    #[serde(default)]
+    pub standing: bool,
+}
+
+/// The newest event of a fingerprint, for folding repeats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoldRow {
+    /// The event that counts the repeats.
+    pub seq: u64,
+    /// The first occurrence: the window is counted from here.
+    pub first: Timestamp,
+}
+
+/// Something to do at a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DueRow {
+    /// When.
+    pub at: Timestamp,
+    /// The cluster's uid; its dues wait while it is away.
+    pub cluster: String,
+    /// What.
+    pub what: Due,
+}
+
+/// What is due.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Due {
+    /// Judge an object again, by a condition's name.
+    Judge {
+        /// The rule.
+        rule: String,
+        /// The object.
+        key: ObjectKey,
+    },
+    /// Call a moment.
+    Moment {
+        /// The rule.
+        rule: String,
+        /// The key it chose.
+        key: String,
+    },
+    /// A Kubernetes Event waits for the detector that speaks for it.
+    PendingJoin {
+        /// The event's row.
+        seq: u64,
+        /// The types that speak for it.
+        types: Vec<EventType>,
+    },
+    /// Anything about an incident's life: quiet end, affected left over, reminder.
+    Incident {
+        /// The incident.
+        id: IncidentId,
+        /// What to look at.
+        step: String,
+    },
+}
+
+/// One message on its way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutboxRow {
+    /// Its place in the queue of its connector.
+    pub seq: u64,
+    /// What to say.
+    pub notification: Notification,
+    /// Not before.
+    pub due_at: Timestamp,
+    /// Rendered and (about to be) on the wire: never replaced.
+    #[serde(default)]
+    pub claim: Option<Claim>,
+}
+
+/// A claimed row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// When.
+    pub at: Timestamp,
+    /// The bytes, the same on every attempt.
+    pub message: Rendered,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// The next one.
+    pub next_at: Timestamp,
+    /// What the last one came to.
+    #[serde(default)]
+    pub last: String,
+    /// Further rows that this message answers (a digest): their seqs.
+    #[serde(default)]
+    pub answers: Vec<u64>,
+}
+
+/// What one connector was told of one incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Told {
+    /// Messages made so far, by phase: the `n` of notification ids.
+    pub made: std::collections::BTreeMap<Phase, u32>,
+    /// Its first message was acknowledged.
+    pub told_at: Option<Timestamp>,
+    /// The newest message that was acknowledged.
+    pub last_at: Option<Timestamp>,
+    /// The worst severity that was routed.
+    pub severity: Option<Severity>,
+    /// Its resolve was acknowledged.
+    pub resolved_at: Option<Timestamp>,
+    /// When it was reopened, newest last; for flapping.
+    #[serde(default)]
+    pub reopened: Vec<Timestamp>,
+    /// It flaps: silence until it has stayed resolved.
+    #[serde(default)]
+    pub flapping: bool,
+    /// The service's last receipt.
+    #[serde(default)]
+    pub receipt: Option<Receipt>,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Hash)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// Acknowledged.
+    Delivered,
+    /// In the dead letters.
+    Dead,
+    /// Never sent: healed while it waited, connector deleted, or answered by a digest.
+    Dropped,
+    /// An attempt failed and will be repeated (the newest attempt's row only).
+    Retrying,
+}
+
+/// A line of the log of deliveries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryRow {
+    /// When.
+    pub at: Timestamp,
+    /// The connector.
+    pub connector: String,
+    /// The message.
+    pub notification: NotificationId,
+    /// Its phase.
+    pub phase: Phase,
+    /// The event.
+    pub event: EventId,
+    /// The event's type.
+    pub event_type: EventType,
+    /// Its severity.
+    pub severity: Severity,
+    /// Its title.
+    pub title: String,
+    /// The incident.
+    #[serde(default)]
+    pub incident: Option<IncidentId>,
+    /// What became of it.
+    pub state: DeliveryState,
+    /// Attempts.
+    pub attempts: u32,
+    /// HTTP status or SMTP code; 0 where there was no answer.
+    #[serde(default)]
+    pub status: u16,
+    /// From the making of the row to the answer.
+    pub latency_ms: u64,
+    /// The answer's first bytes, or why not: secrets cut.
+    #[serde(default)]
+    pub detail: String,
+}
+
+/// A message that nobody will take; it stays until it is replayed, purged or evicted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// When it was given up.
+    pub at: Timestamp,
+    /// The row as it was; its claim holds the request, without secrets.
+    pub row: OutboxRow,
+    /// Why.
+    pub reason: crate::connector::Reason,
+    /// In words.
+    pub detail: String,
+}
+
+/// A connector made in the terminal or on the command line. Secret strings in `config` are sealed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConnectorRow {
+    /// The guide's object.
+    pub spec: crate::config::ConnectorSpec,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What a connector remembers over restarts, wherever it was defined.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct ConnectorState {
+    /// Paused itself: since when and why.
+    #[serde(default)]
+    pub paused: Option<(Timestamp, String)>,
+    /// A hash of its settings when it paused: a change resumes it.
+    #[serde(default)]
+    pub settings_hash: String,
+    /// For connectors of the file and environment: switched off (or on) by a person.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+}
+
+/// Who did what, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// When.
+    pub at: Timestamp,
+    /// create, edit, enable, disable, delete, test, send, fail, pause, resume, retry, purge, import, export
+    pub action: String,
+    /// The connector.
+    pub connector: String,
+    /// The outcome; never a secret.
+    pub outcome: String,
+}
+
+/// Time in which a stream was not watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapRow {
+    /// The cluster's name.
+    pub cluster: String,
+    /// From.
+    pub from: Timestamp,
+    /// To; `None` = still.
+    pub to: Option<Timestamp>,
+    /// Why, in words.
+    pub why: String,
+}
