@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+pub mod keys;
 mod migrate;
 mod rows;
 mod schema;
