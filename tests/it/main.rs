@@ -1,0 +1,4 @@
+//! The one integration binary: a file per behaviour, real parts, no network beyond loopback.
+
+mod connector_webhook;
+mod support;
