@@ -31,9 +31,6 @@ pub struct ConnectorDef {
     pub min_interval: Duration,
     /// How many messages may be on the wire at once.
     pub in_flight: usize,
-    /// A 5xx answer is given up after so many attempts: a service that answers 500 to what it will never take.
-    /// 0 = never before the horizon.
-    pub max_server_errors: u32,
     /// From options whose secrets are resolved.
     pub build: Build,
 }
@@ -202,7 +199,7 @@ pub fn settings_hash(spec: &ConnectorSpec) -> String {
     crate::event::digest("settings", &[&spec.kind, &config])
 }
 
-/// serde_json may keep the order of insertion; the order in which options were written is no change.
+/// `serde_json` may keep the order of insertion; the order in which options were written is no change.
 fn sorted(map: &Map<String, Value>) -> Map<String, Value> {
     let mut entries: Vec<_> = map.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     entries.sort_by(|a, b| a.0.cmp(&b.0));

@@ -136,7 +136,7 @@ fn make_client(extra: Vec<reqwest::Certificate>, timeout: Duration) -> Result<Cl
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(timeout.min(Duration::from_secs(10)))
             .timeout(timeout)
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_mins(1))
             .pool_max_idle_per_host(16)
             .tcp_nodelay(true)
     };
@@ -265,7 +265,9 @@ fn reason_of(error: &reqwest::Error) -> Reason {
     while let Some(cause) = source {
         // hyper wraps TLS errors in io errors, whose inner error is no `source`.
         let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if cause.is::<rustls::Error>() || inner.is_some_and(|i| i.is::<rustls::Error>()) {
+        if cause.is::<rustls::Error>()
+            || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+        {
             return Reason::Tls;
         }
         source = cause.source();
@@ -343,7 +345,7 @@ mod tests {
         assert_eq!(parse_retry_after("30", now), Some(Duration::from_secs(30)));
         assert_eq!(parse_retry_after("0.5", now), Some(Duration::from_millis(500)));
         let date = "Wed, 15 Jan 2025 10:31:00 GMT";
-        assert_eq!(parse_retry_after(date, now), Some(Duration::from_secs(60)));
+        assert_eq!(parse_retry_after(date, now), Some(Duration::from_mins(1)));
         assert_eq!(parse_retry_after("Wed, 15 Jan 2025 10:00:00 GMT", now), Some(Duration::ZERO));
         assert_eq!(parse_retry_after("-5", now), None);
         assert_eq!(parse_retry_after("soon", now), None);

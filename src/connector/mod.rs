@@ -6,9 +6,12 @@ mod def;
 pub mod http;
 mod notification;
 mod options;
+mod painchain;
 pub mod payload;
 pub mod samples;
+mod slack;
 pub mod template;
+pub mod text;
 mod webhook;
 
 use futures::future::BoxFuture;
@@ -21,7 +24,7 @@ pub use notification::{DigestLine, Notification};
 pub use options::{Options, Problem, is_placeholder};
 
 /// Every kind of connector, a line each.
-pub const CONNECTORS: &[&ConnectorDef] = &[&webhook::DEF];
+pub const CONNECTORS: &[&ConnectorDef] = &[&painchain::DEF, &slack::DEF, &webhook::DEF];
 
 /// What a service answered with, that a later message about the same thing needs: an issue number, a message id.
 pub type Receipt = serde_json::Value;
@@ -56,7 +59,8 @@ pub enum Outcome {
         /// The first 200 bytes of the answer.
         answer: String,
     },
-    /// Try again.
+    /// Try again. With reason `BadRequest` only a dozen times: the answer is one that the service also gives to what it
+    /// will never take.
     Retry {
         /// Why.
         reason: Reason,

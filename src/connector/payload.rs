@@ -279,6 +279,8 @@ fn millis<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Erro
     serializer.collect_str(&format_args!("{at:.3}"))
 }
 
+// serde passes fields by reference.
+#[allow(clippy::ref_option)]
 fn millis_or_null<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => millis(at, serializer),

@@ -72,6 +72,13 @@ fn shape(event_type: EventType) -> (&'static str, Value) {
             ("Service", json!({"ready": 0, "total": 3, "previous_ready": 3, "changed": ["ports"]}))
         }
         T::IngressChanged => ("Ingress", json!({"changed": ["hosts"], "hosts": ["shop.example"]})),
+        _ => other_shape(event_type),
+    }
+}
+
+fn other_shape(event_type: EventType) -> (&'static str, Value) {
+    use EventType as T;
+    match event_type {
         T::SecurityVulnerability => (
             "Deployment",
             json!({"cve": "CVE-2025-0001", "package": "openssl", "installed": "3.0.1", "fixed": "3.0.2", "new": 1}),
@@ -110,20 +117,8 @@ fn shape(event_type: EventType) -> (&'static str, Value) {
         T::CertificateExpiring => {
             ("Secret", json!({"not_after": "2025-01-22T10:30:00.000Z", "days": 7, "names": ["shop.example"]}))
         }
-        T::PodRestarted
-        | T::PodCrashLoop
-        | T::PodOomRestart
-        | T::PodCreated
-        | T::PodDeleted
-        | T::PodStatusChanged
-        | T::PodFailed
-        | T::PodEvicted
-        | T::PodUnschedulable
-        | T::ImagePullFailed
-        | T::PodStartFailed
-        | T::PodUnready
-        | T::PodStuckTerminating
-        | T::KubernetesEvent => (
+        // Everything else is about a Pod.
+        _ => (
             "Pod",
             json!({"container": "app", "exit_code": 1, "reason": "Error", "image": "my-app:1.42.0", "node": "node-1",
                    "message": "Container failed to start", "previous_phase": "Pending", "phase": "Running"}),

@@ -1,7 +1,7 @@
 //! The guide's `body_template`: `{{title}}`, `{{details.restart_count}}`. Values are encoded for the body they stand
 //! in, so a quote, a newline or an emoji in a title cannot break the document.
 
-use std::io;
+use std::{fmt::Write, io};
 
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, escape_formatter,
@@ -147,9 +147,8 @@ fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) 
     if value.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
-    let custom = match state.auto_escape() {
-        AutoEscape::Custom(name) => name,
-        _ => return escape_formatter(out, state, value),
+    let AutoEscape::Custom(custom) = state.auto_escape() else {
+        return escape_formatter(out, state, value);
     };
     if value.is_safe() {
         return out.write_str(value.as_str().unwrap_or_default()).map_err(Error::from);
@@ -176,7 +175,8 @@ fn form_encode(text: &str) -> String {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => encoded.push(byte.into()),
             b' ' => encoded.push('+'),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
+            // Writing to a String cannot fail.
+            _ => write!(encoded, "%{byte:02X}").unwrap_or_default(),
         }
     }
     encoded

@@ -1,7 +1,7 @@
 //! Any HTTP endpoint: the guide's payload, CloudEvents, JSON lines, or the user's own template; signed as in
 //! Standard Webhooks.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::future::BoxFuture;
@@ -54,7 +54,6 @@ pub const DEF: ConnectorDef = ConnectorDef {
     max_per_minute: None,
     min_interval: Duration::ZERO,
     in_flight: 16,
-    max_server_errors: 0,
     build,
 };
 
@@ -299,7 +298,7 @@ fn url_path(text: &str) -> String {
         if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
             out.push(b.into());
         } else {
-            out.push_str(&format!("%{b:02X}"));
+            let _ = write!(out, "%{b:02X}");
         }
         out
     })
