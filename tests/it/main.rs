@@ -4,3 +4,6 @@ mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;
 mod support;
+//! The one integration binary: a file per behaviour.
+mod architecture;
+mod example_config;
