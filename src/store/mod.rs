@@ -7,7 +7,10 @@ mod error;
 mod file;
 pub mod keys;
 mod migrate;
+pub mod pages;
 mod rows;
+#[cfg(test)]
+mod sample;
 mod schema;
 mod tx;
 mod writer;
@@ -206,7 +209,7 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         store
             .write(|tx| {
-                for k in ["a\0b", "p\01", "p\02", "p\03", "q\01"] {
+                for k in ["a\0b", "p\x001", "p\x002", "p\x003", "q\x001"] {
                     tx.put(&META, k, &k.into())?;
                 }
                 Ok(())
@@ -216,12 +219,12 @@ mod tests {
         let snapshot = store.snapshot().unwrap();
         let mut back = Vec::new();
         snapshot
-            .scan_back(&META, "p\0", Some("p\03"), &mut |k, _| {
+            .scan_back(&META, "p\0", Some("p\x003"), &mut |k, _| {
                 back.push(k.to_owned());
                 true
             })
             .unwrap();
-        assert_eq!(back, ["p\02", "p\01"]);
+        assert_eq!(back, ["p\x002", "p\x001"]);
         assert_eq!(snapshot.all(&META, "p\0").unwrap().len(), 3);
         drop(snapshot);
         assert_eq!(store.write(|tx| tx.remove_all(&META, "p\0")).await.unwrap(), 3);

@@ -36,7 +36,8 @@ pub struct Log<V> {
     value: PhantomData<fn() -> V>,
 }
 
-const fn keyed<V>(name: &'static str) -> Keyed<V> {
+/// Also for a narrower type over the same table.
+pub(super) const fn keyed<V>(name: &'static str) -> Keyed<V> {
     Keyed { name, value: PhantomData }
 }
 const fn log<V>(name: &'static str) -> Log<V> {

@@ -166,6 +166,9 @@ macro_rules! read {
                 let open = $open!(self, table.table(), Ok(()));
                 // No key holds this character, so it bounds all keys with the prefix.
                 let end = below.map_or_else(|| format!("{prefix}\u{10ffff}"), str::to_owned);
+                if end.as_str() <= prefix {
+                    return Ok(());
+                }
                 let range = (Bound::Included(prefix), Bound::Excluded(end.as_str()));
                 for row in open.range::<&str>(range).map_err(|e| self.failed(e))?.rev() {
                     let (key, bytes) = row.map_err(|e| self.failed(e))?;
