@@ -8,6 +8,7 @@ mod file;
 pub mod keys;
 mod migrate;
 pub mod pages;
+pub mod retention;
 mod rows;
 #[cfg(test)]
 mod sample;
@@ -27,7 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use error::{Error, Result};
 pub use rows::*;
 pub use schema::*;
-pub use tx::{Read, Snapshot, Tx};
+pub use tx::{Read, Snapshot, Tx, sizes};
 pub use writer::Health;
 
 use writer::{Job, Shared};
@@ -64,7 +65,7 @@ impl Store {
     {
         let (job, done, answer) = wrap(job);
         self.jobs.send(job).await.map_err(|_| Error::Closed)?;
-        finish(done.await, answer)
+        finish(done.await, &answer)
     }
 
     /// The same for threads that may block.
@@ -75,7 +76,7 @@ impl Store {
     {
         let (job, done, answer) = wrap(job);
         self.jobs.blocking_send(job).map_err(|_| Error::Closed)?;
-        finish(done.blocking_recv(), answer)
+        finish(done.blocking_recv(), &answer)
     }
 
     /// The newest committed state.
@@ -130,7 +131,7 @@ where
 
 fn finish<T>(
     done: std::result::Result<Result<()>, oneshot::error::RecvError>,
-    answer: Answer<T>,
+    answer: &Answer<T>,
 ) -> Result<T> {
     done.map_err(|_| Error::Closed)??;
     answer.lock().ok().and_then(|mut slot| slot.take()).ok_or(Error::Closed)
