@@ -6,6 +6,7 @@
 mod error;
 mod file;
 pub mod keys;
+pub mod maintain;
 mod migrate;
 pub mod pages;
 pub mod retention;
@@ -14,6 +15,7 @@ mod rows;
 mod sample;
 mod schema;
 mod tx;
+pub mod verify;
 mod writer;
 
 use std::{
