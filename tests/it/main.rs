@@ -7,3 +7,6 @@ mod support;
 //! The one integration binary: a file per behaviour.
 mod architecture;
 mod example_config;
+//! The one integration binary: a module per behaviour.
+mod simulated_cluster;
+mod support;
