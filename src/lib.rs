@@ -6,3 +6,4 @@ pub mod event;
 pub mod object;
 pub mod status;
 pub mod store;
+pub mod watch;
