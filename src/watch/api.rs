@@ -111,7 +111,10 @@ async fn collect(mut body: Body, path: &str, max: usize) -> Result<Bytes> {
     let mut whole = BytesMut::new();
     while let Some(piece) = next_piece(&mut body, path, ANSWER).await? {
         if whole.len() + piece.len() > max {
-            return Err(Error::new(Fault::Nonsense, format!("{}: the answer is over {max} bytes", short(path))));
+            return Err(Error::new(
+                Fault::Nonsense,
+                format!("{}: the answer is over {max} bytes", short(path)),
+            ));
         }
         whole.extend_from_slice(&piece);
     }

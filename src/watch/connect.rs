@@ -99,11 +99,16 @@ async fn from_kubeconfig(settings: &ClusterSettings, target: &Target) -> Result<
         ),
         KubeconfigError::LoadContext(name) => Error::new(
             Fault::Context,
-            format!("the context {name} is not in the kubeconfig{}; it has {}", nearest(&name, &known), listed(&known)),
+            format!(
+                "the context {name} is not in the kubeconfig{}; it has {}",
+                nearest(&name, &known),
+                listed(&known)
+            ),
         ),
-        KubeconfigError::LoadClusterOfContext(name) => {
-            Error::new(Fault::Context, format!("the kubeconfig has no cluster {name}, which the context names"))
-        }
+        KubeconfigError::LoadClusterOfContext(name) => Error::new(
+            Fault::Context,
+            format!("the kubeconfig has no cluster {name}, which the context names"),
+        ),
         KubeconfigError::LoadCertificateAuthority(_) | KubeconfigError::ParseCertificates(_) => {
             Error::new(Fault::Ca, e.to_string())
         }
@@ -118,7 +123,11 @@ fn listed(names: &[String]) -> String {
     const SHOWN: usize = 8;
     match names.len() {
         0 => "none".to_owned(),
-        n if n > SHOWN => format!("{} and {} more", names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", "), n - SHOWN),
+        n if n > SHOWN => format!(
+            "{} and {} more",
+            names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", "),
+            n - SHOWN
+        ),
         _ => names.join(", "),
     }
 }

@@ -4,7 +4,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
     rc::Rc,
-    sync::Arc,
     time::Duration,
 };
 
@@ -14,23 +13,20 @@ use tokio::{
     time::Instant,
 };
 
-use super::{
-    Clock,
-    api::Api,
-    board::Board,
-    error::Error,
-    message::{Batch, Message},
-    projection::Decoder,
-    scope::Scope,
+use super::{Batch, Clock, api::Api, board::Board, error::Error, projection::Decoder, scope::Scope};
+use crate::{
+    config::WatchSettings,
+    event::ClusterUid,
+    object::{Said, Str},
+    status::StreamState,
 };
-use crate::{config::WatchSettings, object::Str, status::StreamState};
 
 /// One cluster, as its streams see it.
 pub struct Cx {
     /// Its place on the board.
     pub index: usize,
     /// Its uid.
-    pub uid: Arc<str>,
+    pub uid: ClusterUid,
     /// Sends requests.
     pub api: Api,
     /// What is watched.
@@ -73,8 +69,8 @@ impl Cx {
     }
 
     /// Sends one message.
-    pub async fn tell(&self, message: Message) {
-        self.send(vec![message]).await;
+    pub async fn tell(&self, said: Said) {
+        self.send(vec![said]).await;
     }
 
     /// A state with the time of the next try.

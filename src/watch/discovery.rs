@@ -94,6 +94,7 @@ async fn plurals(api: &Api, version: &str) -> Result<Option<BTreeSet<String>>> {
         Err(e) => return Err(e),
     };
     let list: ListIn = serde_json::from_slice(&answer).unwrap_or_default();
-    let watchable = |r: &ResourceIn| r.verbs.iter().any(|v| v == "watch") && r.verbs.iter().any(|v| v == "list");
+    let watchable =
+        |r: &ResourceIn| r.verbs.iter().any(|v| v == "watch") && r.verbs.iter().any(|v| v == "list");
     Ok(Some(list.resources.into_iter().filter(watchable).map(|r| r.name).collect()))
 }

@@ -234,7 +234,10 @@ fn plugin(error: &kube::client::AuthError) -> Error {
             let command = cmd.split_whitespace().next().unwrap_or_default().trim_matches('"');
             let stderr = String::from_utf8_lossy(&out.stderr);
             let last = stderr.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
-            Error::new(Fault::Plugin, format!("the credential plugin {command} failed ({}): {last}", out.status))
+            Error::new(
+                Fault::Plugin,
+                format!("the credential plugin {command} failed ({}): {last}", out.status),
+            )
         }
         AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed | AuthError::AuthExec(_) => {
             Error::new(Fault::Plugin, "the credential plugin gave no usable credentials")

@@ -129,9 +129,11 @@ mod tests {
 
     #[test]
     fn a_bookmark_tells_its_version_and_the_end_of_the_list() {
-        let plain = bookmark(br#"{"kind":"Pod","metadata":{"resourceVersion":"7","creationTimestamp":null}}"#);
+        let plain =
+            bookmark(br#"{"kind":"Pod","metadata":{"resourceVersion":"7","creationTimestamp":null}}"#);
         assert_eq!(plain, Some(("7".into(), false)));
-        let end = br#"{"metadata":{"resourceVersion":"8","annotations":{"k8s.io/initial-events-end":"true"}}}"#;
+        let end =
+            br#"{"metadata":{"resourceVersion":"8","annotations":{"k8s.io/initial-events-end":"true"}}}"#;
         assert_eq!(bookmark(end), Some(("8".into(), true)));
     }
 }

@@ -9,11 +9,14 @@ use super::{
     error::{Error, Fault, Result},
     events::{self, EventKind},
     lines::{Line, Lines},
-    message::{Message, StreamId},
     projection,
     stream::Stream,
 };
-use crate::{event::Kind, object::{Object, Str}, status::StreamState};
+use crate::{
+    event::Kind,
+    object::{Object, Said, Str, StreamId},
+    status::StreamState,
+};
 
 /// A watch that closes without a word sooner than this is a refusal in disguise.
 const TOO_SOON: Duration = Duration::from_secs(1);
@@ -105,7 +108,7 @@ impl Stream {
         if object.kind == Kind::Namespace {
             self.cx.namespaces.add(&object.meta.name);
         }
-        self.push(&object.meta.name.clone(), |stream| Message::Applied { stream, object });
+        self.push(&object.meta.name.clone(), |stream| Said::Applied(stream, Box::new(object)));
     }
 
     async fn take_deleted(&mut self, json: &[u8]) {
@@ -117,9 +120,9 @@ impl Stream {
         if object.kind == Kind::Namespace {
             self.cx.namespaces.remove(&object.meta.name);
         }
-        let left = self.id.selector.is_some() && self.still_exists(&object).await;
+        let left = !self.id.selector.is_empty() && self.still_exists(&object).await;
         self.push(&object.meta.name.clone(), |stream| {
-            if left { Message::LeftScope { stream, key: object.key() } } else { Message::Deleted { stream, object } }
+            if left { Said::LeftScope(stream, object.key()) } else { Said::Deleted(stream, Box::new(object)) }
         });
     }
 
@@ -164,7 +167,7 @@ impl Stream {
         if key.kind == Kind::Namespace {
             self.cx.namespaces.see(&key.name);
         }
-        self.push(&key.name.clone(), |stream| Message::Unreadable { stream, key });
+        self.push(&key.name.clone(), |stream| Said::Unreadable(stream, key));
         true
     }
 
@@ -174,7 +177,7 @@ impl Stream {
     }
 
     /// Puts a message into the batch, if the engine wants to know of this object.
-    pub(super) fn push(&mut self, name: &str, message: impl FnOnce(Arc<StreamId>) -> Message) {
+    pub(super) fn push(&mut self, name: &str, message: impl FnOnce(Arc<StreamId>) -> Said) {
         if self.wants(name) {
             self.out.push(message(Arc::clone(&self.id)));
         }

@@ -16,18 +16,18 @@ mod events;
 mod follow;
 mod lines;
 mod list;
-mod message;
+mod probe;
 mod projection;
 mod resources;
 mod rights;
 mod scope;
 mod stream;
+mod streams;
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
     rc::Rc,
-    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -39,13 +39,16 @@ use tokio_util::sync::CancellationToken;
 
 pub use board::Board;
 pub use error::{Error, Fault};
-pub use message::{Batch, ClusterNews, Message, StreamId};
 
 use crate::{
     config::{ClusterSettings, WatchSettings},
     event::ClusterUid,
+    object::Said,
     status::ClusterStatus,
 };
+
+/// What goes over the channel at once: what one read from the network held.
+pub type Batch = Vec<Said>;
 
 /// The clock; only `app` reads a real one.
 pub type Clock = fn() -> Timestamp;
@@ -91,9 +94,9 @@ struct Shared {
     board: Board,
     names: Vec<String>,
     /// Which configured cluster has a uid.
-    owners: RefCell<HashMap<Arc<str>, usize>>,
+    owners: RefCell<HashMap<ClusterUid, usize>>,
     /// Clusters that were identified.
-    live: RefCell<HashMap<Arc<str>, Rc<cx::Cx>>>,
+    live: RefCell<HashMap<ClusterUid, Rc<cx::Cx>>>,
 }
 
 impl Shared {

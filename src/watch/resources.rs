@@ -60,8 +60,12 @@ impl Resource {
     /// Every way to read a kind, the best first.
     pub fn ways(kind: Kind) -> impl Iterator<Item = Self> {
         let older = OLDER.iter().filter(move |(k, ..)| *k == kind);
-        std::iter::once(Self::newest(kind))
-            .chain(older.map(|&(kind, api, plural, shape)| Self { kind, api, plural, shape }))
+        std::iter::once(Self::newest(kind)).chain(older.map(|&(kind, api, plural, shape)| Self {
+            kind,
+            api,
+            plural,
+            shape,
+        }))
     }
 
     /// `` for the core group, else `apps`, `batch`, …

@@ -41,7 +41,9 @@ impl Scope {
 
     /// Whether a namespace is in scope.
     pub fn has(&self, namespace: &str) -> bool {
-        self.is_all() || self.names.iter().any(|n| n == namespace) || self.globs.iter().any(|g| glob(g, namespace))
+        self.is_all()
+            || self.names.iter().any(|n| n == namespace)
+            || self.globs.iter().any(|g| glob(g, namespace))
     }
 }
 

@@ -7,16 +7,16 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use super::{
+    Batch,
     backoff::{Backoff, LONGEST},
     cx::Cx,
     error::{Error, Fault},
-    message::{Batch, Message, StreamId},
     resources::{Resource, encode},
     rights,
 };
 use crate::{
     event::Kind,
-    object::Str,
+    object::{Said, Str, StreamId},
     status::{StreamState, StreamStatus},
 };
 
@@ -34,6 +34,8 @@ pub(super) struct Stream {
     pub(super) version: Option<Str>,
     /// A streaming list failed here: pages instead.
     pub(super) paged: bool,
+    /// Lists in a row that held something unnameable.
+    pub(super) unnamed_lists: u32,
     pub(super) backoff: Backoff,
     /// Not sent yet.
     pub(super) out: Batch,
@@ -46,22 +48,26 @@ impl Stream {
     /// Before its first list.
     pub(super) fn new(cx: Rc<Cx>, id: Arc<StreamId>, resource: Resource) -> Self {
         let told = cx.settings.kinds.contains(&id.kind);
-        cx.board.put_stream(cx.index, StreamStatus {
-            kind: id.kind,
-            namespace: id.namespace.to_string(),
-            state: StreamState::Syncing,
-            last_activity: None,
-            synced: (0, 0),
-            undecodable: 0,
-            relists: 0,
-            last_error: String::new(),
-        });
+        cx.board.put_stream(
+            cx.index,
+            StreamStatus {
+                kind: id.kind,
+                namespace: id.namespace.to_string(),
+                state: StreamState::Syncing,
+                last_activity: None,
+                synced: (0, 0),
+                undecodable: 0,
+                relists: 0,
+                last_error: String::new(),
+            },
+        );
         Self {
             cx,
             id,
             resource,
             version: None,
             paged: false,
+            unnamed_lists: 0,
             backoff: Backoff::default(),
             out: Batch::new(),
             state: StreamState::Syncing,
@@ -92,9 +98,10 @@ impl Stream {
         }
         let slow = self.cx.settings.poll_interval.mul_f64(0.9 + rand::random::<f64>() * 0.2);
         let (state, wait) = match error.fault {
-            Fault::Forbidden => {
-                (StreamState::Forbidden { missing: rights::missing(&self.resource, &self.id.namespace) }, slow)
-            }
+            Fault::Forbidden => (
+                StreamState::Forbidden { missing: rights::missing(&self.resource, &self.id.namespace) },
+                slow,
+            ),
             Fault::NotFound => (StreamState::Absent, slow),
             // The request itself is wrong (a selector that the server refuses): haste changes nothing.
             Fault::Refused => (self.cx.retrying(LONGEST), LONGEST),
@@ -129,11 +136,11 @@ impl Stream {
         });
         let first = self.state == StreamState::Syncing && state == StreamState::Syncing;
         if self.state != state || first {
-            log_change(&self.id, &self.cx.settings.selector, &state, error);
+            log_change(&self.id, &state, error);
             self.state = state.clone();
             if self.told {
                 let stream = Arc::clone(&self.id);
-                self.out.push(Message::StreamState { stream, state, error: error.to_owned() });
+                self.out.push(Said::Stream(stream, state));
             }
         }
     }
@@ -165,9 +172,9 @@ impl Stream {
     /// The path of a list or watch of this scope, with its selector.
     pub(super) fn path(&self, query: &str) -> String {
         let path = self.resource.path(&self.id.namespace);
-        match &self.id.selector {
-            Some(selector) => format!("{path}?{query}&labelSelector={}", encode(selector)),
-            None => format!("{path}?{query}"),
+        match self.id.selector.as_str() {
+            "" => format!("{path}?{query}"),
+            selector => format!("{path}?{query}&labelSelector={}", encode(selector)),
         }
     }
 
@@ -178,10 +185,10 @@ impl Stream {
 }
 
 /// Once per change: a failure that repeats says nothing new.
-fn log_change(id: &StreamId, selector: &Option<String>, state: &StreamState, error: &str) {
+fn log_change(id: &StreamId, state: &StreamState, error: &str) {
     match state {
         StreamState::Live => tracing::debug!(stream = %id, "live"),
-        StreamState::Syncing => tracing::debug!(stream = %id, selector, "listing"),
+        StreamState::Syncing => tracing::debug!(stream = %id, selector = %id.selector, "listing"),
         StreamState::Retrying { .. } => tracing::debug!(stream = %id, error, "lost, trying again"),
         StreamState::Forbidden { missing } => tracing::warn!(stream = %id, missing, "not permitted"),
         StreamState::Absent => tracing::info!(stream = %id, "the server does not have it"),

@@ -50,7 +50,8 @@ impl<'de> Deserialize<'de> for DataIn {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DataIn, A::Error> {
                 let mut found = DataIn::default();
                 while let Some(key) = map.next_key::<Short>()? {
-                    let seed = Value { certificate: &mut found.certificate, is_certificate: key.0 == "tls.crt" };
+                    let seed =
+                        Value { certificate: &mut found.certificate, is_certificate: key.0 == "tls.crt" };
                     let hash = map.next_value_seed(seed)?;
                     found.keys.insert(key.0, hash);
                 }
@@ -109,7 +110,13 @@ fn certificate(base64: &str) -> Option<Certificate> {
     let at = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
     Some(Certificate {
         names: names(&x509),
-        issuer: x509.issuer().iter_common_name().next().and_then(|n| n.as_str().ok()).map(cleaned).unwrap_or_default(),
+        issuer: x509
+            .issuer()
+            .iter_common_name()
+            .next()
+            .and_then(|n| n.as_str().ok())
+            .map(cleaned)
+            .unwrap_or_default(),
         not_before: at(x509.validity().not_before)?,
         not_after: at(x509.validity().not_after)?,
     })

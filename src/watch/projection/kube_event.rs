@@ -68,7 +68,13 @@ pub(super) fn kube_event(e: EventIn, created_at: Option<Timestamp>) -> KubeEvent
         component: either(e.source.component, e.reporting_component),
         host: either(e.source.host, e.reporting_instance),
         // A count of 0 is what a server writes where nobody set one.
-        count: [series.count, e.count].into_iter().flatten().map(|c| c.0).find(|c| *c > 0).unwrap_or(1).into(),
+        count: [series.count, e.count]
+            .into_iter()
+            .flatten()
+            .map(|c| c.0)
+            .find(|c| *c > 0)
+            .unwrap_or(1)
+            .into(),
         first,
         last,
     }

@@ -93,7 +93,9 @@ fn decode(kind: Kind, shape: Shape, json: &[u8]) -> serde_json::Result<Object> {
             record!(kind, json, workload::JobIn, |o, m| Body::Job(Box::new((o.spec, o.status).into())))
         }
         Kind::CronJob => {
-            record!(kind, json, workload::CronJobIn, |o, m| Body::CronJob(Box::new((o.spec, o.status).into())))
+            record!(kind, json, workload::CronJobIn, |o, m| Body::CronJob(Box::new(
+                (o.spec, o.status).into()
+            )))
         }
         Kind::HorizontalPodAutoscaler => autoscaler(kind, json),
         Kind::ConfigMap | Kind::Secret => {
@@ -142,7 +144,9 @@ fn net(kind: Kind, shape: Shape, json: &[u8]) -> serde_json::Result<Object> {
 
 fn cluster(kind: Kind, json: &[u8]) -> serde_json::Result<Object> {
     match kind {
-        Kind::Node => record!(kind, json, node::NodeIn, |o, m| Body::Node(Box::new((o.spec, o.status).into()))),
+        Kind::Node => {
+            record!(kind, json, node::NodeIn, |o, m| Body::Node(Box::new((o.spec, o.status).into())))
+        }
         Kind::Namespace => {
             record!(kind, json, node::NamespaceIn, |o, m| {
                 Body::Namespace(Box::new((o.spec, o.status).into()))

@@ -226,7 +226,8 @@ impl From<BackendIn> for Str {
     fn from(b: BackendIn) -> Str {
         let text = if !b.service.name.0.is_empty() {
             let port = b.service.port;
-            let port = if port.name.0.is_empty() { port.number.0.to_string() } else { port.name.0.to_string() };
+            let port =
+                if port.name.0.is_empty() { port.number.0.to_string() } else { port.name.0.to_string() };
             format!("{}:{port}", b.service.name.0)
         } else if !b.service_name.0.is_empty() {
             format!("{}:{}", b.service_name.0, b.service_port.0)

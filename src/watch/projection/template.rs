@@ -39,9 +39,8 @@ impl From<TemplateIn> for Template {
             bytes(b'c', &[&hash.to_le_bytes(), &c.hash.to_le_bytes(), &[u8::from(c.kept.init)]])
         });
         let parts = [t.metadata.labels.0, t.metadata.annotations.0, spec.volumes, spec.rest, containers];
-        let hash = parts.iter().zip(["l", "a", "v", "r", "c"]).fold(0_u64, |h, (v, k)| {
-            h.wrapping_add(entry(k, *v))
-        });
+        let hash =
+            parts.iter().zip(["l", "a", "v", "r", "c"]).fold(0_u64, |h, (v, k)| h.wrapping_add(entry(k, *v)));
         Template {
             hash,
             containers: all.into_iter().map(|c| c.kept).collect(),
