@@ -5,6 +5,7 @@ pub mod detect;
 pub mod event;
 pub mod feed;
 pub mod object;
+pub mod pipeline;
 pub mod status;
 pub mod store;
 pub mod watch;
