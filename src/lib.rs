@@ -9,3 +9,4 @@ pub mod object;
 pub mod pipeline;
 pub mod status;
 pub mod store;
+pub mod watch;
