@@ -1,0 +1,4 @@
+//! The one integration binary: a file per behaviour.
+
+mod detect;
+mod detect_support;
