@@ -60,14 +60,15 @@ fn look(object: &Arc<Object>, container: &Container, cx: &Context<'_>) -> Option
     let image = &container.image;
     let title = format!("Pod {name} cannot pull image {image}");
     let title = if title.len() > 150 { format!("Pod {name} cannot pull an image") } else { title };
-    let draft = pod_facts::draft(EventType::ImagePullFailed, object, title)
+    let draft = pod_facts::draft(EventType::ImagePullFailed, object, title);
+    let draft = pod_facts::container(draft, container)
         .at_or(since, cx.now)
         .discriminator(container.name.as_str())
         .description(why.clone())
         .detail("reason", container.waiting_reason())
         .detail("message", pod_facts::waiting_message(container))
         .detail("last_error", why);
-    Some(Finding { draft: commands(pod_facts::container(draft, container)), after_secs: 0 })
+    Some(Finding { draft: commands(draft), after_secs: 0 })
 }
 
 /// The kubelet's own words. In the back-off they may lack the cause: then the newest failure's Event has it.

@@ -15,18 +15,24 @@ pub fn draft(event_type: EventType, object: &Arc<Object>, title: impl Into<Strin
     let draft = Draft::new(event_type, object, title)
         .detail("pod_name", object.meta.name.as_str())
         .detail("namespace", object.meta.namespace.as_str());
-    match object.pod() {
-        Some(pod) => draft.detail("restart_count", pod.restarts()).detail("node", pod.node.as_str()),
-        None => draft,
-    }
+    let Some(pod) = object.pod() else { return draft };
+    let ends = pod.containers.iter().filter_map(Container::newest_end).filter(|end| end.exit_code != 0);
+    draft
+        .detail("restart_count", pod.restarts())
+        .detail("node", pod.node.as_str())
+        .detail("last_error", ends.max_by_key(|end| end.finished_at).map(last_error))
 }
 
 /// The container that it is about.
 pub fn container(draft: Draft, container: &Container) -> Draft {
+    let mut draft = draft;
+    // Another container's error is not this one's.
+    draft.details.remove("last_error");
     let draft = draft
         .detail("container", container.name.as_str())
         .detail("image", container.image.as_str())
-        .detail("restart_count", container.restarts);
+        .detail("restart_count", container.restarts)
+        .detail("last_error", container.newest_end().map(last_error));
     if container.init { draft.detail("init_container", true) } else { draft }
 }
 

@@ -92,14 +92,15 @@ fn container_fails(object: &Arc<Object>, container: &Container, cx: &Context<'_>
         format!("{reason}: {message}")
     };
     let title = format!("Pod {} cannot start container {}", object.meta.name, container.name);
-    let draft = pod_facts::draft(EventType::PodStartFailed, object, title)
+    let draft = pod_facts::draft(EventType::PodStartFailed, object, title);
+    let draft = pod_facts::container(draft, container)
         .at_or(since, cx.now)
         .discriminator(container.name.as_str())
         .description(description)
         .detail("reason", reason)
         .detail("message", pod_facts::waiting_message(container))
         .detail("last_error", if message.is_empty() { reason.to_owned() } else { message });
-    let draft = pod_facts::look(pod_facts::container(draft, container));
+    let draft = pod_facts::look(draft);
     Some(Finding { draft: look_at_config(draft), after_secs: 0 })
 }
 

@@ -51,7 +51,8 @@ impl Condition for Rule {
             ))
             .detail("deleted_at", asked_at.to_string())
             .detail("grace_secs", meta.grace_secs)
-            .detail("node_state", node);
+            .detail("node_state", node)
+            .detail("last_error", why.as_str());
         if !finalizers.is_empty() {
             draft = draft.detail("finalizers", finalizers);
         }

@@ -83,7 +83,6 @@ fn the_documented_details_are_those_that_the_fixtures_show() {
             }
         }
     }
-    for (t,k) in &shown { println!("DUMP {t} {}", k.iter().cloned().collect::<Vec<_>>().join(" ")); }
     let path = root().join("../../../../docs/events.md");
     let text = std::fs::read_to_string(path).unwrap();
     let documented = documented(&text);
