@@ -10,3 +10,7 @@ mod example_config;
 //! The one integration binary: a module per behaviour.
 mod simulated_cluster;
 mod support;
+//! The one integration binary: a file per behaviour.
+
+mod detect;
+mod detect_support;
