@@ -37,10 +37,14 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Every registered rule.
+    /// Every registered rule, once each.
     pub fn all() -> Vec<Rule> {
         let moments = barrelman::detect::MOMENTS.iter().map(|m| Rule::Moment(*m));
-        CONDITIONS.iter().map(|c| Rule::Condition(*c)).chain(moments).collect()
+        let mut all: Vec<Rule> = CONDITIONS.iter().map(|c| Rule::Condition(*c)).chain(moments).collect();
+        // A Condition that judges several kinds is registered once for each.
+        let mut names = BTreeSet::new();
+        all.retain(|rule| matches!(rule, Rule::Moment(_)) || names.insert(rule.name()));
+        all
     }
 
     pub fn name(self) -> &'static str {
@@ -274,7 +278,9 @@ impl Stage {
                 moment.detect(&change, &self.context(), &mut out);
                 self.apply(out)
             }
-            Rule::Condition(condition) => self.judge_for(condition, &change),
+            Rule::Condition(condition) => {
+                kinds_of(condition).flat_map(|c| self.judge_for(c, &change)).collect()
+            }
         }
     }
 
@@ -373,8 +379,12 @@ impl Stage {
     fn time_passes(&mut self) -> Vec<Told> {
         match self.rule {
             Rule::Condition(condition) => {
-                let keys: Vec<_> = self.world.of_kind(condition.kind()).map(|o| o.key()).collect();
-                keys.iter().flat_map(|key| self.judge(condition, key)).collect()
+                let mut told = Vec::new();
+                for condition in kinds_of(condition) {
+                    let keys: Vec<_> = self.world.of_kind(condition.kind()).map(|o| o.key()).collect();
+                    told.extend(keys.iter().flat_map(|key| self.judge(condition, key)));
+                }
+                told
             }
             Rule::Moment(moment) => {
                 let due: Vec<_> =
@@ -412,6 +422,11 @@ impl Stage {
             })
             .collect()
     }
+}
+
+/// The Condition for every kind that it judges.
+fn kinds_of(condition: &'static dyn Condition) -> impl Iterator<Item = &'static dyn Condition> {
+    CONDITIONS.iter().copied().filter(move |c| c.name() == condition.name())
 }
 
 /// What holds for every event of every rule.

@@ -1,16 +1,11 @@
 //! The one integration binary: a file per behaviour, real parts, no network beyond loopback.
 
+mod architecture;
 mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;
-mod support;
-//! The one integration binary: a file per behaviour.
-mod architecture;
-mod example_config;
-//! The one integration binary: a module per behaviour.
-mod simulated_cluster;
-mod support;
-//! The one integration binary: a file per behaviour.
-
 mod detect;
 mod detect_support;
+mod example_config;
+mod simulated_cluster;
+mod support;
