@@ -61,6 +61,9 @@ pub struct FoldRow {
     pub seq: u64,
     /// The first occurrence: the window is counted from here.
     pub first: Timestamp,
+    /// The count that the newest occurrence carried: a Kubernetes Event counts its own repeats.
+    #[serde(default)]
+    pub counted: u64,
 }
 
 /// Something to do at a time.
