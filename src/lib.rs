@@ -3,6 +3,7 @@ pub mod config;
 pub mod connector;
 pub mod detect;
 pub mod event;
+pub mod feed;
 pub mod object;
 pub mod status;
 pub mod store;

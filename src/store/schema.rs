@@ -106,3 +106,8 @@ pub const CONNECTOR_STATES: Keyed<ConnectorState> = keyed("connector_states");
 pub const AUDIT: Log<AuditRow> = log("audit");
 /// seq → gap.
 pub const GAPS: Log<GapRow> = log("gaps");
+
+/// Whether a table's keys are numbers.
+pub(super) fn is_log(name: &str) -> bool {
+    [EVENTS.name, DELIVERIES.name, DEAD.name, AUDIT.name, GAPS.name].contains(&name)
+}

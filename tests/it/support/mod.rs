@@ -1,0 +1,3 @@
+//! What several files of tests share.
+
+pub mod connectors;
