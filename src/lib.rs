@@ -1,4 +1,5 @@
 //! Barrelman: the lookout of a Kubernetes cluster.
+pub mod cli;
 pub mod config;
 pub mod connector;
 pub mod detect;
