@@ -7,4 +7,8 @@ mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;
 mod example_config;
+mod detect;
+mod detect_support;
+mod example_config;
+mod simulated_cluster;
 mod support;
