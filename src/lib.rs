@@ -1,4 +1,5 @@
 //! Barrelman: the lookout of a Kubernetes cluster.
+pub mod cli;
 pub mod app;
 pub mod config;
 pub mod connector;
