@@ -5,5 +5,6 @@ pub mod detect;
 pub mod event;
 pub mod feed;
 pub mod object;
+pub mod server;
 pub mod status;
 pub mod store;
