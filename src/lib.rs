@@ -8,6 +8,7 @@ pub mod detect;
 pub mod event;
 pub mod feed;
 pub mod object;
+pub mod server;
 pub mod pipeline;
 pub mod status;
 pub mod store;
