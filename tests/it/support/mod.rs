@@ -1,4 +1,6 @@
-//! Helpers of the integration tests.
+//! What several files of tests share.
+
+pub mod connectors;
 
 use std::sync::Arc;
 use std::time::Duration;
