@@ -4,6 +4,8 @@ mod architecture;
 mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;
+mod demo_life;
+mod demo_sink;
 mod detect;
 mod detect_support;
 mod example_config;

@@ -77,10 +77,9 @@ impl Sim {
             PodStep::Schedule => self.schedule(key),
             PodStep::Accept => self.accept(key),
             PodStep::Pull => self.pull(key),
-            PodStep::Pulled => self.start(key),
+            PodStep::Pulled | PodStep::Restart => self.start(key),
             PodStep::Ready => self.become_ready(key),
             PodStep::Exit => self.exit_by_fault(key),
-            PodStep::Restart => self.start(key),
             PodStep::Probe => self.probe_fails(key),
         }
     }
