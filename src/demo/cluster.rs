@@ -56,7 +56,7 @@ impl Options {
             surface: Surface::modern(),
             history: 10_000,
             streaming_lists: true,
-            bookmark_every: Duration::from_secs(60),
+            bookmark_every: Duration::from_mins(1),
             gone_in_band: true,
         }
     }

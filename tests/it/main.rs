@@ -7,6 +7,8 @@ mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;
 mod example_config;
+mod demo_life;
+mod demo_sink;
 mod detect;
 mod detect_support;
 mod example_config;
