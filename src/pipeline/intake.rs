@@ -31,6 +31,13 @@ impl Engine {
                 Ok(())
             }
             Said::Listed(stream, object) => self.listed(tx, stream, object, now),
+            Said::Unreadable(stream, key) => {
+                // It exists, though nobody can read it: the sweep at the list's end must not take it for gone.
+                if let Some(seen) = self.listing.get_mut(stream) {
+                    seen.insert(key.clone());
+                }
+                Ok(())
+            }
             Said::ListEnd(stream) => self.list_end(tx, stream, now),
             Said::Applied(stream, object) => self.applied(tx, stream, object, now),
             Said::Deleted(stream, object) => {

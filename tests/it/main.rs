@@ -3,4 +3,5 @@
 mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;
+mod real_watch;
 mod support;

@@ -1,3 +1,5 @@
 //! What several files of tests share.
 
 pub mod connectors;
+pub mod controlplane;
+pub mod watching;
