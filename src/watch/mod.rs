@@ -11,6 +11,7 @@ mod board;
 mod cluster;
 mod connect;
 mod cx;
+mod diagnose;
 mod discovery;
 mod error;
 mod events;
@@ -40,7 +41,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use ask::{Handle, Questions, handle};
 pub use board::Board;
+pub use diagnose::{Diagnosis, diagnose};
 pub use error::{Error, Fault};
+pub use rights::{Extras, Rule, manifest as rbac, needed as rights};
 
 use crate::{
     config::{ClusterSettings, WatchSettings},
