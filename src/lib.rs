@@ -1,6 +1,7 @@
 //! Barrelman: the lookout of a Kubernetes cluster.
 pub mod config;
 pub mod connector;
+pub mod demo;
 pub mod detect;
 pub mod event;
 pub mod feed;

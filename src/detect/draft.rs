@@ -17,7 +17,8 @@ pub struct Draft {
     pub event_type: EventType,
     /// The object it happened to (for a deletion, as it last was).
     pub object: Arc<Object>,
-    /// What the event is about, where that is not `object`: a Kubernetes Event's involved object.
+    /// What it is about instead, where `object` is a Kubernetes Event whose involved object is not known: the event's
+    /// object and subject.
     pub about: Option<ObjectRef>,
     /// The catalogue's, unless the rule knows better.
     pub severity: Severity,
