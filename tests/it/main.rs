@@ -9,6 +9,7 @@ mod connector_webhook;
 mod example_config;
 mod demo_life;
 mod demo_sink;
+mod real_watch;
 mod detect;
 mod detect_support;
 mod example_config;

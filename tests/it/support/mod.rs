@@ -1,6 +1,8 @@
 //! What several files of tests share.
 
 pub mod connectors;
+pub mod controlplane;
+pub mod watching;
 
 use std::sync::Arc;
 use std::time::Duration;
