@@ -61,6 +61,9 @@ impl Rule {
         container: &Container,
         (cx, out): (&Context<'_>, &mut Output),
     ) -> Option<Finding> {
+        if container.restarts == 0 && container.waiting_reason() != "CrashLoopBackOff" {
+            return None;
+        }
         let recent = self.recent_restarts(object, pod, container, (cx, &mut *out));
         let since = pod_facts::firing_since(object, cx, EventType::PodCrashLoop, &container.name);
         let in_back_off = container.waiting_reason() == "CrashLoopBackOff";
