@@ -221,29 +221,14 @@ struct Stage {
     /// When a Condition wants to judge an object again; empty once it was judged and asks for nothing.
     wakes: BTreeMap<ObjectKey, Vec<Timestamp>>,
     now: Timestamp,
+    /// Every changed object is being deleted.
+    deleting: bool,
 }
 
 impl Case {
     /// Plays the case; panics where the events are not the expected ones.
     pub fn play(&self, rule: Rule) -> Shown {
-        let mut stage = Stage {
-            rule,
-            world: World::default(),
-            memory: Fake { not_live: self.not_live.clone(), ..Fake::default() },
-            dues: BTreeMap::new(),
-            wakes: BTreeMap::new(),
-            now: Timestamp::UNIX_EPOCH,
-        };
-        for object in self.objects.iter().chain(&self.before) {
-            stage.world.insert(Arc::new(record(object, None)));
-        }
-        for (key, value) in &self.memory {
-            stage.memory.rows.insert((rule.name().to_owned(), key.clone()), value.clone());
-        }
-        for row in &self.firing {
-            let key = (parse_key(&row.object), row.event_type, row.discriminator.clone());
-            stage.memory.firing.insert(key, row.since);
-        }
+        let mut stage = self.stage(rule);
         let mut last = self.before.as_ref().map(|b| record(b, None).key());
         let mut shown = Shown::default();
         for (n, step) in self.steps.iter().enumerate() {
@@ -259,6 +244,37 @@ impl Case {
             compare(rule, &told, expect, &place);
         }
         shown
+    }
+
+    /// Plays the case with every changed object being deleted at the time; answers what was told of such objects.
+    pub fn play_deleting(&self, rule: Rule) -> Vec<Draft> {
+        let mut stage = Stage { deleting: true, ..self.stage(rule) };
+        let mut last = self.before.as_ref().map(|b| record(b, None).key());
+        let told = self.steps.iter().flat_map(|step| stage.step(step, &mut last, &self.name));
+        told.filter_map(|t| t.draft).filter(|d| d.object.is_terminating()).collect()
+    }
+
+    fn stage(&self, rule: Rule) -> Stage {
+        let mut stage = Stage {
+            rule,
+            world: World::default(),
+            memory: Fake { not_live: self.not_live.clone(), ..Fake::default() },
+            dues: BTreeMap::new(),
+            wakes: BTreeMap::new(),
+            now: Timestamp::UNIX_EPOCH,
+            deleting: false,
+        };
+        for object in self.objects.iter().chain(&self.before) {
+            stage.world.insert(Arc::new(record(object, None)));
+        }
+        for (key, value) in &self.memory {
+            stage.memory.rows.insert((rule.name().to_owned(), key.clone()), value.clone());
+        }
+        for row in &self.firing {
+            let key = (parse_key(&row.object), row.event_type, row.discriminator.clone());
+            stage.memory.firing.insert(key, row.since);
+        }
+        stage
     }
 }
 
@@ -296,7 +312,11 @@ impl Stage {
         let after = step.after.as_ref()?;
         let base = step.key.as_deref().map(parse_key).or_else(|| last.clone());
         let base = base.and_then(|key| self.world.get(&key).cloned());
-        let after = Arc::new(record(after, base.as_deref()));
+        let mut after = record(after, base.as_deref());
+        if self.deleting {
+            after.meta.deleted_at = after.meta.deleted_at.or(Some(self.now));
+        }
+        let after = Arc::new(after);
         *last = Some(after.key());
         let before = self.world.insert(Arc::clone(&after));
         Some(Change { key: after.key(), before, after: Some(after), origin })
