@@ -31,6 +31,34 @@ mod pod_status_changed;
 mod pod_stuck_terminating;
 mod pod_unready;
 mod pod_unschedulable;
+// workloads, config, network, storage, kubernetes events
+mod certificate_expiring;
+mod config_changed;
+mod cron;
+mod cronjob_missed;
+mod deployment_scaled;
+mod endpoint_facts;
+mod endpoints_changed;
+mod helm_release;
+mod hpa_maxed;
+mod image_changed;
+mod ingress_changed;
+mod job_failed;
+mod kubernetes_event;
+mod namespace_lifecycle;
+mod namespace_stuck;
+mod pv_failed;
+mod pvc_pending;
+mod rollout_completed;
+mod rollout_started;
+mod rollout_stuck;
+mod service_changed;
+mod service_unavailable;
+mod template_diff;
+mod workload_blocked;
+mod workload_degraded;
+mod workload_facts;
+mod workload_lifecycle;
 
 use std::sync::Arc;
 

@@ -37,10 +37,14 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Every registered rule.
+    /// Every registered rule, once each.
     pub fn all() -> Vec<Rule> {
         let moments = barrelman::detect::MOMENTS.iter().map(|m| Rule::Moment(*m));
-        CONDITIONS.iter().map(|c| Rule::Condition(*c)).chain(moments).collect()
+        let mut all: Vec<Rule> = CONDITIONS.iter().map(|c| Rule::Condition(*c)).chain(moments).collect();
+        // A Condition that judges several kinds is registered once for each.
+        let mut names = BTreeSet::new();
+        all.retain(|rule| matches!(rule, Rule::Moment(_)) || names.insert(rule.name()));
+        all
     }
 
     pub fn name(self) -> &'static str {
@@ -293,7 +297,9 @@ impl Stage {
                 moment.detect(&change, &self.context(), &mut out);
                 self.apply(out)
             }
-            Rule::Condition(condition) => self.judge_for(condition, &change),
+            Rule::Condition(condition) => {
+                kinds_of(condition).flat_map(|c| self.judge_for(c, &change)).collect()
+            }
         }
     }
 
@@ -405,12 +411,16 @@ impl Stage {
         match self.rule {
             Rule::Condition(condition) => {
                 // As the pipeline does: only what a threshold or the rule itself asked for, and what was never judged.
-                let due = |key: &ObjectKey| {
-                    self.wakes.get(key).is_none_or(|at| at.iter().any(|at| *at <= self.now))
-                };
-                let keys: Vec<_> =
-                    self.world.of_kind(condition.kind()).map(|o| o.key()).filter(due).collect();
-                keys.iter().flat_map(|key| self.judge(condition, key)).collect()
+                let mut told = Vec::new();
+                for condition in kinds_of(condition) {
+                    let due = |key: &ObjectKey| {
+                        self.wakes.get(key).is_none_or(|at| at.iter().any(|at| *at <= self.now))
+                    };
+                    let keys: Vec<_> =
+                        self.world.of_kind(condition.kind()).map(|o| o.key()).filter(due).collect();
+                    told.extend(keys.iter().flat_map(|key| self.judge(condition, key)));
+                }
+                told
             }
             Rule::Moment(moment) => {
                 let due: Vec<_> =
@@ -448,6 +458,11 @@ impl Stage {
             })
             .collect()
     }
+}
+
+/// The Condition for every kind that it judges.
+fn kinds_of(condition: &'static dyn Condition) -> impl Iterator<Item = &'static dyn Condition> {
+    CONDITIONS.iter().copied().filter(move |c| c.name() == condition.name())
 }
 
 /// What holds for every event of every rule.
