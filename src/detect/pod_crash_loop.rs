@@ -20,7 +20,8 @@ const WINDOW_SECS: i64 = 600;
 const RESTARTS: usize = 5;
 /// More need not be remembered.
 const REMEMBERED: usize = 2 * RESTARTS;
-/// A container that is ready for so long after its newest restart is out of the loop as far as counting goes.
+/// A ready container whose newest restart is older is out of the loop as far as counting goes. Also the latest
+/// time at which one that is ready is judged again.
 const CALM_SECS: i64 = 60;
 
 /// The rule.
@@ -60,14 +61,17 @@ impl Rule {
         container: &Container,
         (cx, out): (&Context<'_>, &mut Output),
     ) -> Option<Finding> {
+        if container.restarts == 0 && container.waiting_reason() != "CrashLoopBackOff" {
+            return None;
+        }
         let recent = self.recent_restarts(object, pod, container, (cx, &mut *out));
         let since = pod_facts::firing_since(object, cx, EventType::PodCrashLoop, &container.name);
         let in_back_off = container.waiting_reason() == "CrashLoopBackOff";
         let mut often = recent.len() >= RESTARTS;
         if often && container.ready {
-            // Ready again: nobody may ask once more before the count alone has lost its meaning.
+            // Counting may begin a loop while the container runs; being ready then ends it, as it does any other.
             let calm_at = recent.last().map_or(cx.now, |at| *at + SignedDuration::from_secs(CALM_SECS));
-            often = calm_at > cx.now;
+            often = since.is_none() && calm_at > cx.now;
             if often {
                 out.look_again.push(calm_at);
             }
@@ -144,12 +148,11 @@ fn draft(
     };
     let kind = if container.init { "init container" } else { "container" };
     let why = end.map(|end| {
-        let oom = if end.reason == "OOMKilled" {
-            "was killed for its memory, OOMKilled, with"
-        } else {
-            "ended with"
+        let how = match end.reason.as_str() {
+            "OOMKilled" => format!("was OOMKilled (exit code {})", end.exit_code),
+            _ => format!("ended with {}", pod_facts::exit(end.exit_code)),
         };
-        format!(": {kind} {} {oom} {}", container.name, pod_facts::exit(end.exit_code))
+        format!(": {kind} {} {how}", container.name)
     });
     let began = since.or_else(|| end.and_then(|e| e.finished_at));
     let draft = pod_facts::draft(EventType::PodCrashLoop, object, format!("Pod {name} in crash loop"))

@@ -8,6 +8,9 @@ use crate::{
     object::{Container, ContainerState, Object, Pod, Terminated},
 };
 
+/// Reasons of an end that nobody saw: the node was rebooted, or its runtime started anew.
+const LOST: &[&str] = &["Unknown", "ContainerStatusUnknown"];
+
 /// The rule.
 pub struct Rule;
 
@@ -80,6 +83,9 @@ fn draft(object: &std::sync::Arc<Object>, container: &Container, grown: u32, cx:
         draft = pod_facts::ended(draft, end);
         if end.exit_code == 0 {
             draft = draft.role(Role::Context).severity(Severity::Low);
+        } else if LOST.contains(&end.reason.as_str()) {
+            // It went with its node or its runtime: that is the node's story.
+            draft = draft.role(Role::Joins).severity(Severity::Low);
         }
     }
     pod_facts::look(pod_facts::look_at_previous_logs(draft, container))
