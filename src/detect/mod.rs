@@ -11,8 +11,26 @@ mod draft;
 pub mod kube_reasons;
 mod registry;
 // pods and nodes
+mod image_pull_failed;
+mod node_added;
+mod node_cordoned;
 mod node_facts;
+mod node_scaled_down;
+mod node_uncordoned;
 mod node_unhealthy;
+mod pod_crash_loop;
+mod pod_created;
+mod pod_deleted;
+mod pod_evicted;
+mod pod_facts;
+mod pod_failed;
+mod pod_oom_restart;
+mod pod_restarted;
+mod pod_start_failed;
+mod pod_status_changed;
+mod pod_stuck_terminating;
+mod pod_unready;
+mod pod_unschedulable;
 // workloads, config, network, storage, kubernetes events
 mod certificate_expiring;
 mod config_changed;

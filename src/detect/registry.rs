@@ -2,7 +2,11 @@
 
 use super::{Condition, Moment};
 // pods and nodes
-use super::node_unhealthy;
+use super::{
+    image_pull_failed, node_added, node_cordoned, node_scaled_down, node_uncordoned, node_unhealthy,
+    pod_crash_loop, pod_created, pod_deleted, pod_evicted, pod_failed, pod_oom_restart, pod_restarted,
+    pod_start_failed, pod_status_changed, pod_stuck_terminating, pod_unready, pod_unschedulable,
+};
 
 // workloads, config, network, storage, kubernetes events
 use super::{
@@ -16,6 +20,7 @@ use crate::event::Kind;
 /// Rules about states. One that judges several kinds stands once for each.
 pub const CONDITIONS: &[&dyn Condition] = &[
     // pods and nodes
+    &image_pull_failed::Rule,
     &node_unhealthy::Rule,
     // workloads, config, network, storage, kubernetes events
     &hpa_maxed::Rule,
@@ -36,6 +41,11 @@ pub const CONDITIONS: &[&dyn Condition] = &[
     &pv_failed::Rule(Kind::PersistentVolume),
     &pv_failed::Rule(Kind::PersistentVolumeClaim),
     &certificate_expiring::Rule,
+    &pod_crash_loop::Rule,
+    &pod_start_failed::Rule,
+    &pod_stuck_terminating::Rule,
+    &pod_unready::Rule,
+    &pod_unschedulable::Rule,
 ];
 
 /// Rules about changes.
@@ -54,4 +64,15 @@ pub const MOMENTS: &[&dyn Moment] = &[
     &rollout_started::Rule,
     &service_changed::Rule,
     &workload_lifecycle::Rule,
+    &node_added::Rule,
+    &node_cordoned::Rule,
+    &node_scaled_down::Rule,
+    &node_uncordoned::Rule,
+    &pod_created::Rule,
+    &pod_deleted::Rule,
+    &pod_evicted::Rule,
+    &pod_failed::Rule,
+    &pod_oom_restart::Rule,
+    &pod_restarted::Rule,
+    &pod_status_changed::Rule,
 ];

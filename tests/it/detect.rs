@@ -1,6 +1,9 @@
 //! Every rule over its fixtures, and the registry against the catalogue.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+};
 
 use barrelman::event::{EventType, Family};
 
@@ -12,11 +15,15 @@ const ELSEWHERE: &[&str] =
 
 #[test]
 fn every_rule_tells_what_its_fixtures_expect() {
+    let mut failures = Vec::new();
     for rule in Rule::all() {
-        for (_, case) in cases(rule.name()) {
-            case.play(rule);
+        for (path, case) in cases(rule.name()) {
+            if std::panic::catch_unwind(AssertUnwindSafe(|| case.play(rule))).is_err() {
+                failures.push(path.strip_prefix(root()).unwrap().display().to_string());
+            }
         }
     }
+    assert!(failures.is_empty(), "the reasons stand above, one per case: {failures:#?}");
 }
 
 #[test]

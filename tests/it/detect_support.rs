@@ -222,6 +222,8 @@ struct Stage {
     world: World,
     memory: Fake,
     dues: BTreeMap<String, Timestamp>,
+    /// When a Condition wants to judge an object again; empty once it was judged and asks for nothing.
+    wakes: BTreeMap<ObjectKey, Vec<Timestamp>>,
     now: Timestamp,
 }
 
@@ -233,6 +235,7 @@ impl Case {
             world: World::default(),
             memory: Fake { not_live: self.not_live.clone(), ..Fake::default() },
             dues: BTreeMap::new(),
+            wakes: BTreeMap::new(),
             now: Timestamp::UNIX_EPOCH,
         };
         for object in self.objects.iter().chain(&self.before) {
@@ -333,8 +336,12 @@ impl Stage {
         let mut out = Output::default();
         let verdict = condition.judge(&object, &self.context(), &mut out);
         assert!(out.drafts.is_empty(), "a Condition tells by its verdict");
+        let mut wakes = std::mem::take(&mut out.look_again);
         let mut told = self.apply(out);
-        let Verdict::Known(findings) = verdict else { return told };
+        let Verdict::Known(findings) = verdict else {
+            self.wakes.insert(key.clone(), wakes);
+            return told;
+        };
         let hold: Vec<_> =
             findings.iter().map(|f| (f.draft.event_type, f.draft.discriminator.clone())).collect();
         let unique: BTreeSet<_> = hold.iter().collect();
@@ -344,6 +351,9 @@ impl Stage {
             let draft = finding.draft;
             let row = (key.clone(), draft.event_type, draft.discriminator.clone());
             let due = draft.at + SignedDuration::from_secs(i64::from(finding.after_secs));
+            if due > self.now {
+                wakes.push(due);
+            }
             if due > self.now || self.memory.firing.contains_key(&row) {
                 continue;
             }
@@ -355,6 +365,7 @@ impl Stage {
                 draft: Some(draft),
             });
         }
+        self.wakes.insert(key.clone(), wakes);
         told
     }
 
@@ -379,9 +390,14 @@ impl Stage {
     fn time_passes(&mut self) -> Vec<Told> {
         match self.rule {
             Rule::Condition(condition) => {
+                // As the pipeline does: only what a threshold or the rule itself asked for, and what was never judged.
                 let mut told = Vec::new();
                 for condition in kinds_of(condition) {
-                    let keys: Vec<_> = self.world.of_kind(condition.kind()).map(|o| o.key()).collect();
+                    let due = |key: &ObjectKey| {
+                        self.wakes.get(key).is_none_or(|at| at.iter().any(|at| *at <= self.now))
+                    };
+                    let keys: Vec<_> =
+                        self.world.of_kind(condition.kind()).map(|o| o.key()).filter(due).collect();
                     told.extend(keys.iter().flat_map(|key| self.judge(condition, key)));
                 }
                 told
