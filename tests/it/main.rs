@@ -1,3 +1,15 @@
+//! The one integration binary: a file per behaviour, real parts, no network beyond loopback.
+
+mod connector_painchain;
+mod connector_slack;
+mod connector_webhook;
+mod support;
+//! The one integration binary: a file per behaviour.
+mod architecture;
+mod example_config;
+//! The one integration binary: a module per behaviour.
+mod simulated_cluster;
+mod support;
 //! The one integration binary: a file per behaviour.
 
 // Helpers of tests may fail loudly; clippy only knows functions marked #[test] as tests.

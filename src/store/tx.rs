@@ -1,0 +1,414 @@
+//! Rows in and out: the same typed calls within a write (`Tx`) and on a snapshot (`Snapshot`).
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    ops::Bound,
+    path::Path,
+};
+
+use redb::{ReadableTable, TableDefinition};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    error::{Error, Result},
+    schema::{Keyed, Log, META},
+};
+
+pub(super) type TextTable<'a> = TableDefinition<'a, &'static str, &'static [u8]>;
+pub(super) type NumberTable<'a> = TableDefinition<'a, u64, &'static [u8]>;
+
+/// The row of META that holds the last number given to a row of any log.
+pub(super) const LAST_SEQ: &str = "last_seq";
+/// The row of META that holds the bytes of keys and values, by table.
+const SIZES: &str = "sizes";
+
+/// Bytes of keys and values by table, META left out; kept by every write, so that limits cost nothing to check.
+///
+/// # Errors
+/// A row that cannot be read, or the disk.
+pub fn sizes(read: &impl Read) -> Result<BTreeMap<String, u64>> {
+    let row = read.get(&META, SIZES)?.unwrap_or_default();
+    Ok(serde_json::from_value(row).unwrap_or_default())
+}
+
+impl<V> Keyed<V> {
+    const fn table(&self) -> TextTable<'static> {
+        TableDefinition::new(self.name)
+    }
+}
+
+impl<V> Log<V> {
+    const fn table(&self) -> NumberTable<'static> {
+        TableDefinition::new(self.name)
+    }
+}
+
+/// A number as a key takes so many bytes.
+const SEQ_BYTES: usize = size_of::<u64>();
+
+/// Reading, within a write or on a snapshot.
+pub trait Read {
+    /// The row under a key.
+    fn get<V: DeserializeOwned>(&self, table: &Keyed<V>, key: &str) -> Result<Option<V>>;
+    /// The row with a number.
+    fn entry<V: DeserializeOwned>(&self, table: &Log<V>, seq: u64) -> Result<Option<V>>;
+    /// Calls `each` for the rows from `from` on, in the order of keys, while it answers true and keys begin with `prefix`.
+    fn scan<V: DeserializeOwned>(
+        &self,
+        table: &Keyed<V>,
+        prefix: &str,
+        from: &str,
+        each: &mut dyn FnMut(&str, V) -> bool,
+    ) -> Result<()>;
+    /// The same backwards, from the last key below `below` (`None`: the last with the prefix).
+    fn scan_back<V: DeserializeOwned>(
+        &self,
+        table: &Keyed<V>,
+        prefix: &str,
+        below: Option<&str>,
+        each: &mut dyn FnMut(&str, V) -> bool,
+    ) -> Result<()>;
+    /// Calls `each` for the rows of a log with `seq ≥ from`, oldest first, while it answers true.
+    fn read_log<V: DeserializeOwned>(
+        &self,
+        table: &Log<V>,
+        from: u64,
+        each: &mut dyn FnMut(u64, V) -> bool,
+    ) -> Result<()>;
+    /// Calls `each` for the rows of a log with `seq < below`, newest first, while it answers true.
+    fn read_log_back<V: DeserializeOwned>(
+        &self,
+        table: &Log<V>,
+        below: u64,
+        each: &mut dyn FnMut(u64, V) -> bool,
+    ) -> Result<()>;
+    /// How many rows a table has.
+    fn count(&self, table: &str) -> Result<u64>;
+
+    /// All rows whose key begins with `prefix`.
+    fn all<V: DeserializeOwned>(&self, table: &Keyed<V>, prefix: &str) -> Result<Vec<(String, V)>> {
+        let mut rows = Vec::new();
+        self.scan(table, prefix, prefix, &mut |key, row| {
+            rows.push((key.to_owned(), row));
+            true
+        })?;
+        Ok(rows)
+    }
+}
+
+/// A write under way. Everything in it becomes durable at once, or not at all.
+pub struct Tx<'a> {
+    txn: &'a redb::WriteTransaction,
+    path: &'a Path,
+    seq: Cell<Option<u64>>,
+    grown: RefCell<BTreeMap<&'static str, i64>>,
+}
+
+/// The database as it was at one commit. Keep it for at most 100 ms: old pages are kept as long.
+pub struct Snapshot {
+    txn: redb::ReadTransaction,
+    path: std::path::PathBuf,
+}
+
+pub(super) fn failed(path: &Path, error: impl Into<redb::Error>) -> Error {
+    let path = path.to_owned();
+    match error.into() {
+        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Error::Held(path),
+        redb::Error::RepairAborted => Error::NeedsWriter(path),
+        redb::Error::Corrupted(cause) => Error::Damaged { path, cause },
+        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            Error::Damaged { path, cause: e.to_string() }
+        }
+        redb::Error::DatabaseClosed => Error::Closed,
+        other => Error::Io { path, cause: other.to_string() },
+    }
+}
+
+fn decode<V: DeserializeOwned>(table: &'static str, key: impl std::fmt::Display, bytes: &[u8]) -> Result<V> {
+    serde_json::from_slice(bytes).map_err(|e| Error::Row {
+        table,
+        key: key.to_string(),
+        cause: e.to_string(),
+    })
+}
+
+fn encode<V: Serialize>(table: &'static str, key: impl std::fmt::Display, row: &V) -> Result<Vec<u8>> {
+    serde_json::to_vec(row).map_err(|e| Error::Row { table, key: key.to_string(), cause: e.to_string() })
+}
+
+/// The body of `Read` is the same for both transactions but for how a table is opened: in a write a missing table
+/// is made, in a read it is empty.
+macro_rules! read {
+    ($ty:ty, $open:ident) => {
+        impl Read for $ty {
+            fn get<V: DeserializeOwned>(&self, table: &Keyed<V>, key: &str) -> Result<Option<V>> {
+                let open = $open!(self, table.table(), Ok(None));
+                match open.get(key).map_err(|e| self.failed(e))? {
+                    Some(bytes) => decode(table.name, key, bytes.value()).map(Some),
+                    None => Ok(None),
+                }
+            }
+
+            fn entry<V: DeserializeOwned>(&self, table: &Log<V>, seq: u64) -> Result<Option<V>> {
+                let open = $open!(self, table.table(), Ok(None));
+                match open.get(seq).map_err(|e| self.failed(e))? {
+                    Some(bytes) => decode(table.name, seq, bytes.value()).map(Some),
+                    None => Ok(None),
+                }
+            }
+
+            fn scan<V: DeserializeOwned>(
+                &self,
+                table: &Keyed<V>,
+                prefix: &str,
+                from: &str,
+                each: &mut dyn FnMut(&str, V) -> bool,
+            ) -> Result<()> {
+                let open = $open!(self, table.table(), Ok(()));
+                for row in open.range(from.max(prefix)..).map_err(|e| self.failed(e))? {
+                    let (key, bytes) = row.map_err(|e| self.failed(e))?;
+                    let key = key.value();
+                    if !key.starts_with(prefix) || !each(key, decode(table.name, key, bytes.value())?) {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+
+            fn scan_back<V: DeserializeOwned>(
+                &self,
+                table: &Keyed<V>,
+                prefix: &str,
+                below: Option<&str>,
+                each: &mut dyn FnMut(&str, V) -> bool,
+            ) -> Result<()> {
+                let open = $open!(self, table.table(), Ok(()));
+                // No key holds this character, so it bounds all keys with the prefix.
+                let end = below.map_or_else(|| format!("{prefix}\u{10ffff}"), str::to_owned);
+                if end.as_str() <= prefix {
+                    return Ok(());
+                }
+                let range = (Bound::Included(prefix), Bound::Excluded(end.as_str()));
+                for row in open.range::<&str>(range).map_err(|e| self.failed(e))?.rev() {
+                    let (key, bytes) = row.map_err(|e| self.failed(e))?;
+                    let key = key.value();
+                    if !key.starts_with(prefix) || !each(key, decode(table.name, key, bytes.value())?) {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+
+            fn read_log<V: DeserializeOwned>(
+                &self,
+                table: &Log<V>,
+                from: u64,
+                each: &mut dyn FnMut(u64, V) -> bool,
+            ) -> Result<()> {
+                let open = $open!(self, table.table(), Ok(()));
+                for row in open.range(from..).map_err(|e| self.failed(e))? {
+                    let (seq, bytes) = row.map_err(|e| self.failed(e))?;
+                    let seq = seq.value();
+                    if !each(seq, decode(table.name, seq, bytes.value())?) {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+
+            fn read_log_back<V: DeserializeOwned>(
+                &self,
+                table: &Log<V>,
+                below: u64,
+                each: &mut dyn FnMut(u64, V) -> bool,
+            ) -> Result<()> {
+                let open = $open!(self, table.table(), Ok(()));
+                for row in open.range(..below).map_err(|e| self.failed(e))?.rev() {
+                    let (seq, bytes) = row.map_err(|e| self.failed(e))?;
+                    let seq = seq.value();
+                    if !each(seq, decode(table.name, seq, bytes.value())?) {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+
+            fn count(&self, table: &str) -> Result<u64> {
+                use redb::ReadableTableMetadata;
+                let numbered = super::schema::is_log(table);
+                if numbered {
+                    let open = $open!(self, NumberTable::new(table), Ok(0));
+                    open.len().map_err(|e| self.failed(e))
+                } else {
+                    let open = $open!(self, TextTable::new(table), Ok(0));
+                    open.len().map_err(|e| self.failed(e))
+                }
+            }
+        }
+    };
+}
+
+macro_rules! open_write {
+    ($self:ident, $def:expr, $empty:expr) => {
+        $self.txn.open_table($def).map_err(|e| $self.failed(e))?
+    };
+}
+
+macro_rules! open_read {
+    ($self:ident, $def:expr, $empty:expr) => {
+        match $self.txn.open_table($def) {
+            Ok(open) => open,
+            Err(redb::TableError::TableDoesNotExist(_)) => return $empty,
+            Err(e) => return Err($self.failed(e)),
+        }
+    };
+}
+
+read!(Tx<'_>, open_write);
+read!(Snapshot, open_read);
+
+impl Snapshot {
+    pub(super) fn new(txn: redb::ReadTransaction, path: &Path) -> Self {
+        Self { txn, path: path.to_owned() }
+    }
+
+    fn failed(&self, error: impl Into<redb::Error>) -> Error {
+        failed(&self.path, error)
+    }
+
+    /// The names of the tables that are there.
+    pub(super) fn tables(&self) -> Result<Vec<String>> {
+        use redb::TableHandle;
+        let tables = self.txn.list_tables().map_err(|e| self.failed(e))?;
+        Ok(tables.map(|t| t.name().to_owned()).collect())
+    }
+
+    /// Every row of a table with text keys, as bytes.
+    pub(super) fn raw(&self, table: &str, each: &mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
+        let open = open_read!(self, TextTable::new(table), Ok(()));
+        for row in open.range::<&str>(..).map_err(|e| self.failed(e))? {
+            let (key, bytes) = row.map_err(|e| self.failed(e))?;
+            each(key.value(), bytes.value())?;
+        }
+        Ok(())
+    }
+
+    /// Every row of a log, as bytes.
+    pub(super) fn raw_log(&self, table: &str, each: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+        let open = open_read!(self, NumberTable::new(table), Ok(()));
+        for row in open.range::<u64>(..).map_err(|e| self.failed(e))? {
+            let (seq, bytes) = row.map_err(|e| self.failed(e))?;
+            each(seq.value(), bytes.value())?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(txn: &'a redb::WriteTransaction, path: &'a Path) -> Self {
+        Self { txn, path, seq: Cell::new(None), grown: RefCell::default() }
+    }
+
+    fn grow(&self, table: &'static str, by: i64) {
+        if table != META.name {
+            *self.grown.borrow_mut().entry(table).or_default() += by;
+        }
+    }
+
+    fn failed(&self, error: impl Into<redb::Error>) -> Error {
+        failed(self.path, error)
+    }
+
+    /// By how much this write has made the data larger so far: not yet in `sizes`.
+    pub(super) fn grown_total(&self) -> i64 {
+        self.grown.borrow().values().sum()
+    }
+
+    /// Writes a row under a key.
+    pub fn put<V: Serialize>(&self, table: &Keyed<V>, key: &str, row: &V) -> Result<()> {
+        let bytes = encode(table.name, key, row)?;
+        let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
+        let old = open.insert(key, bytes.as_slice()).map_err(|e| self.failed(e))?;
+        let before = old.map_or(0, |old| key.len() + old.value().len());
+        self.grow(table.name, (key.len() + bytes.len()) as i64 - before as i64);
+        Ok(())
+    }
+
+    /// Removes a row; whether there was one.
+    pub fn remove<V>(&self, table: &Keyed<V>, key: &str) -> Result<bool> {
+        let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
+        let old = open.remove(key).map_err(|e| self.failed(e))?;
+        let freed = old.map(|old| key.len() + old.value().len());
+        self.grow(table.name, -(freed.unwrap_or(0) as i64));
+        Ok(freed.is_some())
+    }
+
+    /// Removes every row whose key begins with `prefix`; how many.
+    pub fn remove_all<V: DeserializeOwned>(&self, table: &Keyed<V>, prefix: &str) -> Result<u64> {
+        let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
+        let end = format!("{prefix}\u{10ffff}");
+        let (mut removed, mut freed) = (0, 0);
+        open.retain_in(prefix..end.as_str(), |key, row| {
+            removed += 1;
+            freed += key.len() + row.len();
+            false
+        })
+        .map_err(|e| self.failed(e))?;
+        self.grow(table.name, -(freed as i64));
+        Ok(removed)
+    }
+
+    /// The next number, larger than every number given before, over all logs and restarts.
+    pub fn next_seq(&self) -> Result<u64> {
+        let last = match self.seq.get() {
+            Some(last) => last,
+            None => self.get(&META, LAST_SEQ)?.and_then(|v| v.as_u64()).unwrap_or(0),
+        };
+        self.seq.set(Some(last + 1));
+        Ok(last + 1)
+    }
+
+    /// Adds a row at the end of a log; answers its number.
+    pub fn append<V: Serialize>(&self, table: &Log<V>, row: &V) -> Result<u64> {
+        let seq = self.next_seq()?;
+        self.put_entry(table, seq, row)?;
+        Ok(seq)
+    }
+
+    /// Writes a row of a log again.
+    pub fn put_entry<V: Serialize>(&self, table: &Log<V>, seq: u64, row: &V) -> Result<()> {
+        let bytes = encode(table.name, seq, row)?;
+        let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
+        let old = open.insert(seq, bytes.as_slice()).map_err(|e| self.failed(e))?;
+        let before = old.map_or(0, |old| SEQ_BYTES + old.value().len());
+        self.grow(table.name, (SEQ_BYTES + bytes.len()) as i64 - before as i64);
+        Ok(())
+    }
+
+    /// Removes a row of a log; whether there was one.
+    pub fn remove_entry<V>(&self, table: &Log<V>, seq: u64) -> Result<bool> {
+        let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
+        let old = open.remove(seq).map_err(|e| self.failed(e))?;
+        let freed = old.map(|old| SEQ_BYTES + old.value().len());
+        self.grow(table.name, -(freed.unwrap_or(0) as i64));
+        Ok(freed.is_some())
+    }
+
+    /// Called by the writer before it commits: keeps the last number given, and how much there is.
+    pub(super) fn finish(&self) -> Result<()> {
+        if let Some(last) = self.seq.get() {
+            self.put(&META, LAST_SEQ, &last.into())?;
+        }
+        let grown = self.grown.take();
+        if grown.is_empty() {
+            return Ok(());
+        }
+        let mut sizes = sizes(self)?;
+        for (table, by) in grown {
+            let size = sizes.entry(table.to_owned()).or_default();
+            *size = size.saturating_add_signed(by);
+        }
+        self.put(&META, SIZES, &serde_json::json!(sizes))
+    }
+}

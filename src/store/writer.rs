@@ -1,0 +1,215 @@
+//! The one writer: a thread that takes jobs, runs them in one transaction and commits it durably.
+//!
+//! A group holds what is queued when the thread gets to it, at most for 25 ms. Answers go out after the commit. When
+//! the disk fails, everything in the group fails, the database is closed and opened again with growing pauses, and
+//! jobs wait meanwhile: the engine goes on by itself when the disk is back.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    error::{Error, Result},
+    file,
+    tx::{Tx, failed},
+};
+
+/// Jobs that wait; senders wait when there are more. A job is a batch already, so this is plenty.
+pub(super) const QUEUE: usize = 256;
+/// The longest time for which a group collects jobs.
+const GROUP_FOR: Duration = Duration::from_millis(25);
+/// After a failed job, this many jobs are committed one by one, so that one bad job cannot fail others again.
+const ALONE_AFTER_FAILURE: u32 = 64;
+/// Pauses between attempts to open a database whose disk failed.
+const REOPEN: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(5)];
+
+/// What a job does in a transaction.
+type Run = Box<dyn FnOnce(&Tx<'_>) -> Result<()> + Send>;
+/// Who waits for the commit.
+type Done = oneshot::Sender<Result<()>>;
+
+/// Work to be done in a transaction, and whom to tell.
+pub(super) struct Job {
+    pub run: Run,
+    pub done: Done,
+}
+
+type Handle = Option<Arc<redb::Database>>;
+
+/// The open database, shared by the writer and the snapshots; `None` while a failed disk is waited for.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub path: PathBuf,
+    database: Arc<Mutex<Handle>>,
+    health: Arc<Mutex<Health>>,
+}
+
+/// How the writer is doing.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// Commits so far.
+    pub commits: u64,
+    /// The last commit, for its age.
+    pub last_commit: Option<Instant>,
+    /// Why commits fail now.
+    pub error: Option<Error>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Both mutexes hold plain values that are whole at any time, so a panic elsewhere does not spoil them.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub fn new(path: PathBuf, database: redb::Database) -> Self {
+        Self { path, database: Arc::new(Mutex::new(Some(Arc::new(database)))), health: Arc::default() }
+    }
+
+    pub fn database(&self) -> Result<Arc<redb::Database>> {
+        lock(&self.database).clone().ok_or_else(|| self.health().error.unwrap_or(Error::Closed))
+    }
+
+    pub fn health(&self) -> Health {
+        lock(&self.health).clone()
+    }
+
+    /// Drops the writer's handle; the file is closed when the last snapshot is gone.
+    pub fn close(&self) {
+        lock(&self.database).take();
+    }
+
+    fn note(&self, result: &Result<()>) {
+        let mut health = lock(&self.health);
+        match result {
+            Ok(()) => {
+                health.commits += 1;
+                health.last_commit = Some(Instant::now());
+                health.error = None;
+            }
+            Err(error) => health.error = Some(error.clone()),
+        }
+    }
+}
+
+/// Starts the thread; it ends when every sender is gone.
+pub(super) fn start(shared: Shared, jobs: mpsc::Receiver<Job>) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("store".into()).spawn(move || {
+        run(&shared, jobs);
+        shared.close();
+    })
+}
+
+fn run(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
+    let mut alone = 0_u32;
+    while let Some(first) = jobs.blocking_recv() {
+        let database = match shared.database() {
+            Ok(database) => database,
+            Err(error) => {
+                // Nobody's job is lost silently: each is told, and repeats what it needs.
+                let _ = first.done.send(Err(error));
+                reopen(shared, &mut jobs);
+                continue;
+            }
+        };
+        let mut queue = Queue { jobs: &mut jobs, together: alone == 0, waiting: Vec::new() };
+        let result = group(&shared.path, &database, first, &mut queue);
+        let waiting = queue.waiting;
+        drop(database);
+        shared.note(&result);
+        match &result {
+            Ok(()) => alone = alone.saturating_sub(1),
+            Err(error) => {
+                alone = ALONE_AFTER_FAILURE;
+                if matches!(error, Error::Io { .. } | Error::Damaged { .. }) {
+                    shared.close();
+                }
+            }
+        }
+        for done in waiting {
+            let _ = done.send(result.clone());
+        }
+        if shared.database().is_err() {
+            reopen(shared, &mut jobs);
+        }
+    }
+}
+
+/// Jobs that may join a group, and those who wait for its commit.
+struct Queue<'a> {
+    jobs: &'a mut mpsc::Receiver<Job>,
+    together: bool,
+    waiting: Vec<Done>,
+}
+
+/// One transaction over as many jobs as are there.
+fn group(path: &Path, database: &redb::Database, first: Job, queue: &mut Queue<'_>) -> Result<()> {
+    let started = Instant::now();
+    let mut txn = match database.begin_write() {
+        Ok(txn) => txn,
+        Err(e) => {
+            queue.waiting.push(first.done);
+            return Err(failed(path, e));
+        }
+    };
+    // A reopening after a crash then takes milliseconds whatever the file's size.
+    txn.set_quick_repair(true);
+    let tx = Tx::new(&txn, path);
+    let mut next = Some(first);
+    while let Some(job) = next {
+        queue.waiting.push(job.done);
+        if let Err(error) = guarded(job.run, &tx) {
+            // Dropping the transaction undoes the whole group; those who did nothing wrong repeat.
+            return if queue.waiting.len() == 1 || matches!(error, Error::Io { .. } | Error::Damaged { .. }) {
+                Err(error)
+            } else {
+                Err(Error::Undone(error.to_string()))
+            };
+        }
+        let more = queue.together && started.elapsed() < GROUP_FOR;
+        next = more.then(|| queue.jobs.try_recv().ok()).flatten();
+    }
+    tx.finish()?;
+    drop(tx);
+    txn.commit().map_err(|e| failed(path, e))
+}
+
+/// A job that panics is a job that failed: the others' writes must go on.
+fn guarded(run: Run, tx: &Tx<'_>) -> Result<()> {
+    // Nothing of the transaction outlives a failed job, so no half-made state is seen.
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(tx))) {
+        Ok(result) => result,
+        Err(cause) => {
+            let text = cause.downcast_ref::<&str>().map(ToString::to_string);
+            let text = text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(Error::Refused(format!("a write panicked, a fault of barrelman: {text}")))
+        }
+    }
+}
+
+/// Opens the database again, until it works or nobody is left who would write.
+fn reopen(shared: &Shared, jobs: &mut mpsc::Receiver<Job>) {
+    let mut attempt = 0;
+    while !jobs.is_closed() || !jobs.is_empty() {
+        std::thread::sleep(REOPEN[attempt.min(REOPEN.len() - 1)]);
+        attempt += 1;
+        match file::open(&shared.path) {
+            Ok(database) => {
+                *lock(&shared.database) = Some(Arc::new(database));
+                lock(&shared.health).error = None;
+                return;
+            }
+            Err(error) => lock(&shared.health).error = Some(error),
+        }
+        // Senders learn that the disk is still away, rather than wait for it without a word.
+        while let Ok(job) = jobs.try_recv() {
+            let error = shared.health().error.unwrap_or(Error::Closed);
+            let _ = job.done.send(Err(error));
+        }
+    }
+}
