@@ -22,6 +22,11 @@ pub const CONDITIONS: &[&dyn Condition] = &[
     // pods and nodes
     &image_pull_failed::Rule,
     &node_unhealthy::Rule,
+    &pod_crash_loop::Rule,
+    &pod_start_failed::Rule,
+    &pod_stuck_terminating::Rule,
+    &pod_unready::Rule,
+    &pod_unschedulable::Rule,
     // workloads, config, network, storage, kubernetes events
     &hpa_maxed::Rule,
     &workload_blocked::Rule(Kind::ReplicaSet),
@@ -41,16 +46,22 @@ pub const CONDITIONS: &[&dyn Condition] = &[
     &pv_failed::Rule(Kind::PersistentVolume),
     &pv_failed::Rule(Kind::PersistentVolumeClaim),
     &certificate_expiring::Rule,
-    &pod_crash_loop::Rule,
-    &pod_start_failed::Rule,
-    &pod_stuck_terminating::Rule,
-    &pod_unready::Rule,
-    &pod_unschedulable::Rule,
 ];
 
 /// Rules about changes.
 pub const MOMENTS: &[&dyn Moment] = &[
     // pods and nodes
+    &node_added::Rule,
+    &node_cordoned::Rule,
+    &node_scaled_down::Rule,
+    &node_uncordoned::Rule,
+    &pod_created::Rule,
+    &pod_deleted::Rule,
+    &pod_evicted::Rule,
+    &pod_failed::Rule,
+    &pod_oom_restart::Rule,
+    &pod_restarted::Rule,
+    &pod_status_changed::Rule,
     // workloads, config, network, storage, kubernetes events
     &config_changed::Rule,
     &deployment_scaled::Rule,
@@ -64,15 +75,4 @@ pub const MOMENTS: &[&dyn Moment] = &[
     &rollout_started::Rule,
     &service_changed::Rule,
     &workload_lifecycle::Rule,
-    &node_added::Rule,
-    &node_cordoned::Rule,
-    &node_scaled_down::Rule,
-    &node_uncordoned::Rule,
-    &pod_created::Rule,
-    &pod_deleted::Rule,
-    &pod_evicted::Rule,
-    &pod_failed::Rule,
-    &pod_oom_restart::Rule,
-    &pod_restarted::Rule,
-    &pod_status_changed::Rule,
 ];

@@ -21,9 +21,10 @@ const GAP_TOGETHER: SignedDuration = SignedDuration::from_secs(15);
 impl Engine {
     pub(super) fn take(&mut self, tx: &Tx<'_>, said: &Said, now: Timestamp) -> Result<()> {
         match said {
-            Said::Cluster { uid, name } => {
+            Said::Cluster { uid, name, context } => {
                 self.cluster_mut(uid, name).name = Arc::clone(name);
-                Ok(())
+                // Kept per context, so that a right that comes or goes later does not make it another cluster.
+                tx.put(&META, &crate::store::key(&["context", context]), &uid.0.clone().into())
             }
             Said::Scope { cluster, streams } => self.scope(tx, cluster, streams, now),
             Said::ListStart(stream) => {
@@ -31,6 +32,11 @@ impl Engine {
                 Ok(())
             }
             Said::Listed(stream, object) => self.listed(tx, stream, object, now),
+            // It is there, whatever it is: not listed as gone.
+            Said::Unreadable(stream, key) => {
+                self.listing.entry(Arc::clone(stream)).or_default().insert(key.clone());
+                Ok(())
+            }
             Said::ListEnd(stream) => self.list_end(tx, stream, now),
             Said::Applied(stream, object) => self.applied(tx, stream, object, now),
             Said::Deleted(stream, object) => {

@@ -389,7 +389,7 @@ impl Engine {
                     return Ok(());
                 }
                 self.dues.take(tx, key)?;
-                match CONDITIONS.iter().find(|c| c.name() == rule) {
+                match CONDITIONS.iter().find(|c| c.name() == rule && c.kind() == object.kind) {
                     Some(rule) => self.judge(tx, &uid, *rule, &object, Origin::Live, now),
                     None => Ok(()),
                 }

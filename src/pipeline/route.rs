@@ -48,6 +48,8 @@ pub struct Target {
     pub deliver: Deliver,
     /// A reminder while open.
     pub repeat: Duration,
+    /// How long its messages wait for worse to come; `None` = by type and severity.
+    pub settle: Option<Duration>,
     /// Its events, severity and conditions.
     pub passes: Passes,
     /// Its events and severity alone.

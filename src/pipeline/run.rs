@@ -11,10 +11,11 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::{Engine, Input};
-use crate::{feed::Feed, status::PipelineStatus, store::Store};
+use crate::{feed::Feed, object::Said, status::PipelineStatus, store::Store};
 
-/// Inputs in one transaction: enough to make commits cheap, few enough to keep them short.
-const BATCH: usize = 512;
+/// Batches of what is said in one transaction (each of at most 256): enough to make commits cheap, few enough to keep
+/// them short.
+const BATCHES: usize = 4;
 /// Time between looks at the clock when nothing else wakes the task; due rows are slept for exactly.
 const TICK: Duration = Duration::from_secs(1);
 /// How often it is noted that the engine watches: the start of the gap that a crash leaves.
@@ -29,7 +30,9 @@ pub struct Handles {
     pub store: Store,
     /// The engine, as loaded; shared with whoever reconfigures it or reads its counters.
     pub engine: Arc<Mutex<Engine>>,
-    /// What to take in.
+    /// What watches say, in batches.
+    pub said: mpsc::Receiver<Vec<Said>>,
+    /// What else there is to take in.
     pub inputs: mpsc::Receiver<Input>,
     /// What was committed.
     pub feed: broadcast::Sender<Feed>,
@@ -48,10 +51,12 @@ fn lock(engine: &Mutex<Engine>) -> std::sync::MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs until `stop`, or until nobody can send any more. Never loses an input: a batch is taken again until its
+/// Runs until `stop`. Never loses an input: a batch is taken again until its
 /// commit succeeds.
 pub async fn run(mut h: Handles) {
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut said = Vec::with_capacity(BATCHES);
+    let mut batch = Vec::new();
+    let mut open = true;
     let mut alive_at = tokio::time::Instant::now();
     loop {
         while (h.full)() && !h.stop.is_cancelled() {
@@ -61,13 +66,12 @@ pub async fn run(mut h: Handles) {
         let wait = sleep_for(&h);
         tokio::select! {
             biased;
-            got = h.inputs.recv_many(&mut batch, BATCH) => if got == 0 { break },
+            Some(input) = h.inputs.recv() => batch.push(input),
+            got = h.said.recv_many(&mut said, BATCHES), if open => open = got > 0,
             () = h.stop.cancelled(), if !stopping => {}
             () = tokio::time::sleep(wait) => {}
         }
-        if stopping && batch.is_empty() && h.inputs.is_empty() {
-            break;
-        }
+        batch.extend(said.drain(..).flatten().map(Input::Said));
         let alive = tokio::time::Instant::now() >= alive_at;
         if alive {
             alive_at = tokio::time::Instant::now() + ALIVE;
@@ -77,7 +81,8 @@ pub async fn run(mut h: Handles) {
         if !batch.is_empty() || due || alive {
             commit(&h, Arc::new(std::mem::take(&mut batch)), alive).await;
         }
-        if h.stop.is_cancelled() && h.inputs.is_empty() {
+        // The watches have ended before: what they said is committed.
+        if stopping && h.inputs.is_empty() && h.said.is_empty() {
             break;
         }
     }

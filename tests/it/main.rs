@@ -1,5 +1,6 @@
 //! The one integration binary: a file per behaviour, real parts, no network beyond loopback.
 
+mod architecture;
 mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;
@@ -17,3 +18,6 @@ mod support;
 
 mod detect;
 mod detect_support;
+mod example_config;
+mod simulated_cluster;
+mod support;

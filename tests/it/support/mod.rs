@@ -1,7 +1,6 @@
 //! What several files of tests share.
 
 pub mod connectors;
-//! Helpers of the integration tests.
 
 use std::sync::Arc;
 use std::time::Duration;
