@@ -3,4 +3,5 @@
 mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;
+mod dispatch;
 mod support;
