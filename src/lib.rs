@@ -5,6 +5,7 @@ pub mod config;
 pub mod connector;
 pub mod demo;
 pub mod detect;
+pub mod dispatch;
 pub mod event;
 pub mod feed;
 pub mod object;

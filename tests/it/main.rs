@@ -11,4 +11,5 @@ mod detect_support;
 mod example_config;
 mod real_watch;
 mod simulated_cluster;
+mod dispatch;
 mod support;
