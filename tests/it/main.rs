@@ -8,4 +8,8 @@ mod detect;
 mod detect_support;
 mod example_config;
 mod simulated_cluster;
+mod store_crash;
+mod store_model;
+mod store_open;
+mod store_support;
 mod support;
