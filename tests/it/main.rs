@@ -16,4 +16,8 @@ mod example_config;
 mod readme;
 mod simulated_cluster;
 mod dispatch;
+mod store_crash;
+mod store_model;
+mod store_open;
+mod store_support;
 mod support;
