@@ -37,6 +37,8 @@ pub enum Said {
         uid: ClusterUid,
         /// The name in payloads.
         name: Arc<str>,
+        /// The kubeconfig context, empty in a cluster: what the uid is kept under.
+        context: Arc<str>,
     },
     /// The streams that there are now (missing rights and absent kinds included). Objects of no stream are out of
     /// scope and are forgotten silently.

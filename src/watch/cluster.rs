@@ -234,7 +234,8 @@ impl Cluster {
 
     async fn introduce(&self) {
         let Some(uid) = self.uid.clone() else { return };
-        self.say(Said::Cluster { uid, name: self.target.name.as_str().into() }).await;
+        let (name, context) = (self.target.name.as_str().into(), self.target.context.as_str().into());
+        self.say(Said::Cluster { uid, name, context }).await;
     }
 
     async fn tell(&self) {
