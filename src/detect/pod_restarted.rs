@@ -94,9 +94,9 @@ fn draft(object: &std::sync::Arc<Object>, container: &Container, grown: u32, cx:
 fn restarted_at(container: &Container) -> Option<Timestamp> {
     match &container.state {
         Some(ContainerState::Running { started_at }) => *started_at,
-        Some(ContainerState::Terminated(t)) => t.started_at,
+        Some(ContainerState::Terminated(t)) => pod_facts::real(t.started_at).or(t.finished_at),
         // It waits again: the newest run that is known is the one that was started then.
-        _ => container.last.as_ref().and_then(|t| t.started_at),
+        _ => container.last.as_ref().and_then(|t| pod_facts::real(t.started_at).or(t.finished_at)),
     }
 }
 
