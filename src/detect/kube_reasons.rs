@@ -164,45 +164,6 @@ pub fn spoken_for(reason: &str) -> &'static [T] {
     TABLE.iter().find(|(reasons, _)| reasons.contains(&reason)).map_or(&[], |(_, types)| types)
 }
 
-/// How long the detector of a type waits before it tells; an Event waits as long for it.
-pub fn threshold_secs(event_type: T) -> u32 {
-    match event_type {
-        T::WorkloadBlocked => 5,
-        T::PodUnschedulable => 20,
-        T::ServiceUnavailable => 30,
-        T::PodStartFailed | T::PvcPending | T::CronjobMissed => 60,
-        // 60 s after a grace period that is 30 s nearly everywhere.
-        T::PodStuckTerminating => 90,
-        T::PodUnready => 120,
-        T::WorkloadDegraded => 300,
-        T::NamespaceStuck => 600,
-        _ => 0,
-    }
-}
-
-/// The kind whose watch the detector of a type needs; `None`: the involved object's own.
-pub fn judged_kind(event_type: T) -> Option<Kind> {
-    match event_type {
-        T::NodeUnhealthy | T::NodeScaledDown => Some(Kind::Node),
-        T::JobFailed => Some(Kind::Job),
-        T::CronjobMissed => Some(Kind::CronJob),
-        T::HpaMaxed => Some(Kind::HorizontalPodAutoscaler),
-        T::RolloutStuck => Some(Kind::Deployment),
-        T::PvcPending => Some(Kind::PersistentVolumeClaim),
-        T::PodRestarted
-        | T::PodCrashLoop
-        | T::PodOomRestart
-        | T::PodStartFailed
-        | T::PodUnready
-        | T::PodStuckTerminating
-        | T::PodFailed
-        | T::PodEvicted
-        | T::PodUnschedulable
-        | T::ImagePullFailed => Some(Kind::Pod),
-        _ => None,
-    }
-}
-
 /// Whether a Warning belongs to a healthy life: kept as context, no reason to wake anybody.
 pub fn is_noise(event: &KubeEvent) -> bool {
     NOISE.contains(&event.reason.as_str()) || PASSING.iter().any(|words| event.message.contains(words))

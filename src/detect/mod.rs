@@ -47,6 +47,8 @@ mod job_failed;
 mod kubernetes_event;
 mod namespace_lifecycle;
 mod namespace_stuck;
+pub mod painchain;
+mod painchain_data;
 mod pv_failed;
 mod pvc_pending;
 mod rollout_completed;
