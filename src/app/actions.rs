@@ -101,7 +101,7 @@ impl Desk {
         }
         // Placeholders may be saved and filled in later; what is wrong may not.
         if let Err(problems) = self.workshop.build(&spec)
-            && problems.iter().any(|p| !p.is_incomplete())
+            && problems.iter().any(|p| !p.incomplete)
         {
             return Err(told(problems));
         }
