@@ -47,6 +47,8 @@ pub struct Running {
     pub(super) engine: Arc<Mutex<Engine>>,
     pub(super) inputs: mpsc::Sender<Input>,
     board: Board,
+    /// Asks the cluster about one object.
+    pub ask: watching::Handle,
     said: mpsc::Sender<Vec<Said>>,
     watching: Option<Watching>,
     stop_pipeline: CancellationToken,
@@ -112,6 +114,7 @@ impl Running {
             engine,
             inputs,
             board,
+            ask: watching::handle().0,
             said,
             watching: None,
             stop_pipeline,
@@ -131,8 +134,14 @@ impl Running {
             clock: now,
         };
         let stop = CancellationToken::new();
-        let links =
-            watching::Links { out: self.said.clone(), board: self.board.clone(), cancel: stop.clone() };
+        let (ask, questions) = watching::handle();
+        self.ask = ask;
+        let links = watching::Links {
+            out: self.said.clone(),
+            board: self.board.clone(),
+            questions,
+            cancel: stop.clone(),
+        };
         let (ended, wait) = tokio::sync::oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("watch".into())
