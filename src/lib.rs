@@ -1,8 +1,11 @@
 //! Barrelman: the lookout of a Kubernetes cluster.
+pub mod cli;
+pub mod app;
 pub mod config;
 pub mod connector;
 pub mod demo;
 pub mod detect;
+pub mod dispatch;
 pub mod event;
 pub mod feed;
 pub mod object;

@@ -89,7 +89,7 @@ impl Access {
         ))
     }
 
-    /// The answer to a SelfSubjectAccessReview.
+    /// The answer to a `SelfSubjectAccessReview`.
     pub(super) fn review(&self, mut review: Value) -> Value {
         let of = |key: &str| {
             review.pointer(&format!("/spec/resourceAttributes/{key}")).and_then(Value::as_str).unwrap_or("")
@@ -105,7 +105,7 @@ impl Access {
         review
     }
 
-    /// The answer to a SelfSubjectRulesReview: one rule per resource with the verbs that are allowed.
+    /// The answer to a `SelfSubjectRulesReview`: one rule per resource with the verbs that are allowed.
     pub(super) fn rules(&self, mut review: Value, surface: &Surface) -> Value {
         let namespace =
             review.pointer("/spec/namespace").and_then(Value::as_str).unwrap_or("default").to_owned();

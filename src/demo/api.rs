@@ -142,7 +142,7 @@ impl Surface {
 
     /// The reply of `/apis/<group>`; `None` where nothing of the group is served.
     pub fn group_document(&self, group: &str) -> Option<Value> {
-        let known = self.group_names().iter().any(|name| *name == group);
+        let known = self.group_names().contains(&group);
         known.then(|| {
             let mut document = self.group(group);
             document["kind"] = json!("APIGroup");

@@ -6,6 +6,7 @@
 
 mod access;
 mod api;
+mod bulk;
 mod cluster;
 mod failure;
 mod faults;
@@ -13,14 +14,20 @@ mod http;
 mod managed;
 mod net;
 mod object;
+mod rng;
+pub mod scenario;
 mod selector;
 mod server;
+mod sim;
+pub mod sink;
 mod storage;
 
 pub use access::Access;
 pub use api::{Resource, Surface};
+pub use bulk::Bulk;
 pub use cluster::{Clock, Cluster, Options, Plural, Writer};
 pub use failure::Failure;
 pub use faults::{Fault, Faults, Rule, WatchEnd};
 pub use net::Gate;
 pub use server::Server;
+pub use sim::{ActionError, Sim};

@@ -133,14 +133,13 @@ const FIELDS: [(&str, &[&str]); 6] = [
 
 impl FieldTerm {
     fn parse(plural: &str, text: &str) -> Result<Self, Failure> {
-        let (field, value, equal) = match text.split_once("!=") {
-            Some((field, value)) => (field, value, false),
-            None => {
-                let (field, value) = text.split_once('=').ok_or_else(|| {
-                    Failure::bad_request(format!("invalid selector: {text:?}; can't understand {text:?}"))
-                })?;
-                (field, value.trim_start_matches('='), true)
-            }
+        let (field, value, equal) = if let Some((field, value)) = text.split_once("!=") {
+            (field, value, false)
+        } else {
+            let (field, value) = text.split_once('=').ok_or_else(|| {
+                Failure::bad_request(format!("invalid selector: {text:?}; can't understand {text:?}"))
+            })?;
+            (field, value.trim_start_matches('='), true)
         };
         let known = matches!(field, "metadata.name" | "metadata.namespace")
             || FIELDS.iter().any(|(of, fields)| *of == plural && fields.contains(&field));

@@ -3,7 +3,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     rc::Rc,
     time::Duration,
 };
@@ -54,7 +53,7 @@ impl Cluster {
         // A cluster that is stored is known before it is reached: its absence can be told.
         self.introduce().await;
         let mut backoff = Backoff::default();
-        let (cx, resources) = loop {
+        let cx = loop {
             match self.begin().await {
                 Ok(begun) => break begun,
                 Err(error) => {
@@ -66,11 +65,11 @@ impl Cluster {
         };
         self.introduce().await;
         self.set_state(ClusterState::Live).await;
-        self.supervise(cx, resources).await
+        self.supervise(cx).await
     }
 
-    async fn supervise(mut self, cx: Rc<Cx>, resources: BTreeMap<Kind, Resource>) -> Died {
-        let mut streams = Streams::new(Rc::clone(&cx), resources);
+    async fn supervise(mut self, cx: Rc<Cx>) -> Died {
+        let mut streams = Streams::new(Rc::clone(&cx));
         streams.reconcile().await;
         let mut probe = Probe::default();
         let mut look_again =
@@ -93,7 +92,7 @@ impl Cluster {
     }
 
     /// Connects and identifies the cluster.
-    async fn begin(&mut self) -> Result<(Rc<Cx>, BTreeMap<Kind, Resource>)> {
+    async fn begin(&mut self) -> Result<Rc<Cx>> {
         let access = connect::connect(&self.shared.clusters, &self.target).await?;
         self.server.clone_from(&access.server);
         let api = Api::new(access.client.clone(), self.shared.board.requests(self.index));
@@ -125,11 +124,12 @@ impl Cluster {
             trouble: RefCell::new(None),
             troubled: Notify::new(),
             back: Notify::new(),
+            resources: RefCell::new(resources),
             namespaces: Namespaces::default(),
         };
         let cx = Rc::new(cx);
         self.shared.live.borrow_mut().insert(cx.uid.clone(), Rc::clone(&cx));
-        Ok((cx, resources))
+        Ok(cx)
     }
 
     /// The cluster's uid: the one that is stored for the context, else that of kube-system, else a hash.

@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::Duration,
 };
@@ -13,10 +13,13 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Batch, Clock, api::Api, board::Board, error::Error, projection::Decoder, scope::Scope};
+use super::{
+    Batch, Clock, api::Api, board::Board, error::Error, projection::Decoder, resources::Resource,
+    scope::Scope,
+};
 use crate::{
     config::WatchSettings,
-    event::ClusterUid,
+    event::{ClusterUid, Kind},
     object::{Said, Str},
     status::StreamState,
 };
@@ -51,6 +54,8 @@ pub struct Cx {
     pub troubled: Notify,
     /// The API came back: streams that wait try at once.
     pub back: Notify,
+    /// How each kind is read; kinds that the server does not have are missing.
+    pub resources: RefCell<BTreeMap<Kind, Resource>>,
     /// What the watch of namespaces knows.
     pub namespaces: Namespaces,
 }

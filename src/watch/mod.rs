@@ -5,11 +5,13 @@
 //! It must never decide what a change means, keep objects, or write to a cluster.
 
 mod api;
+mod ask;
 mod backoff;
 mod board;
 mod cluster;
 mod connect;
 mod cx;
+mod diagnose;
 mod discovery;
 mod error;
 mod events;
@@ -37,8 +39,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use ask::{Handle, Questions, handle};
 pub use board::Board;
+pub use diagnose::{Diagnosis, diagnose};
 pub use error::{Error, Fault};
+pub use rights::{Extras, Rule, manifest as rbac, needed as rights};
 
 use crate::{
     config::{ClusterSettings, WatchSettings},
@@ -79,6 +84,8 @@ pub struct Links {
     pub out: mpsc::Sender<Batch>,
     /// For screen, health and metrics.
     pub board: Board,
+    /// Questions about single objects.
+    pub questions: Questions,
     /// Ends everything.
     pub cancel: CancellationToken,
 }
@@ -160,6 +167,7 @@ pub async fn serve(options: Options, links: Links) -> Result<(), RunError> {
     }
     tokio::select! {
         () = links.cancel.cancelled() => Ok(()),
+        () = links.questions.answer(Rc::clone(&shared)) => Ok(()),
         Some(ended) = tasks.join_next() => Err(RunError::Died(match ended {
             Ok(cluster::Died(cause)) => cause,
             Err(error) => format!("the supervisor of a cluster: {error}"),

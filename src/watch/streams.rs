@@ -12,12 +12,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{
-    cx::Cx,
-    discovery,
-    resources::{Resource, is_selected},
-    stream::Stream,
-};
+use super::{cx::Cx, discovery, resources::is_selected, stream::Stream};
 use crate::{
     event::Kind,
     object::{Said, Str, StreamId},
@@ -38,7 +33,6 @@ struct Running {
 /// The streams of one cluster.
 pub(super) struct Streams {
     cx: Rc<Cx>,
-    resources: BTreeMap<Kind, Resource>,
     running: BTreeMap<(Kind, Str), Running>,
     /// The scope as the engine knows it.
     told: Option<BTreeSet<(Kind, Str)>>,
@@ -48,8 +42,8 @@ pub(super) struct Streams {
 
 impl Streams {
     /// None yet.
-    pub(super) fn new(cx: Rc<Cx>, resources: BTreeMap<Kind, Resource>) -> Self {
-        Self { cx, resources, running: BTreeMap::new(), told: None, tasks: JoinSet::new() }
+    pub(super) fn new(cx: Rc<Cx>) -> Self {
+        Self { cx, running: BTreeMap::new(), told: None, tasks: JoinSet::new() }
     }
 
     /// The namespaces of the scope; `None` = not known yet. One empty name = all.
@@ -78,7 +72,8 @@ impl Streams {
 
     /// Starts what is wanted and not there, and marks what is there and no longer wanted.
     pub(super) async fn reconcile(&mut self) {
-        let wanted: BTreeSet<(Kind, Str)> = self.resources.keys().flat_map(|k| self.wanted(*k)).collect();
+        let wanted: BTreeSet<(Kind, Str)> =
+            self.cx.resources.borrow().keys().flat_map(|k| self.wanted(*k)).collect();
         for key in &wanted {
             if let Some(running) = self.running.get_mut(key) {
                 running.gone = None;
@@ -107,9 +102,9 @@ impl Streams {
     }
 
     fn start(&mut self, key: &(Kind, Str)) {
-        let Some(resource) = self.resources.get(&key.0) else { return };
+        let Some(resource) = self.cx.resources.borrow().get(&key.0).copied() else { return };
         let id = Arc::new(self.id(key));
-        let stream = Stream::new(Rc::clone(&self.cx), Arc::clone(&id), *resource);
+        let stream = Stream::new(Rc::clone(&self.cx), Arc::clone(&id), resource);
         let abort = self.tasks.spawn_local(stream.run());
         self.running.insert(key.clone(), Running { id, abort, gone: None });
     }
@@ -140,18 +135,18 @@ impl Streams {
     /// Looks for kinds that the server did not have.
     pub(super) async fn rediscover(&mut self) {
         let mut missing = self.cx.settings.kinds.clone();
-        missing.retain(|kind| !self.resources.contains_key(kind));
+        missing.retain(|kind| !self.cx.resources.borrow().contains_key(kind));
         if missing.is_empty() {
             return;
         }
         if let Ok(found) = discovery::resources(&self.cx.api, &missing).await {
-            self.resources.extend(found);
+            self.cx.resources.borrow_mut().extend(found);
             self.reconcile().await;
         }
     }
 
     fn show_absent(&self) {
-        for kind in self.cx.settings.kinds.iter().filter(|k| !self.resources.contains_key(k)) {
+        for kind in self.cx.settings.kinds.iter().filter(|k| !self.cx.resources.borrow().contains_key(k)) {
             self.cx.board.put_stream(
                 self.cx.index,
                 StreamStatus {

@@ -5,7 +5,10 @@ use std::{
     panic::AssertUnwindSafe,
 };
 
-use barrelman::event::{EventType, Family};
+use barrelman::{
+    detect::Draft,
+    event::{EventType, Family, Role},
+};
 
 use crate::detect_support::{Rule, cases, root};
 
@@ -40,6 +43,20 @@ fn every_rule_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent() {
         let name = entry.file_name().into_string().unwrap();
         let is_rule = entry.file_type().unwrap().is_dir() && !name.starts_with('_');
         assert!(!is_rule || names.contains(name.as_str()), "fixtures/detect/{name} is no rule's");
+    }
+}
+
+#[test]
+fn no_trouble_is_told_of_an_object_that_is_being_deleted_but_that_it_stays() {
+    let about_deletion =
+        [EventType::NodeScaledDown, EventType::PodStuckTerminating, EventType::NamespaceStuck];
+    for rule in Rule::all() {
+        for (path, case) in cases(rule.name()) {
+            let told = case.play_deleting(rule);
+            let trouble = |d: &&Draft| matches!(d.role, Role::Opens | Role::OneShot);
+            let wrong = told.iter().filter(trouble).find(|d| !about_deletion.contains(&d.event_type));
+            assert!(wrong.is_none(), "{}: {wrong:#?}", path.display());
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::object::{Stored, encode};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::demo) enum Shape {
     Whole,
-    /// PartialObjectMetadata.
+    /// `PartialObjectMetadata`.
     Metadata,
 }
 

@@ -24,7 +24,7 @@ use super::convert::{self, Shape};
 use super::{Call, list, reply};
 
 /// A real server picks 30 to 60 minutes where the client names none.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1_800);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(30);
 /// Changes that go into one chunk of the reply.
 const CHUNK: usize = 256;
 
