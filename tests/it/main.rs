@@ -1,8 +1,5 @@
 //! The one integration binary: a file per behaviour, real parts, no network beyond loopback.
 
-// Helpers of tests may fail loudly; clippy only knows functions marked #[test] as tests.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-
 mod architecture;
 mod connector_painchain;
 mod connector_slack;
@@ -15,6 +12,8 @@ mod detect_support;
 mod detect_support;
 mod dispatch;
 mod example_config;
+mod detect_support;
+mod dispatch;
 mod example_config;
 mod readme;
 mod real_watch;
