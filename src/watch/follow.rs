@@ -77,7 +77,7 @@ impl Stream {
     fn watch_timeout(&self) -> Duration {
         let base = self.cx.settings.watch_timeout;
         let jitter = JITTER.min(base / 4);
-        (base - jitter) + jitter.mul_f64(2.0 * rand::random::<f64>())
+        base.saturating_sub(jitter) + jitter.mul_f64(2.0 * rand::random::<f64>())
     }
 
     async fn take_line(&mut self, line: Line) -> Result<()> {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::object::{ConfigRefKind, ContainerState};
+use crate::object::{ConfigRefKind, ContainerState, Str};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -20,7 +20,7 @@ fn read(kind: Kind, json: &str) -> Object {
 }
 
 fn at(text: &str) -> Option<Timestamp> {
-    Some(text.parse().unwrap())
+    text.parse().ok()
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn endpoints_become_the_slice_that_they_are() {
 fn of_a_tls_secret_the_public_certificate_is_told() {
     let object = fixture!(Secret, "secret_tls");
     let config = object.config().unwrap();
-    assert_eq!(config.keys.keys().map(|k| k.as_str()).collect::<Vec<_>>(), ["tls.crt", "tls.key"]);
+    assert_eq!(config.keys.keys().map(Str::as_str).collect::<Vec<_>>(), ["tls.crt", "tls.key"]);
     let certificate = config.certificate.as_ref().unwrap();
     assert_eq!(certificate.names, ["web.example", "www.web.example", "10.0.0.1"]);
     assert_eq!(certificate.issuer, "web.example");
@@ -300,7 +300,7 @@ fn twenty_thousand_pods_stay_below_55_mib() {
             json!(format!("{deployment:08x}-0000-42f8-ae8a-bcae42a3d5aa"));
         pod["metadata"]["ownerReferences"][0]["name"] = json!(format!("web-{deployment}-54d748cb89"));
         pod["spec"]["nodeName"] = json!(format!("node-{node:03}"));
-        pod["metadata"]["annotations"]["filler"] = json!("x".repeat(900));
+        pod["metadata"]["managedFields"][0]["fieldsV1"] = json!({"f:filler": "x".repeat(2500)});
         let bytes = pod.to_string();
         held.push(Box::new(decoder.object(Kind::Pod, Shape::Usual, bytes.as_bytes()).unwrap()));
     }
