@@ -23,3 +23,4 @@ mod store_model;
 mod store_open;
 mod store_support;
 mod support;
+mod watch_faults;
