@@ -21,6 +21,13 @@ pub struct StreamId {
     pub selector: Str,
 }
 
+impl std::fmt::Display for StreamId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.kind.plural())?;
+        if self.namespace.is_empty() { Ok(()) } else { write!(f, " in {}", self.namespace) }
+    }
+}
+
 /// One thing said. In order per stream.
 #[derive(Debug, Clone)]
 pub enum Said {
@@ -30,6 +37,8 @@ pub enum Said {
         uid: ClusterUid,
         /// The name in payloads.
         name: Arc<str>,
+        /// The kubeconfig context, empty in a cluster: what the uid is kept under.
+        context: Arc<str>,
     },
     /// The streams that there are now (missing rights and absent kinds included). Objects of no stream are out of
     /// scope and are forgotten silently.
@@ -43,6 +52,8 @@ pub enum Said {
     ListStart(Arc<StreamId>),
     /// An object of the list.
     Listed(Arc<StreamId>, Box<Object>),
+    /// An object is there, in a list or changed, but could not be decoded: what is known of it stays.
+    Unreadable(Arc<StreamId>, ObjectKey),
     /// The list is complete: what was stored in its scope and not listed is gone.
     ListEnd(Arc<StreamId>),
     /// An object was created or changed.

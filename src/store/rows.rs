@@ -61,6 +61,9 @@ pub struct FoldRow {
     pub seq: u64,
     /// The first occurrence: the window is counted from here.
     pub first: Timestamp,
+    /// The count that the newest occurrence carried: a Kubernetes Event counts its own repeats.
+    #[serde(default)]
+    pub counted: u64,
 }
 
 /// Something to do at a time.
@@ -98,6 +101,16 @@ pub enum Due {
         seq: u64,
         /// The types that speak for it.
         types: Vec<EventType>,
+    },
+    /// A trouble that may be its node's doing waited a moment.
+    Held {
+        /// The event's row.
+        seq: u64,
+    },
+    /// A cluster's API has been away, or back, for as long as it takes.
+    Api {
+        /// Away, or back.
+        away: bool,
     },
     /// Anything about an incident's life: quiet end, affected left over, reminder.
     Incident {
@@ -170,6 +183,12 @@ pub struct Told {
     /// When it was reopened, newest last; for flapping.
     #[serde(default)]
     pub reopened: Vec<Timestamp>,
+    /// Its resolve was routed.
+    #[serde(default)]
+    pub ended: bool,
+    /// Rows made for it that may still be in the outbox, oldest first.
+    #[serde(default)]
+    pub queued: Vec<u64>,
     /// It flaps: silence until it has stayed resolved.
     #[serde(default)]
     pub flapping: bool,
