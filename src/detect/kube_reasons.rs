@@ -169,6 +169,43 @@ pub fn is_noise(event: &KubeEvent) -> bool {
     NOISE.contains(&event.reason.as_str()) || PASSING.iter().any(|words| event.message.contains(words))
 }
 
+/// How long the detector of a type waits before it tells; an Event that it speaks for waits as long for it.
+pub fn threshold_secs(event_type: T) -> u32 {
+    match event_type {
+        T::PodUnschedulable => 20,
+        T::PodStartFailed | T::PvcPending | T::CronjobMissed => 60,
+        T::PodStuckTerminating => 90,
+        T::PodUnready | T::ServiceUnavailable => 120,
+        T::WorkloadDegraded => 300,
+        T::NamespaceStuck => 600,
+        _ => 5,
+    }
+}
+
+/// The kind whose watch the detector of a type needs; `None`: that of the involved object itself.
+pub fn judged_kind(event_type: T) -> Option<Kind> {
+    match event_type {
+        T::PodCrashLoop
+        | T::PodRestarted
+        | T::PodOomRestart
+        | T::PodStartFailed
+        | T::PodUnready
+        | T::PodStuckTerminating
+        | T::PodUnschedulable
+        | T::PodFailed
+        | T::PodEvicted
+        | T::ImagePullFailed => Some(Kind::Pod),
+        T::NodeUnhealthy | T::NodeScaledDown => Some(Kind::Node),
+        T::HpaMaxed => Some(Kind::HorizontalPodAutoscaler),
+        T::JobFailed => Some(Kind::Job),
+        T::CronjobMissed => Some(Kind::CronJob),
+        T::PvcPending => Some(Kind::PersistentVolumeClaim),
+        T::PvFailed => Some(Kind::PersistentVolume),
+        T::RolloutStuck => Some(Kind::Deployment),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
