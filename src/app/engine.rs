@@ -240,6 +240,7 @@ impl Running {
             hash_key: hash_key(&self.store)?,
             known_uids: known_uids(&self.store)?,
             clock: now,
+            stored: Some(stored_in(&self.control.engine)),
         };
         let (ask, questions) = watching::handle();
         *self.control.ask.lock().unwrap_or_else(PoisonError::into_inner) = ask;
@@ -398,4 +399,13 @@ fn known_uids(store: &Store) -> Result<BTreeMap<String, ClusterUid>> {
         .into_iter()
         .filter_map(|(key, value)| Some((key.strip_prefix("context\0")?.to_owned(), uid(value)?)))
         .collect())
+}
+
+/// What is stored of a stream's scope: where a selector is set, the watch asks for each object that is not listed any
+/// more whether it is gone, or only out of scope.
+fn stored_in(engine: &Arc<Mutex<Engine>>) -> watching::Stored {
+    let engine = Arc::clone(engine);
+    Arc::new(move |stream| {
+        engine.lock().unwrap_or_else(PoisonError::into_inner).known_in(stream)
+    })
 }
