@@ -4,7 +4,6 @@ mod actions;
 mod connectors;
 mod engine;
 mod forward;
-mod heartbeat;
 mod logging;
 mod observe;
 mod run;
