@@ -4,7 +4,7 @@
 //! resourceVersion, a generation where its kind has one, and managedFields, as from a real API server. Time comes
 //! from the clock in `Options` or from `Writer::at`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -75,8 +75,22 @@ pub(super) struct Inner {
     storage: Mutex<Storage>,
     access: Mutex<Access>,
     changed: Mutex<HashMap<String, watch::Sender<u64>>>,
-    logs: Mutex<HashMap<(String, String), Vec<String>>>,
+    logs: Mutex<HashMap<String, Log>>,
     uids: Mutex<u64>,
+}
+
+/// Lines that are kept of a pod's log.
+const LOG_LINES: usize = 1_000;
+
+#[derive(Default)]
+struct Log {
+    dropped: u64,
+    lines: VecDeque<(Timestamp, String)>,
+}
+
+/// Under which a log tells that it grew; no resource has such a name.
+pub(super) fn log_channel(namespace: &str, pod: &str) -> String {
+    format!("log/{namespace}/{pod}")
 }
 
 /// A simulated cluster; clones are handles of the same.
@@ -199,16 +213,26 @@ impl Cluster {
 
     /// Appends a line to a pod's log, of which the last 1,000 are kept.
     pub fn log(&self, namespace: &str, pod: &str, line: &str) {
-        let mut logs = lock(&self.inner.logs);
-        let lines = logs.entry((namespace.to_owned(), pod.to_owned())).or_default();
-        lines.push(line.to_owned());
-        if lines.len() > 1_000 {
-            lines.remove(0);
-        }
+        let channel = log_channel(namespace, pod);
+        let number = {
+            let mut logs = lock(&self.inner.logs);
+            let log = logs.entry(channel.clone()).or_default();
+            log.lines.push_back((self.now(), line.to_owned()));
+            if log.lines.len() > LOG_LINES {
+                log.lines.pop_front();
+                log.dropped += 1;
+            }
+            log.dropped + log.lines.len() as u64
+        };
+        self.announce(&channel, number);
     }
 
-    pub(super) fn log_lines(&self, namespace: &str, pod: &str) -> Vec<String> {
-        lock(&self.inner.logs).get(&(namespace.to_owned(), pod.to_owned())).cloned().unwrap_or_default()
+    /// Lines of a pod's log from the n-th on, and the number of the next.
+    pub(super) fn log_lines(&self, namespace: &str, pod: &str, from: u64) -> (Vec<(Timestamp, String)>, u64) {
+        let logs = lock(&self.inner.logs);
+        let Some(log) = logs.get(&log_channel(namespace, pod)) else { return (Vec::new(), 0) };
+        let skip = from.saturating_sub(log.dropped) as usize;
+        (log.lines.iter().skip(skip).cloned().collect(), log.dropped + log.lines.len() as u64)
     }
 
     pub(super) fn storage(&self) -> MutexGuard<'_, Storage> {
@@ -391,7 +415,10 @@ impl Writer<'_> {
         storage.remove(&plural, Arc::new(Stored::new(revision, value)));
         drop(storage);
         if plural == "pods" {
-            lock(&self.cluster.inner.logs).remove(&key);
+            let channel = log_channel(namespace, name);
+            lock(&self.cluster.inner.logs).remove(&channel);
+            // Whoever follows the log learns that it is over.
+            lock(&self.cluster.inner.changed).remove(&channel);
         }
         self.cluster.announce(&plural, revision);
         Ok(revision)

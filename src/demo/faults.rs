@@ -80,7 +80,7 @@ impl Rule {
         self.verb = Some(verb.to_owned());
         self
     }
-    /// Only this resource, by plural name.
+    /// Only this resource, by plural name; the empty text means requests for no object (`/readyz`, discovery).
     pub fn resource(mut self, plural: &str) -> Self {
         self.resource = Some(plural.to_owned());
         self

@@ -59,7 +59,7 @@ impl Moment for Rule {
         let Some(was) = before.config() else { return };
         let keys = Keys::between(was, after.config());
         if !keys.is_empty() && !object.is_terminating() {
-            out.tell(draft(object, "modified", &keys, cx).spec_change(cx.now));
+            out.tell(facts::spec_change(draft(object, "modified", &keys, cx), before, cx.now));
         }
     }
 }

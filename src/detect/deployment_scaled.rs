@@ -38,10 +38,11 @@ impl Moment for Rule {
             }
             return;
         }
-        let draft = draft.spec_change(cx.now);
-        let manager = object.meta.spec_manager.as_str();
+        let draft = facts::spec_change(draft, before, cx.now);
+        let manager =
+            draft.details.get("field_manager").and_then(|m| m.as_str()).unwrap_or_default().to_owned();
         let by = autoscaler(object, to, cx);
-        let description = match (&by, manager) {
+        let description = match (&by, manager.as_str()) {
             (Some(name), _) => format!("By the autoscaler {name}."),
             (None, "") => String::new(),
             (None, manager) => format!("By {manager}."),

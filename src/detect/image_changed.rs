@@ -37,18 +37,14 @@ impl Moment for Rule {
             .collect();
         let all: Vec<Value> =
             images.iter().map(|i| json!({ "container": i.container, "from": i.from, "to": i.to })).collect();
+        let title = format!("{} image {arrow}{more}", facts::title_of(object));
         out.tell(
-            Draft::new(
-                EventType::ImageChanged,
-                object,
-                format!("{} image {arrow}{more}", facts::title_of(object)),
-            )
-            .spec_change(cx.now)
-            .description(lines.join("; "))
-            .detail("container", first.container.as_str())
-            .detail("from", first.from.as_str())
-            .detail("to", first.to.as_str())
-            .detail("images", all),
+            facts::spec_change(Draft::new(EventType::ImageChanged, object, title), before, cx.now)
+                .description(lines.join("; "))
+                .detail("container", first.container.as_str())
+                .detail("from", first.from.as_str())
+                .detail("to", first.to.as_str())
+                .detail("images", all),
         );
     }
 }

@@ -49,10 +49,12 @@ impl Condition for Rule {
 }
 
 fn look(object: &Arc<Object>, container: &Container, cx: &Context<'_>) -> Option<Finding> {
-    let since = pod_facts::firing_since(object, cx, EventType::ImagePullFailed, &container.name);
     let fails = pod_facts::waits(container, REASONS);
-    let between_tries = since.is_some() && pod_facts::waits(container, BETWEEN);
-    if !fails && !between_tries {
+    if !fails && !pod_facts::waits(container, BETWEEN) {
+        return None;
+    }
+    let since = pod_facts::firing_since(object, cx, EventType::ImagePullFailed, &container.name);
+    if !fails && since.is_none() {
         return None;
     }
     let name = &object.meta.name;

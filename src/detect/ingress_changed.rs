@@ -36,9 +36,13 @@ impl Moment for Rule {
         if changes.is_empty() || object.is_terminating() {
             return;
         }
+        let by_status = changes.keys().all(|k| k == "load_balancer");
         let draft = draft(object, "changed").detail("changes", changes);
-        let by_spec = before.meta.spec_managed_at != after.meta.spec_managed_at;
-        out.tell(if by_spec { draft.spec_change(cx.now) } else { draft.at_or(None, cx.now) });
+        out.tell(if by_status {
+            draft.at_or(None, cx.now)
+        } else {
+            facts::spec_change(draft, before, cx.now)
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Kubernetes' own Events: each occurrence, a grown count included.
 //!
 //! An Event joins what a rule of ours says of the same trouble (`kube_reasons`); a Warning that nobody speaks for
-//! leads by itself, and so does one whose rule cannot see its objects.
+//! leads by itself.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ fn draft(row: &Arc<Object>, event: &KubeEvent, cx: &Context<'_>) -> Draft {
         format!("{} on {} {}", event.reason, about.kind, about.name),
     )
     .severity(severity)
-    .role(role(event, cx))
+    .role(role(event))
     .discriminator(format!("{}/{}", event.reason, event.component))
     .moment(format!("{}/{}", row.meta.uid, event.count))
     .description(if event.message.is_empty() { event.reason.as_str() } else { event.message.as_str() })
@@ -102,15 +102,13 @@ fn command(about: &ObjectRef) -> String {
     format!("kubectl events {scope} --for {}/{}", about.kind.to_ascii_lowercase(), about.name)
 }
 
-fn role(event: &KubeEvent, cx: &Context<'_>) -> Role {
+/// Where nobody can see what an Event speaks of, the pipeline lets it lead after all.
+fn role(event: &KubeEvent) -> Role {
     if !event.warning || kube_reasons::is_noise(event) {
-        return Role::Context;
+        Role::Context
+    } else if kube_reasons::spoken_for(&event.reason).is_empty() {
+        Role::OneShot
+    } else {
+        Role::Joins
     }
-    if kube_reasons::spoken_for(&event.reason).is_empty() {
-        return Role::OneShot;
-    }
-    // Whoever speaks for it must be able to see the object.
-    let seen = Kind::parse(&event.involved_kind)
-        .is_none_or(|kind| cx.memory.is_live(kind, &event.involved_namespace));
-    if seen { Role::Joins } else { Role::OneShot }
 }

@@ -47,6 +47,8 @@ mod job_failed;
 mod kubernetes_event;
 mod namespace_lifecycle;
 mod namespace_stuck;
+pub mod painchain;
+mod painchain_data;
 mod pv_failed;
 mod pvc_pending;
 mod rollout_completed;
@@ -247,9 +249,8 @@ pub struct Output {
     pub dues: Vec<(String, Timestamp)>,
     /// Conditions: judge the same object again at that time, whatever the findings say.
     pub look_again: Vec<Timestamp>,
-    /// Rows to remember under this rule's name; `None` forgets. What a Condition remembers of an object has a key
-    /// that begins with the object's uid: nobody asks it when the object is gone, so whoever keeps the rows drops
-    /// those of uids that are gone.
+    /// Rows to remember under this rule's name; `None` forgets. What a Condition remembers of an object has the
+    /// object's uid as its key: nobody asks it when the object is gone, so the harness forgets that row then.
     pub memory: Vec<(String, Option<Value>)>,
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Condition, Context, Draft, Finding, Output, Verdict, pod_facts};
 use crate::{
@@ -20,7 +20,8 @@ const WINDOW_SECS: i64 = 600;
 const RESTARTS: usize = 5;
 /// More need not be remembered.
 const REMEMBERED: usize = 2 * RESTARTS;
-/// A container that is ready for so long after its newest restart is out of the loop as far as counting goes.
+/// A ready container whose newest restart is older is out of the loop as far as counting goes. Also the latest
+/// time at which one that is ready is judged again.
 const CALM_SECS: i64 = 60;
 
 /// The rule.
@@ -47,52 +48,73 @@ impl Condition for Rule {
         if pod.is_finished() {
             return Verdict::healthy();
         }
-        let findings = pod.containers.iter().filter_map(|c| self.look(object, pod, c, (cx, &mut *out)));
-        Verdict::Known(findings.collect())
+        let suspects = pod.containers.iter().filter(|c| c.restarts > 0 || backs_off(c));
+        let mut findings = Vec::new();
+        let mut restarts: Option<Restarts> = None;
+        for container in suspects {
+            let restarts = restarts.get_or_insert_with(|| Restarts::recall(self.name(), object, cx));
+            let recent = restarts.count(pod, container, cx.now);
+            findings.extend(look(object, pod, container, (&recent, cx), out));
+        }
+        if let Some(restarts) = restarts.filter(|r| r.changed) {
+            out.remember(object.meta.uid.as_str(), restarts.row);
+        }
+        Verdict::Known(findings)
     }
 }
 
-impl Rule {
-    fn look(
-        &self,
-        object: &Arc<Object>,
-        pod: &Pod,
-        container: &Container,
-        (cx, out): (&Context<'_>, &mut Output),
-    ) -> Option<Finding> {
-        let recent = self.recent_restarts(object, pod, container, (cx, &mut *out));
-        let since = pod_facts::firing_since(object, cx, EventType::PodCrashLoop, &container.name);
-        let in_back_off = container.waiting_reason() == "CrashLoopBackOff";
-        let mut often = recent.len() >= RESTARTS;
-        if often && container.ready {
-            // Ready again: nobody may ask once more before the count alone has lost its meaning.
-            let calm_at = recent.last().map_or(cx.now, |at| *at + SignedDuration::from_secs(CALM_SECS));
-            often = calm_at > cx.now;
-            if often {
-                out.look_again.push(calm_at);
-            }
+fn backs_off(container: &Container) -> bool {
+    container.waiting_reason() == "CrashLoopBackOff"
+}
+
+fn look(
+    object: &Arc<Object>,
+    pod: &Pod,
+    container: &Container,
+    (recent, cx): (&[Timestamp], &Context<'_>),
+    out: &mut Output,
+) -> Option<Finding> {
+    let since = pod_facts::firing_since(object, cx, EventType::PodCrashLoop, &container.name);
+    let mut often = recent.len() >= RESTARTS;
+    if often && container.ready {
+        // Counting may begin a loop while the container runs; being ready then ends it, as it does any other.
+        let calm_at = recent.last().map_or(cx.now, |at| *at + SignedDuration::from_secs(CALM_SECS));
+        often = since.is_none() && calm_at > cx.now;
+        if often {
+            out.look_again.push(calm_at);
         }
-        let between_crashes = since.is_some() && !container.ready && !is_done(pod, container);
-        if !in_back_off && !often && !between_crashes {
-            return None;
-        }
-        Some(Finding { draft: draft(object, container, recent.len(), (since, cx)), after_secs: 0 })
+    }
+    let between_crashes = since.is_some() && !container.ready && !is_done(pod, container);
+    if !backs_off(container) && !often && !between_crashes {
+        return None;
+    }
+    Some(Finding { draft: draft(object, container, recent.len(), (since, cx)), after_secs: 0 })
+}
+
+/// What is remembered of a Pod, under its uid: by container the restarts that are known, and the times of the
+/// newest ones: `{"app": {"count": 7, "at": [1795330000]}}`.
+struct Restarts {
+    row: Map<String, Value>,
+    created_at: Option<Timestamp>,
+    changed: bool,
+}
+
+impl Restarts {
+    fn recall(rule: &str, object: &Object, cx: &Context<'_>) -> Self {
+        let row = match cx.memory.recall(rule, &object.meta.uid) {
+            Some(Value::Object(row)) => row,
+            _ => Map::new(),
+        };
+        Self { row, created_at: object.meta.created_at, changed: false }
     }
 
-    /// The times of the restarts within the window, the newest last. Remembers what is new.
-    fn recent_restarts(
-        &self,
-        object: &Object,
-        pod: &Pod,
-        container: &Container,
-        (cx, out): (&Context<'_>, &mut Output),
-    ) -> Vec<Timestamp> {
-        let key = format!("{}/{}", object.meta.uid, container.name);
-        let (count, mut times) = read(cx.memory.recall(self.name(), &key).as_ref());
-        if container.restarts != count {
-            let grown = container.restarts.saturating_sub(count) as usize;
-            let newest = restarted_at(container).unwrap_or(cx.now);
-            let before = times.last().copied().or(pod.started_at).or(object.meta.created_at);
+    /// The times of the restarts within the window, the newest last; takes up what is new.
+    fn count(&mut self, pod: &Pod, container: &Container, now: Timestamp) -> Vec<Timestamp> {
+        let (known, mut times) = read(self.row.get(container.name.as_str()));
+        if container.restarts != known {
+            let grown = container.restarts.saturating_sub(known) as usize;
+            let newest = restarted_at(container).unwrap_or(now);
+            let before = times.last().copied().or(pod.started_at).or(self.created_at);
             // Restarts that nobody saw happen: together they count only if all of them fit into the window.
             let all_fit = before.is_some_and(|b| newest.duration_since(b).as_secs() <= WINDOW_SECS);
             let counted = if all_fit { grown.min(REMEMBERED) } else { grown.min(1) };
@@ -100,9 +122,11 @@ impl Rule {
             times.retain(|at| newest.duration_since(*at).as_secs() < WINDOW_SECS);
             times.drain(..times.len().saturating_sub(REMEMBERED));
             let seconds: Vec<i64> = times.iter().map(|t| t.as_second()).collect();
-            out.remember(key, json!({ "count": container.restarts, "at": seconds }));
+            self.row
+                .insert(container.name.to_string(), json!({ "count": container.restarts, "at": seconds }));
+            self.changed = true;
         }
-        times.retain(|at| cx.now.duration_since(*at).as_secs() < WINDOW_SECS);
+        times.retain(|at| now.duration_since(*at).as_secs() < WINDOW_SECS);
         times
     }
 }
@@ -118,8 +142,8 @@ fn read(row: Option<&Value>) -> (u32, Vec<Timestamp>) {
 fn restarted_at(container: &Container) -> Option<Timestamp> {
     match &container.state {
         Some(ContainerState::Running { started_at: Some(at) }) => Some(*at),
-        Some(ContainerState::Terminated(t)) => t.started_at.or(t.finished_at),
-        _ => container.last.as_ref().and_then(|t| t.finished_at),
+        Some(ContainerState::Terminated(t)) => pod_facts::real(t.started_at).or(t.finished_at),
+        _ => container.last.as_ref().and_then(|t| pod_facts::real(t.finished_at)),
     }
 }
 
@@ -144,12 +168,11 @@ fn draft(
     };
     let kind = if container.init { "init container" } else { "container" };
     let why = end.map(|end| {
-        let oom = if end.reason == "OOMKilled" {
-            "was killed for its memory, OOMKilled, with"
-        } else {
-            "ended with"
+        let how = match end.reason.as_str() {
+            "OOMKilled" => format!("was OOMKilled (exit code {})", end.exit_code),
+            _ => format!("ended with {}", pod_facts::exit(end.exit_code)),
         };
-        format!(": {kind} {} {oom} {}", container.name, pod_facts::exit(end.exit_code))
+        format!(": {kind} {} {how}", container.name)
     });
     let began = since.or_else(|| end.and_then(|e| e.finished_at));
     let draft = pod_facts::draft(EventType::PodCrashLoop, object, format!("Pod {name} in crash loop"))

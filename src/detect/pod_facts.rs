@@ -51,9 +51,14 @@ pub fn ended(draft: Draft, end: &Terminated) -> Draft {
     }
 }
 
+/// Without the zero that the kubelet writes for a container that never started.
+pub fn real(at: Option<Timestamp>) -> Option<Timestamp> {
+    at.filter(|at| *at > Timestamp::UNIX_EPOCH)
+}
+
 /// A time as the details have it.
 pub fn time(at: Option<Timestamp>) -> Option<String> {
-    at.map(|at| at.to_string())
+    real(at).map(|at| at.to_string())
 }
 
 /// The signal that ended it: as given, else by the shells' convention of 128 + n.

@@ -8,6 +8,9 @@ use crate::{
     object::{Container, ContainerState, Object, Pod, Terminated},
 };
 
+/// Reasons of an end that nobody saw: the node was rebooted, or its runtime started anew.
+const LOST: &[&str] = &["Unknown", "ContainerStatusUnknown"];
+
 /// The rule.
 pub struct Rule;
 
@@ -80,6 +83,9 @@ fn draft(object: &std::sync::Arc<Object>, container: &Container, grown: u32, cx:
         draft = pod_facts::ended(draft, end);
         if end.exit_code == 0 {
             draft = draft.role(Role::Context).severity(Severity::Low);
+        } else if LOST.contains(&end.reason.as_str()) {
+            // It went with its node or its runtime: that is the node's story.
+            draft = draft.role(Role::Joins).severity(Severity::Low);
         }
     }
     pod_facts::look(pod_facts::look_at_previous_logs(draft, container))
@@ -88,9 +94,9 @@ fn draft(object: &std::sync::Arc<Object>, container: &Container, grown: u32, cx:
 fn restarted_at(container: &Container) -> Option<Timestamp> {
     match &container.state {
         Some(ContainerState::Running { started_at }) => *started_at,
-        Some(ContainerState::Terminated(t)) => t.started_at,
+        Some(ContainerState::Terminated(t)) => pod_facts::real(t.started_at).or(t.finished_at),
         // It waits again: the newest run that is known is the one that was started then.
-        _ => container.last.as_ref().and_then(|t| t.started_at),
+        _ => container.last.as_ref().and_then(|t| pod_facts::real(t.started_at).or(t.finished_at)),
     }
 }
 

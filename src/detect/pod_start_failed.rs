@@ -76,9 +76,11 @@ impl Condition for Rule {
 struct NotLive;
 
 fn container_fails(object: &Arc<Object>, container: &Container, cx: &Context<'_>) -> Option<Finding> {
+    if !has_not_run(container) {
+        return None;
+    }
     let since = pod_facts::firing_since(object, cx, EventType::PodStartFailed, &container.name);
-    let still_waits = since.is_some() && has_not_run(container);
-    if !pod_facts::waits(container, REASONS) && !still_waits {
+    if since.is_none() && !pod_facts::waits(container, REASONS) {
         return None;
     }
     let message = match pod_facts::waiting_message(container) {

@@ -35,7 +35,8 @@ impl Moment for Rule {
         let started = if was.template.hash == is.template.hash {
             known(object).and_then(|v| v.as_str()?.parse::<Timestamp>().ok())
         } else {
-            let at = object.meta.spec_managed_at.unwrap_or(cx.now);
+            let told = after.meta.spec_managed_at.filter(|at| Some(*at) > before.meta.spec_managed_at);
+            let at = told.unwrap_or(cx.now);
             out.remember(object.meta.uid.as_str(), at.to_string());
             Some(at)
         };

@@ -54,8 +54,7 @@ impl Moment for Rule {
         let revision = earlier.as_ref().and_then(Value::as_str).map(str::to_owned);
         let to = revision.as_ref().map_or_else(String::new, |r| format!(" It equals revision {r}."));
         out.tell(
-            Draft::new(event_type, object, title)
-                .spec_change(cx.now)
+            facts::spec_change(Draft::new(event_type, object, title), before, cx.now)
                 .description(format!("Changed: {}.{to}", changed.join(", ")))
                 .detail("changed", changed)
                 .detail("from_revision", before.meta.annotation(facts::REVISION).unwrap_or_default())

@@ -143,3 +143,12 @@ pub fn subject_title(object: &Object, cx: &Context<'_>) -> String {
     let subject = cx.world.top_owner(object);
     format!("{} {}", subject.kind, subject.name)
 }
+
+/// A change of the spec: its field manager and time, where managedFields tells them.
+///
+/// The API server gives no time to writes of the scale subresource, and keeps the old time where a manager's set of
+/// fields stays as it was: then the entry is of an earlier change, and we only know when we saw this one.
+pub fn spec_change(draft: Draft, before: &Object, now: Timestamp) -> Draft {
+    let told = draft.object.meta.spec_managed_at > before.meta.spec_managed_at;
+    if told { draft.spec_change(now) } else { observed(draft, now) }
+}

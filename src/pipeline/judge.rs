@@ -356,6 +356,7 @@ impl Engine {
         let rules = Arc::clone(&self.rules);
         for rule in of(&rules.conditions, key.kind) {
             self.dues.set(tx, &judge_key(uid, rule.name(), key), None, || unreachable_due(uid))?;
+            tx.remove(&MEMORY, &keys::memory(uid, rule.name(), object_uid))?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod incidents;
 mod intake;
 mod judge;
 mod life;
+mod posts;
 mod record;
 mod route;
 mod run;

@@ -35,11 +35,11 @@ impl Engine {
         if folds && self.fold(tx, &event, now)? {
             return Ok(());
         }
-        let (fingerprint, first) = (event.fingerprint.clone(), event.timestamp);
+        let (fingerprint, first, counted) = (event.fingerprint.clone(), event.timestamp, event.count);
         if let Some((seq, _)) = self.record(tx, event, now)?
             && folds
         {
-            tx.put(&FOLDS, fingerprint.as_str(), &FoldRow { seq, first })?;
+            tx.put(&FOLDS, fingerprint.as_str(), &FoldRow { seq, first, counted })?;
         }
         Ok(())
     }
@@ -58,7 +58,10 @@ impl Engine {
             return Ok(false);
         }
         let before = first.clone();
-        first.count += event.count.max(1);
+        // A Kubernetes Event carries the sum of its repeats, everything else counts as one.
+        let repeats = if event.count > row.counted { event.count - row.counted } else { event.count.max(1) };
+        first.count += repeats;
+        tx.put(&FOLDS, event.fingerprint.as_str(), &FoldRow { counted: event.count, ..row })?;
         first.last_seen = first.last_seen.max(event.timestamp);
         tx.put_entry(&EVENTS, row.seq, &first)?;
         // The repeat's own id is known too: it may be found again by a relist.

@@ -75,7 +75,7 @@ struct Account<'a> {
 }
 
 impl Engine {
-    fn targets(&self) -> Arc<[Target]> {
+    pub(super) fn targets(&self) -> Arc<[Target]> {
         if self.config.watch_only { Arc::new([]) } else { Arc::clone(&self.targets) }
     }
 
@@ -530,20 +530,6 @@ impl Engine {
                 tx.put(&TOLD, &account.key, &Told { made: made(&account.told), ..Told::default() })?;
             }
         }
-        Ok(())
-    }
-}
-
-impl Engine {
-    /// A PainChain post per change of an object.
-    pub(super) fn post(
-        &mut self,
-        _tx: &Tx<'_>,
-        _uid: &crate::event::ClusterUid,
-        _change: &crate::detect::Change,
-        _first: usize,
-        _now: Timestamp,
-    ) -> Result<()> {
         Ok(())
     }
 }

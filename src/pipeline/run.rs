@@ -156,4 +156,9 @@ impl Engine {
     pub fn counters(engine: &Mutex<Engine>) -> PipelineStatus {
         lock(engine).status()
     }
+
+    /// Objects held, by cluster uid.
+    pub fn objects_of(engine: &Mutex<Engine>) -> std::collections::BTreeMap<String, u64> {
+        lock(engine).objects()
+    }
 }

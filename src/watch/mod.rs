@@ -131,6 +131,18 @@ pub enum RunError {
     Died(String),
 }
 
+/// One object of the newest API version, read as the streams read it: for tests and benches.
+///
+/// # Errors
+/// What is no JSON, or has no name.
+pub fn decode(
+    kind: crate::event::Kind,
+    json: &[u8],
+    hash_key: [u8; 32],
+) -> serde_json::Result<crate::object::Object> {
+    projection::Decoder::new(hash_key).object(kind, resources::Shape::Usual, json)
+}
+
 /// Watches until the token is cancelled. Blocks: to be called on a thread of its own, because hops between threads
 /// cost more than decoding. Unreachable clusters are tried for ever.
 ///

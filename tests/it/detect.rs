@@ -5,7 +5,10 @@ use std::{
     panic::AssertUnwindSafe,
 };
 
-use barrelman::event::{EventType, Family};
+use barrelman::{
+    detect::Draft,
+    event::{EventType, Family, Role},
+};
 
 use crate::detect_support::{Rule, cases, root};
 
@@ -44,6 +47,20 @@ fn every_rule_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent() {
 }
 
 #[test]
+fn no_trouble_is_told_of_an_object_that_is_being_deleted_but_that_it_stays() {
+    let about_deletion =
+        [EventType::NodeScaledDown, EventType::PodStuckTerminating, EventType::NamespaceStuck];
+    for rule in Rule::all() {
+        for (path, case) in cases(rule.name()) {
+            let told = case.play_deleting(rule);
+            let trouble = |d: &&Draft| matches!(d.role, Role::Opens | Role::OneShot);
+            let wrong = told.iter().filter(trouble).find(|d| !about_deletion.contains(&d.event_type));
+            assert!(wrong.is_none(), "{}: {wrong:#?}", path.display());
+        }
+    }
+}
+
+#[test]
 fn every_rule_is_a_file_of_its_name_and_every_type_it_names_fires_in_its_fixtures() {
     let source = root().join("../../../../src/detect");
     for rule in Rule::all() {
@@ -59,7 +76,6 @@ fn every_rule_is_a_file_of_its_name_and_every_type_it_names_fires_in_its_fixture
 }
 
 #[test]
-#[ignore = "until the rules about workloads, services, config and storage are merged"]
 fn every_type_of_the_watched_families_is_told_by_a_rule() {
     let told: BTreeSet<EventType> = Rule::all().iter().flat_map(|r| r.types()).copied().collect();
     let families =

@@ -66,3 +66,37 @@ fn its_examples_can_be_used() {
     assert_eq!(resolved.settings.types.len(), 1);
     assert!(resolved.settings.connectors.len() >= 9);
 }
+
+/// Every kind of connector has an example, and every example of a known kind can be built.
+#[test]
+fn every_kind_of_connector_has_an_example_that_builds() {
+    use barrelman::{config::secret::Resolver, connector};
+
+    let resolved = resolve(&sources(&uncomment(&file(), "#: "))).unwrap();
+    let env = |name: &str| {
+        let url = name.ends_with("_URL");
+        Some(
+            if url {
+                "https://hooks.example.com/services/T0/B0/abcdefghijkl"
+            } else {
+                "abcdefghijkl0123456789abcdef0123"
+            }
+            .to_owned(),
+        )
+    };
+    let read = |_: &Path| Ok("from-a-file\n".to_owned());
+    let resolver = Resolver { env: &env, read: &read, vault: None };
+    let clients = crate::support::connectors::clients();
+    for def in connector::CONNECTORS {
+        let examples: Vec<_> = resolved.settings.connectors.iter().filter(|c| c.kind == def.kind).collect();
+        assert!(!examples.is_empty(), "config.example.toml has no connector of type {}", def.kind);
+        for spec in examples {
+            let mut spec = spec.clone();
+            let secrets: Vec<&str> = def.fields.iter().filter(|f| f.secret).map(|f| f.name).collect();
+            spec.config = resolver.resolve(&spec.config, &secrets).unwrap();
+            if let Err(problems) = connector::build(&spec, &clients) {
+                panic!("{}: {problems:?}", spec.name);
+            }
+        }
+    }
+}

@@ -51,6 +51,7 @@ fn names(events: &[WatchEvent<Pod>]) -> Vec<String> {
 #[tokio::test]
 async fn discovery_finds_every_kind_with_plain_documents() {
     let served = served(0).await;
+    assert!(served.kubeconfig.contains(&format!("server: {}", served.url)), "{}", served.kubeconfig);
     let version = served.client.apiserver_version().await.expect("a version");
     assert_eq!(version.minor, "33");
     let groups = served.client.list_api_groups().await.expect("groups");
@@ -414,4 +415,23 @@ async fn logs_are_plain_text_with_a_tail() {
     let lines: Vec<String> =
         pods.log_stream("p000", &params).await.expect("a log").lines().try_collect().await.expect("lines");
     assert_eq!(lines, ["line 3", "line 4"]);
+}
+
+#[tokio::test]
+async fn a_followed_log_grows_and_ends_with_its_pod() {
+    let served = served(1).await;
+    served.cluster.log("shop", "p000", "before");
+    let pods: Api<Pod> = Api::namespaced(served.client.clone(), "shop");
+    let params =
+        kube::api::LogParams { follow: true, tail_lines: Some(1), timestamps: true, ..Default::default() };
+    let mut lines = pods.log_stream("p000", &params).await.expect("a log").lines();
+    assert_eq!(
+        soon(lines.try_next()).await.expect("a line").as_deref(),
+        Some("2026-03-02T12:00:00.000000Z before")
+    );
+    served.cluster.log("shop", "p000", "GET / 500");
+    let line = soon(lines.try_next()).await.expect("a line").expect("more");
+    assert!(line.ends_with("GET / 500"), "{line}");
+    served.cluster.delete(Kind::Pod, "shop", "p000").expect("there");
+    assert_eq!(soon(lines.try_next()).await.expect("a clean end"), None);
 }

@@ -1,4 +1,4 @@
-//! get and list: one object, a collection, its pages, a pod's log.
+//! get and list: one object, a collection, its pages.
 
 use std::sync::Arc;
 
@@ -23,21 +23,6 @@ pub(super) fn get(call: &Call<'_>) -> Result<Response, Failure> {
     let object = call.cluster.storage().get(call.at.resource.plural, &key);
     let object = object.ok_or_else(|| Failure::not_found(&call.at.resource.qualified(), &call.at.name))?;
     Ok(reply_json(StatusCode::OK, convert::whole(&object, &call.at.resource, call.shape)))
-}
-
-/// A pod's log as plain text; knows `tailLines`. A simulated log does not follow and has no `previous`.
-pub(super) fn log(call: &Call<'_>) -> Result<Response, Failure> {
-    let key = (call.at.namespace.clone(), call.at.name.clone());
-    if call.cluster.storage().get("pods", &key).is_none() {
-        return Err(Failure::not_found("pods", &call.at.name));
-    }
-    let lines = call.cluster.log_lines(&key.0, &key.1);
-    let tail = call.params.number("tailLines")?.map_or(lines.len(), |n| n as usize);
-    let mut text: String = lines.get(lines.len().saturating_sub(tail)..).unwrap_or_default().join("\n");
-    if !text.is_empty() {
-        text.push('\n');
-    }
-    Ok(reply(StatusCode::OK, "text/plain", text))
 }
 
 /// A collection, or a page of it.

@@ -5,6 +5,7 @@
 
 mod convert;
 mod list;
+mod log;
 mod path;
 mod watch;
 mod write;
@@ -89,7 +90,7 @@ impl Call<'_> {
         match self.verb {
             "watch" => watch::watch(self),
             "list" => list::list(&self),
-            "get" if self.at.sub == "log" => list::log(&self),
+            "get" if self.at.sub == "log" => log::log(&self),
             "get" => list::get(&self),
             "create" | "update" | "patch" | "delete" => {
                 let body = if self.verb == "delete" { Value::Null } else { read_json(body).await? };

@@ -149,9 +149,9 @@ impl Sim {
     pub fn node_down(&mut self, node: &str, down: bool) -> Done {
         self.check_node(node)?;
         if down {
-            self.lose_node(node)
+            self.lose_node(node);
         } else {
-            self.restore_node(node)
+            self.restore_node(node);
         }
         Ok(())
     }

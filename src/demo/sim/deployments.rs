@@ -132,6 +132,7 @@ impl Sim {
             }
         }
         app.rolling = true;
+        app.stuck = false;
         app.progress_at = self.now;
         if app.sets.len() > HISTORY
             && let Some(index) = app.sets.iter().position(|s| s.desired == 0 && s.hash != hash)

@@ -77,10 +77,9 @@ impl Sim {
             PodStep::Schedule => self.schedule(key),
             PodStep::Accept => self.accept(key),
             PodStep::Pull => self.pull(key),
-            PodStep::Pulled => self.start(key),
+            PodStep::Pulled | PodStep::Restart => self.start(key),
             PodStep::Ready => self.become_ready(key),
             PodStep::Exit => self.exit_by_fault(key),
-            PodStep::Restart => self.start(key),
             PodStep::Probe => self.probe_fails(key),
         }
     }
@@ -366,9 +365,25 @@ impl Sim {
 
     pub(super) fn remove_pod(&mut self, key: &Key) {
         self.touch(key);
+        self.write_last_words(key);
         if self.pods.remove(key).is_some() {
             let _ = self.writer("kubelet").delete("pods", &key.0, &key.1);
         }
+    }
+
+    /// What a kubelet writes of a pod that was asked to go, before it is gone: some programs end well at SIGTERM,
+    /// some with 143. Neither is a crash.
+    fn write_last_words(&mut self, key: &Key) {
+        let now = self.now;
+        let Some(pod) = self.pods.get_mut(key) else { return };
+        let State::Running(started) = pod.state else { return };
+        let well = pod.number % 2 == 0;
+        let (exit, reason, phase) =
+            if well { (0, "Completed", "Succeeded") } else { (143, "Error", "Failed") };
+        pod.state = State::Terminated(Ended { exit, reason, message: String::new(), started, finished: now });
+        pod.phase = phase;
+        pod.set_ready(false, now);
+        self.write_pod(key, "kubelet");
     }
 
     /// Has the pod's workload looked at again.

@@ -1,5 +1,6 @@
 //! What several files of tests share.
 
+pub mod bench;
 pub mod connectors;
 pub mod controlplane;
 pub mod watching;
@@ -59,3 +60,4 @@ pub async fn client(kubeconfig: &str) -> kube::Client {
 pub async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), future).await.expect("within ten seconds")
 }
+pub mod sink;
