@@ -126,7 +126,8 @@ struct Watching {
     thread: std::thread::JoinHandle<()>,
 }
 
-fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
+/// What the pipeline needs of the settings.
+pub fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
     Arc::new(EngineConfig {
         incidents: settings.incidents.clone(),
         types: settings.types.clone(),

@@ -9,6 +9,7 @@ mod demo_sink;
 mod detect;
 mod detect_support;
 mod dispatch;
+mod engine_life;
 mod example_config;
 mod painchain;
 mod readme;
