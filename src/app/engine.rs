@@ -27,7 +27,7 @@ use crate::{
     event::ClusterUid,
     feed::{FEED_CAPACITY, Feed},
     object::Said,
-    pipeline::{Engine, EngineConfig, Handles, Target},
+    pipeline::{self, Engine, EngineConfig, Handles, Target},
     server::Request,
     status::Status,
     store::{META, Read, Store, retention},
@@ -86,6 +86,11 @@ impl Control {
         self.ask.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Changes what no setting changes: for tests that cannot wait.
+    pub fn tune(&self, change: impl FnOnce(&mut EngineConfig)) {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).tune(change);
+    }
+
     /// Other incident settings or connectors.
     pub fn configure(&self, settings: &Settings, targets: Arc<[Target]>) {
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,6 +138,7 @@ pub fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
         types: settings.types.clone(),
         ignore: settings.ignore.clone(),
         watch_only: settings.watch_only,
+        away: pipeline::AWAY,
     })
 }
 

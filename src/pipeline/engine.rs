@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -41,7 +42,12 @@ pub struct EngineConfig {
     pub ignore: Vec<Filter>,
     /// Write no outbox rows.
     pub watch_only: bool,
+    /// How long a cluster's API may be away before that is a trouble.
+    pub away: Duration,
 }
+
+/// An API that is away for less is a restart.
+pub const AWAY: Duration = Duration::from_secs(60);
 
 /// One thing for the engine to take in.
 #[derive(Debug, Clone)]
@@ -226,6 +232,11 @@ impl Engine {
     pub fn configure(&mut self, config: Arc<EngineConfig>, targets: Arc<[Target]>) {
         self.config = config;
         self.targets = targets;
+    }
+
+    /// Changes what no setting changes: for tests that cannot wait.
+    pub fn tune(&mut self, change: impl FnOnce(&mut EngineConfig)) {
+        change(Arc::make_mut(&mut self.config));
     }
 
     /// Counters for the status.

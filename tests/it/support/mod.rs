@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod connectors;
 pub mod controlplane;
+pub mod process;
 pub mod rig;
 pub mod watching;
 

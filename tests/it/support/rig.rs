@@ -53,6 +53,7 @@ pub struct Watched {
     pub uid: ClusterUid,
     pub name: String,
     seen: BTreeMap<ObjectKey, (String, String, Object)>,
+    revision: u64,
     /// Kinds whose watch is refused.
     pub shut: Vec<Kind>,
     /// Namespaces that are watched; empty = all.
@@ -138,6 +139,7 @@ impl Rig {
             uid,
             name: name.to_owned(),
             seen: BTreeMap::new(),
+            revision: 0,
             shut: Vec::new(),
             namespaces: Vec::new(),
         });
@@ -223,13 +225,27 @@ impl Rig {
         }
     }
 
+    /// Time goes by while nothing can be seen of any cluster.
+    pub fn say_for(&mut self, secs: i64) {
+        let end = self.now() + SignedDuration::from_secs(secs);
+        while self.now() < end {
+            let next = self.engine.lock().unwrap().next_due().unwrap_or(end);
+            let at = next.max(self.now() + SignedDuration::from_millis(1)).min(end);
+            self.clock.store(at.as_millisecond(), Ordering::Relaxed);
+            self.say(Vec::new());
+        }
+    }
+
     /// What changed is said, what is due is done, what is to be sent is taken.
     pub fn watch(&mut self) {
         let mut said = Vec::new();
         for watched in &mut self.watched {
             said.extend(watched.changes());
         }
-        self.process(said);
+        let due = self.engine.lock().unwrap().next_due().is_some_and(|at| at <= self.now());
+        if due || !said.is_empty() {
+            self.process(said);
+        }
         self.deliver();
     }
 
@@ -272,6 +288,9 @@ impl Rig {
             return;
         }
         let now = self.now();
+        if self.outbox().iter().all(|row| row.due_at > now) {
+            return;
+        }
         let sent = self.store.as_ref().unwrap().write_blocking(move |tx| {
             let mut sent = Vec::new();
             for (key, row) in tx.all(&OUTBOX, "")? {
@@ -452,13 +471,16 @@ impl Watched {
         let mut found = BTreeMap::new();
         for kind in Kind::ALL {
             for value in self.cluster.list(*kind) {
-                let object = decode(*kind, &value);
-                if self.open(*kind, &object.meta.namespace).is_none() {
+                let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or("");
+                let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+                if self.open(*kind, namespace).is_none() {
                     continue;
                 }
-                let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or("").to_owned();
-                let entry = (text("/metadata/uid"), text("/metadata/resourceVersion"), object.clone());
-                found.insert(object.key(), entry);
+                let key = ObjectKey::new(*kind, namespace, name);
+                let (uid, version) = (text("/metadata/uid"), text("/metadata/resourceVersion"));
+                let held = self.seen.get(&key).filter(|(u, v, _)| u == uid && v == version);
+                let object = held.map_or_else(|| decode(*kind, &value), |(_, _, object)| object.clone());
+                found.insert(key, (uid.to_owned(), version.to_owned(), object));
             }
         }
         found
@@ -496,6 +518,9 @@ impl Watched {
 
     /// What changed since the last look, in the order of versions.
     fn changes(&mut self) -> Vec<Said> {
+        if std::mem::replace(&mut self.revision, self.cluster.revision()) == self.cluster.revision() {
+            return Vec::new();
+        }
         let new = self.objects();
         let mut said: Vec<(u64, Said)> = Vec::new();
         for (key, (uid, version, object)) in &new {
