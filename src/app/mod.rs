@@ -2,6 +2,7 @@
 
 mod actions;
 mod connectors;
+pub mod demo;
 mod engine;
 mod forward;
 mod logging;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{forward, logging};
+use super::{demo, forward, logging};
 use crate::{
     cli::{Cli, Command, Exit},
     config::{self, Flags},
@@ -34,6 +34,10 @@ async fn command(cli: Cli) -> Result<Exit> {
                 tracing::warn!("{warning}");
             }
             forward::run(resolved.settings, flags).await
+        }
+        Some(Command::Demo(args)) if args.headless => {
+            logging::to_stderr(&config::LogSettings { level: "warn".into(), json: false });
+            demo::headless(&args).await
         }
         _ => anyhow::bail!("not wired yet"),
     }
