@@ -220,6 +220,16 @@ pub fn aliases() -> impl Iterator<Item = &'static str> {
     ALIASES.iter().map(|(name, _)| *name)
 }
 
+/// Every word that `events` and `type:` take: types, families, aliases, `all`.
+pub fn selectable() -> impl Iterator<Item = &'static str> + Clone {
+    TABLE
+        .iter()
+        .map(|d| d.name)
+        .chain(Family::ALL.into_iter().map(Family::as_str))
+        .chain(ALIASES.iter().map(|(name, _)| *name))
+        .chain(std::iter::once("all"))
+}
+
 /// The names of all types, in the order of the catalogue.
 pub fn type_names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|d| d.name)
@@ -296,7 +306,10 @@ impl TypeSet {
             } else if let Some((_, alias)) = ALIASES.iter().find(|(n, _)| *n == name) {
                 set.aliases.push(*alias);
             } else {
-                errors.push(TypeNameError { name: name.to_owned(), nearest: nearest(name) });
+                errors.push(TypeNameError {
+                    name: name.to_owned(),
+                    nearest: super::nearest(name, selectable()),
+                });
             }
         }
         set.types.sort_unstable();
@@ -313,6 +326,15 @@ impl TypeSet {
         self.all
             || self.types.binary_search(&event_type).is_ok()
             || self.aliases.iter().any(|a| a.matches(event_type, details))
+    }
+
+    /// Takes in what another set selects.
+    pub fn extend(&mut self, other: &TypeSet) {
+        self.all |= other.all;
+        self.types.extend(&other.types);
+        self.types.sort_unstable();
+        self.types.dedup();
+        self.aliases.extend(&other.aliases);
     }
 
     /// Every type that can be selected, for sample rendering and for telling which cannot fire.
@@ -353,18 +375,6 @@ impl Alias {
             _ => true,
         }
     }
-}
-
-/// The known name nearest to what was written, where one is near enough to be meant.
-fn nearest(name: &str) -> Option<&'static str> {
-    type_names()
-        .chain(Family::ALL.into_iter().map(Family::as_str))
-        .chain(aliases())
-        .chain(std::iter::once("all"))
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, known)| *distance <= 2.max(known.len() / 3))
-        .map(|(_, known)| known)
 }
 
 #[cfg(test)]

@@ -9,11 +9,15 @@ mod ids;
 pub mod incident;
 mod kinds;
 mod model;
+mod nearest;
 pub mod sanitize;
 mod severity;
 
-pub use catalogue::{Ends, EventType, Family, Role, TypeDef, TypeNameError, TypeSet, aliases, type_names};
+pub use catalogue::{
+    Ends, EventType, Family, Role, TypeDef, TypeNameError, TypeSet, aliases, selectable, type_names,
+};
 pub use ids::{ClusterUid, EventId, Fingerprint, IncidentId, Moment, NotificationId, digest};
 pub use kinds::Kind;
 pub use model::{Event, Link, ObjectRef, Owner, Recommendation, Status, TimeSource};
+pub use nearest::nearest;
 pub use severity::{Severity, SeverityError};
