@@ -20,7 +20,7 @@ pub(super) fn path_in(dir: &Path) -> PathBuf {
     dir.join(NAME)
 }
 
-fn io(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
+pub(super) fn io(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
     move |e| Error::Io { path: path.to_owned(), cause: e.to_string() }
 }
 
@@ -45,6 +45,12 @@ pub(super) fn open(path: &Path) -> Result<redb::Database> {
     let database = builder().create(path).map_err(|e| failed(path, e))?;
     check_version(path, &database)?;
     Ok(database)
+}
+
+/// A new file for a copy, with nothing in it.
+pub(super) fn create_new(path: &Path) -> Result<redb::Database> {
+    drop(options().create_new(true).open(path).map_err(io(path))?);
+    builder().create(path).map_err(|e| failed(path, e))
 }
 
 /// The file is made by us, so that it is readable by its owner alone from its first byte.
@@ -103,6 +109,5 @@ fn check_version(path: &Path, database: &redb::Database) -> Result<()> {
     super::migrate::migrate(&tx, found.unwrap_or(0))?;
     tx.put(&META, "schema", &SCHEMA_VERSION.into())?;
     tx.finish()?;
-    drop(tx);
     txn.commit().map_err(|e| failed(path, e))
 }

@@ -5,10 +5,17 @@
 
 mod error;
 mod file;
+pub mod keys;
+pub mod maintain;
 mod migrate;
+pub mod pages;
+pub mod retention;
 mod rows;
+#[cfg(test)]
+mod sample;
 mod schema;
 mod tx;
+pub mod verify;
 mod writer;
 
 use std::{
@@ -23,7 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use error::{Error, Result};
 pub use rows::*;
 pub use schema::*;
-pub use tx::{Read, Snapshot, Tx};
+pub use tx::{Read, Snapshot, Tx, sizes};
 pub use writer::Health;
 
 use writer::{Job, Shared};
@@ -60,7 +67,7 @@ impl Store {
     {
         let (job, done, answer) = wrap(job);
         self.jobs.send(job).await.map_err(|_| Error::Closed)?;
-        finish(done.await, answer)
+        finish(done.await, &answer)
     }
 
     /// The same for threads that may block.
@@ -71,7 +78,7 @@ impl Store {
     {
         let (job, done, answer) = wrap(job);
         self.jobs.blocking_send(job).map_err(|_| Error::Closed)?;
-        finish(done.blocking_recv(), answer)
+        finish(done.blocking_recv(), &answer)
     }
 
     /// The newest committed state.
@@ -126,7 +133,7 @@ where
 
 fn finish<T>(
     done: std::result::Result<Result<()>, oneshot::error::RecvError>,
-    answer: Answer<T>,
+    answer: &Answer<T>,
 ) -> Result<T> {
     done.map_err(|_| Error::Closed)??;
     answer.lock().ok().and_then(|mut slot| slot.take()).ok_or(Error::Closed)
@@ -205,7 +212,7 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         store
             .write(|tx| {
-                for k in ["a\0b", "p\01", "p\02", "p\03", "q\01"] {
+                for k in ["a\0b", "p\x001", "p\x002", "p\x003", "q\x001"] {
                     tx.put(&META, k, &k.into())?;
                 }
                 Ok(())
@@ -215,12 +222,12 @@ mod tests {
         let snapshot = store.snapshot().unwrap();
         let mut back = Vec::new();
         snapshot
-            .scan_back(&META, "p\0", Some("p\03"), &mut |k, _| {
+            .scan_back(&META, "p\0", Some("p\x003"), &mut |k, _| {
                 back.push(k.to_owned());
                 true
             })
             .unwrap();
-        assert_eq!(back, ["p\02", "p\01"]);
+        assert_eq!(back, ["p\x002", "p\x001"]);
         assert_eq!(snapshot.all(&META, "p\0").unwrap().len(), 3);
         drop(snapshot);
         assert_eq!(store.write(|tx| tx.remove_all(&META, "p\0")).await.unwrap(), 3);

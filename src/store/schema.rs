@@ -36,10 +36,12 @@ pub struct Log<V> {
     value: PhantomData<fn() -> V>,
 }
 
-const fn keyed<V>(name: &'static str) -> Keyed<V> {
+/// Also for a narrower type over the same table.
+pub(super) const fn keyed<V>(name: &'static str) -> Keyed<V> {
     Keyed { name, value: PhantomData }
 }
-const fn log<V>(name: &'static str) -> Log<V> {
+/// See `keyed`.
+pub(super) const fn log<V>(name: &'static str) -> Log<V> {
     Log { name, value: PhantomData }
 }
 
@@ -106,6 +108,34 @@ pub const CONNECTOR_STATES: Keyed<ConnectorState> = keyed("connector_states");
 pub const AUDIT: Log<AuditRow> = log("audit");
 /// seq → gap.
 pub const GAPS: Log<GapRow> = log("gaps");
+
+/// The names of all tables.
+pub const TABLES: &[&str] = &[
+    META.name,
+    OBJECTS.name,
+    BASELINES.name,
+    EVENTS.name,
+    EVENT_IDS.name,
+    EVENTS_BY_OBJECT.name,
+    FOLDS.name,
+    FIRINGS.name,
+    MEMORY.name,
+    DUES.name,
+    INCIDENTS.name,
+    INCIDENTS_BY_TIME.name,
+    INCIDENT_OF.name,
+    MEMBERS.name,
+    INCIDENT_EVENTS.name,
+    OUTBOX.name,
+    TOLD.name,
+    DELIVERIES.name,
+    DELIVERIES_BY.name,
+    DEAD.name,
+    CONNECTORS.name,
+    CONNECTOR_STATES.name,
+    AUDIT.name,
+    GAPS.name,
+];
 
 /// Whether a table's keys are numbers.
 pub(super) fn is_log(name: &str) -> bool {

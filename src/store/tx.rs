@@ -1,6 +1,11 @@
 //! Rows in and out: the same typed calls within a write (`Tx`) and on a snapshot (`Snapshot`).
 
-use std::{cell::Cell, ops::Bound, path::Path};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    ops::Bound,
+    path::Path,
+};
 
 use redb::{ReadableTable, TableDefinition};
 use serde::{Serialize, de::DeserializeOwned};
@@ -10,11 +15,22 @@ use super::{
     schema::{Keyed, Log, META},
 };
 
-type TextTable<'a> = TableDefinition<'a, &'static str, &'static [u8]>;
-type NumberTable<'a> = TableDefinition<'a, u64, &'static [u8]>;
+pub(super) type TextTable<'a> = TableDefinition<'a, &'static str, &'static [u8]>;
+pub(super) type NumberTable<'a> = TableDefinition<'a, u64, &'static [u8]>;
 
 /// The row of META that holds the last number given to a row of any log.
-const LAST_SEQ: &str = "last_seq";
+pub(super) const LAST_SEQ: &str = "last_seq";
+/// The row of META that holds the bytes of keys and values, by table.
+const SIZES: &str = "sizes";
+
+/// Bytes of keys and values by table, META left out; kept by every write, so that limits cost nothing to check.
+///
+/// # Errors
+/// A row that cannot be read, or the disk.
+pub fn sizes(read: &impl Read) -> Result<BTreeMap<String, u64>> {
+    let row = read.get(&META, SIZES)?.unwrap_or_default();
+    Ok(serde_json::from_value(row).unwrap_or_default())
+}
 
 impl<V> Keyed<V> {
     const fn table(&self) -> TextTable<'static> {
@@ -27,6 +43,9 @@ impl<V> Log<V> {
         TableDefinition::new(self.name)
     }
 }
+
+/// A number as a key takes so many bytes.
+const SEQ_BYTES: usize = size_of::<u64>();
 
 /// Reading, within a write or on a snapshot.
 pub trait Read {
@@ -83,6 +102,7 @@ pub struct Tx<'a> {
     txn: &'a redb::WriteTransaction,
     path: &'a Path,
     seq: Cell<Option<u64>>,
+    grown: RefCell<BTreeMap<&'static str, i64>>,
 }
 
 /// The database as it was at one commit. Keep it for at most 100 ms: old pages are kept as long.
@@ -105,7 +125,7 @@ pub(super) fn failed(path: &Path, error: impl Into<redb::Error>) -> Error {
     }
 }
 
-fn decode<V: DeserializeOwned>(table: &'static str, key: impl ToString, bytes: &[u8]) -> Result<V> {
+fn decode<V: DeserializeOwned>(table: &'static str, key: impl std::fmt::Display, bytes: &[u8]) -> Result<V> {
     serde_json::from_slice(bytes).map_err(|e| Error::Row {
         table,
         key: key.to_string(),
@@ -113,7 +133,7 @@ fn decode<V: DeserializeOwned>(table: &'static str, key: impl ToString, bytes: &
     })
 }
 
-fn encode<V: Serialize>(table: &'static str, key: impl ToString, row: &V) -> Result<Vec<u8>> {
+fn encode<V: Serialize>(table: &'static str, key: impl std::fmt::Display, row: &V) -> Result<Vec<u8>> {
     serde_json::to_vec(row).map_err(|e| Error::Row { table, key: key.to_string(), cause: e.to_string() })
 }
 
@@ -166,6 +186,9 @@ macro_rules! read {
                 let open = $open!(self, table.table(), Ok(()));
                 // No key holds this character, so it bounds all keys with the prefix.
                 let end = below.map_or_else(|| format!("{prefix}\u{10ffff}"), str::to_owned);
+                if end.as_str() <= prefix {
+                    return Ok(());
+                }
                 let range = (Bound::Included(prefix), Bound::Excluded(end.as_str()));
                 for row in open.range::<&str>(range).map_err(|e| self.failed(e))?.rev() {
                     let (key, bytes) = row.map_err(|e| self.failed(e))?;
@@ -253,42 +276,86 @@ impl Snapshot {
     fn failed(&self, error: impl Into<redb::Error>) -> Error {
         failed(&self.path, error)
     }
+
+    /// The names of the tables that are there.
+    pub(super) fn tables(&self) -> Result<Vec<String>> {
+        use redb::TableHandle;
+        let tables = self.txn.list_tables().map_err(|e| self.failed(e))?;
+        Ok(tables.map(|t| t.name().to_owned()).collect())
+    }
+
+    /// Every row of a table with text keys, as bytes.
+    pub(super) fn raw(&self, table: &str, each: &mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
+        let open = open_read!(self, TextTable::new(table), Ok(()));
+        for row in open.range::<&str>(..).map_err(|e| self.failed(e))? {
+            let (key, bytes) = row.map_err(|e| self.failed(e))?;
+            each(key.value(), bytes.value())?;
+        }
+        Ok(())
+    }
+
+    /// Every row of a log, as bytes.
+    pub(super) fn raw_log(&self, table: &str, each: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+        let open = open_read!(self, NumberTable::new(table), Ok(()));
+        for row in open.range::<u64>(..).map_err(|e| self.failed(e))? {
+            let (seq, bytes) = row.map_err(|e| self.failed(e))?;
+            each(seq.value(), bytes.value())?;
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Tx<'a> {
     pub(super) fn new(txn: &'a redb::WriteTransaction, path: &'a Path) -> Self {
-        Self { txn, path, seq: Cell::new(None) }
+        Self { txn, path, seq: Cell::new(None), grown: RefCell::default() }
+    }
+
+    fn grow(&self, table: &'static str, by: i64) {
+        if table != META.name {
+            *self.grown.borrow_mut().entry(table).or_default() += by;
+        }
     }
 
     fn failed(&self, error: impl Into<redb::Error>) -> Error {
         failed(self.path, error)
     }
 
+    /// By how much this write has made the data larger so far: not yet in `sizes`.
+    pub(super) fn grown_total(&self) -> i64 {
+        self.grown.borrow().values().sum()
+    }
+
     /// Writes a row under a key.
     pub fn put<V: Serialize>(&self, table: &Keyed<V>, key: &str, row: &V) -> Result<()> {
         let bytes = encode(table.name, key, row)?;
         let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
-        open.insert(key, bytes.as_slice()).map_err(|e| self.failed(e))?;
+        let old = open.insert(key, bytes.as_slice()).map_err(|e| self.failed(e))?;
+        let before = old.map_or(0, |old| key.len() + old.value().len());
+        self.grow(table.name, (key.len() + bytes.len()) as i64 - before as i64);
         Ok(())
     }
 
     /// Removes a row; whether there was one.
     pub fn remove<V>(&self, table: &Keyed<V>, key: &str) -> Result<bool> {
         let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
-        let found = open.remove(key).map_err(|e| self.failed(e))?.is_some();
-        Ok(found)
+        let old = open.remove(key).map_err(|e| self.failed(e))?;
+        let freed = old.map(|old| key.len() + old.value().len());
+        self.grow(table.name, -(freed.unwrap_or(0) as i64));
+        Ok(freed.is_some())
     }
 
     /// Removes every row whose key begins with `prefix`; how many.
     pub fn remove_all<V: DeserializeOwned>(&self, table: &Keyed<V>, prefix: &str) -> Result<u64> {
         let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
         let end = format!("{prefix}\u{10ffff}");
-        let mut removed = 0;
-        open.retain_in(prefix..end.as_str(), |_, _| {
+        let (mut removed, mut freed) = (0, 0);
+        open.retain_in(prefix..end.as_str(), |key, row| {
             removed += 1;
+            freed += key.len() + row.len();
             false
         })
         .map_err(|e| self.failed(e))?;
+        self.grow(table.name, -(freed as i64));
         Ok(removed)
     }
 
@@ -313,22 +380,35 @@ impl<'a> Tx<'a> {
     pub fn put_entry<V: Serialize>(&self, table: &Log<V>, seq: u64, row: &V) -> Result<()> {
         let bytes = encode(table.name, seq, row)?;
         let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
-        open.insert(seq, bytes.as_slice()).map_err(|e| self.failed(e))?;
+        let old = open.insert(seq, bytes.as_slice()).map_err(|e| self.failed(e))?;
+        let before = old.map_or(0, |old| SEQ_BYTES + old.value().len());
+        self.grow(table.name, (SEQ_BYTES + bytes.len()) as i64 - before as i64);
         Ok(())
     }
 
     /// Removes a row of a log; whether there was one.
     pub fn remove_entry<V>(&self, table: &Log<V>, seq: u64) -> Result<bool> {
         let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
-        let found = open.remove(seq).map_err(|e| self.failed(e))?.is_some();
-        Ok(found)
+        let old = open.remove(seq).map_err(|e| self.failed(e))?;
+        let freed = old.map(|old| SEQ_BYTES + old.value().len());
+        self.grow(table.name, -(freed.unwrap_or(0) as i64));
+        Ok(freed.is_some())
     }
 
-    /// Called by the writer before it commits: keeps the last number given.
+    /// Called by the writer before it commits: keeps the last number given, and how much there is.
     pub(super) fn finish(&self) -> Result<()> {
-        match self.seq.get() {
-            Some(last) => self.put(&META, LAST_SEQ, &last.into()),
-            None => Ok(()),
+        if let Some(last) = self.seq.get() {
+            self.put(&META, LAST_SEQ, &last.into())?;
         }
+        let grown = self.grown.take();
+        if grown.is_empty() {
+            return Ok(());
+        }
+        let mut sizes = sizes(self)?;
+        for (table, by) in grown {
+            let size = sizes.entry(table.to_owned()).or_default();
+            *size = size.saturating_add_signed(by);
+        }
+        self.put(&META, SIZES, &serde_json::json!(sizes))
     }
 }

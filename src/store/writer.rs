@@ -5,7 +5,7 @@
 //! jobs wait meanwhile: the engine goes on by itself when the disk is back.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -29,17 +29,24 @@ const ALONE_AFTER_FAILURE: u32 = 64;
 const REOPEN: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(5)];
 
+/// What a job does in a transaction.
+type Run = Box<dyn FnOnce(&Tx<'_>) -> Result<()> + Send>;
+/// Who waits for the commit.
+type Done = oneshot::Sender<Result<()>>;
+
 /// Work to be done in a transaction, and whom to tell.
 pub(super) struct Job {
-    pub run: Box<dyn FnOnce(&Tx<'_>) -> Result<()> + Send>,
-    pub done: oneshot::Sender<Result<()>>,
+    pub run: Run,
+    pub done: Done,
 }
+
+type Handle = Option<Arc<redb::Database>>;
 
 /// The open database, shared by the writer and the snapshots; `None` while a failed disk is waited for.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub path: PathBuf,
-    database: Arc<Mutex<Option<Arc<redb::Database>>>>,
+    database: Arc<Mutex<Handle>>,
     health: Arc<Mutex<Health>>,
 }
 
@@ -48,6 +55,8 @@ pub(super) struct Shared {
 pub struct Health {
     /// Commits so far.
     pub commits: u64,
+    /// The last commit, for its age.
+    pub last_commit: Option<Instant>,
     /// Why commits fail now.
     pub error: Option<Error>,
 }
@@ -80,6 +89,7 @@ impl Shared {
         match result {
             Ok(()) => {
                 health.commits += 1;
+                health.last_commit = Some(Instant::now());
                 health.error = None;
             }
             Err(error) => health.error = Some(error.clone()),
@@ -107,8 +117,9 @@ fn run(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
                 continue;
             }
         };
-        let mut waiting = Vec::new();
-        let result = group(shared, &database, first, &mut jobs, alone == 0, &mut waiting);
+        let mut queue = Queue { jobs: &mut jobs, together: alone == 0, waiting: Vec::new() };
+        let result = group(&shared.path, &database, first, &mut queue);
+        let waiting = queue.waiting;
         drop(database);
         shared.note(&result);
         match &result {
@@ -120,9 +131,7 @@ fn run(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
                 }
             }
         }
-        for (position, done) in waiting.into_iter().enumerate() {
-            // The last job of a failed group is the one that failed, unless it was the commit itself.
-            let _ = position;
+        for done in waiting {
             let _ = done.send(result.clone());
         }
         if shared.database().is_err() {
@@ -131,41 +140,56 @@ fn run(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
-/// One transaction over as many jobs as are there.
-fn group(
-    shared: &Shared,
-    database: &redb::Database,
-    first: Job,
-    jobs: &mut mpsc::Receiver<Job>,
+/// Jobs that may join a group, and those who wait for its commit.
+struct Queue<'a> {
+    jobs: &'a mut mpsc::Receiver<Job>,
     together: bool,
-    waiting: &mut Vec<oneshot::Sender<Result<()>>>,
-) -> Result<()> {
+    waiting: Vec<Done>,
+}
+
+/// One transaction over as many jobs as are there.
+fn group(path: &Path, database: &redb::Database, first: Job, queue: &mut Queue<'_>) -> Result<()> {
     let started = Instant::now();
     let mut txn = match database.begin_write() {
         Ok(txn) => txn,
         Err(e) => {
-            waiting.push(first.done);
-            return Err(failed(&shared.path, e));
+            queue.waiting.push(first.done);
+            return Err(failed(path, e));
         }
     };
     // A reopening after a crash then takes milliseconds whatever the file's size.
     txn.set_quick_repair(true);
-    let tx = Tx::new(&txn, &shared.path);
+    let tx = Tx::new(&txn, path);
     let mut next = Some(first);
     while let Some(job) = next {
-        waiting.push(job.done);
-        if let Err(error) = (job.run)(&tx) {
+        queue.waiting.push(job.done);
+        if let Err(error) = guarded(job.run, &tx) {
             // Dropping the transaction undoes the whole group; those who did nothing wrong repeat.
-            return if waiting.len() == 1 || matches!(error, Error::Io { .. } | Error::Damaged { .. }) {
+            return if queue.waiting.len() == 1 || matches!(error, Error::Io { .. } | Error::Damaged { .. }) {
                 Err(error)
             } else {
                 Err(Error::Undone(error.to_string()))
             };
         }
-        next = (together && started.elapsed() < GROUP_FOR).then(|| jobs.try_recv().ok()).flatten();
+        let more = queue.together && started.elapsed() < GROUP_FOR;
+        next = more.then(|| queue.jobs.try_recv().ok()).flatten();
     }
     tx.finish()?;
-    txn.commit().map_err(|e| failed(&shared.path, e))
+    drop(tx);
+    txn.commit().map_err(|e| failed(path, e))
+}
+
+/// A job that panics is a job that failed: the others' writes must go on.
+fn guarded(run: Run, tx: &Tx<'_>) -> Result<()> {
+    // Nothing of the transaction outlives a failed job, so no half-made state is seen.
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(tx))) {
+        Ok(result) => result,
+        Err(cause) => {
+            let text = cause.downcast_ref::<&str>().map(ToString::to_string);
+            let text = text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(Error::Refused(format!("a write panicked, a fault of barrelman: {text}")))
+        }
+    }
 }
 
 /// Opens the database again, until it works or nobody is left who would write.

@@ -1,0 +1,134 @@
+//! The keys of every table with text keys, and the prefixes that select rows in them.
+//!
+//! Everybody who writes or reads rows makes keys here, so that writer and reader cannot disagree. The shapes are
+//! documented at the tables (`schema`). A prefix ends in the separator: incident `ab` does not select `abc`.
+
+use jiff::Timestamp;
+
+use super::schema::{key, seq_key, time_key};
+use crate::{
+    event::{ClusterUid, EventId, Fingerprint, IncidentId, ObjectRef},
+    object::ObjectKey,
+};
+
+/// The prefix of every key that begins with these parts and has more.
+pub fn prefix(parts: &[&str]) -> String {
+    let mut prefix = key(parts);
+    prefix.push('\0');
+    prefix
+}
+
+/// The parts of a key.
+pub fn parts(key: &str) -> impl Iterator<Item = &str> {
+    key.split('\0')
+}
+
+/// The number in the last part of a key.
+pub fn last_seq(key: &str) -> Option<u64> {
+    key.rsplit('\0').next()?.parse().ok()
+}
+
+/// OBJECTS
+pub fn object(cluster: &ClusterUid, object: &ObjectKey) -> String {
+    key(&[cluster.as_str(), object.kind.as_str(), &object.namespace, &object.name])
+}
+
+/// BASELINES
+pub fn baseline(cluster: &ClusterUid, kind: &str, namespace: &str, selector: &str) -> String {
+    key(&[cluster.as_str(), kind, namespace, selector])
+}
+
+/// `EVENTS_BY_OBJECT`; `about` is `ObjectRef::key()`: `Kind/namespace/name`.
+pub fn event_by_object(cluster: &ClusterUid, about: &str, at: Timestamp, seq: u64) -> String {
+    key(&[cluster.as_str(), about, &time_key(at), &seq_key(seq)])
+}
+
+/// `EVENTS_BY_OBJECT`: the keys to write for an event about `object` and, if it is another, `subject`.
+pub fn events_by_object(event: &crate::event::Event, seq: u64) -> Vec<String> {
+    let mut about = vec![event.object.key()];
+    let subject = event.subject.key();
+    if subject != about.concat() {
+        about.push(subject);
+    }
+    about.iter().map(|a| event_by_object(&event.cluster_uid, a, event.timestamp, seq)).collect()
+}
+
+/// `INCIDENTS_BY_TIME`
+pub fn incident_by_time(opened_at: Timestamp, incident: &IncidentId) -> String {
+    key(&[&time_key(opened_at), incident.as_str()])
+}
+
+/// `INCIDENT_OF`
+pub fn incident_of(cluster: &ClusterUid, subject: &ObjectRef) -> String {
+    key(&[cluster.as_str(), &subject.key()])
+}
+
+/// MEMBERS
+pub fn member(incident: &IncidentId, fingerprint: &Fingerprint) -> String {
+    key(&[incident.as_str(), fingerprint.as_str()])
+}
+
+/// `INCIDENT_EVENTS`
+pub fn incident_event(incident: &IncidentId, seq: u64) -> String {
+    key(&[incident.as_str(), &seq_key(seq)])
+}
+
+/// OUTBOX
+pub fn outbox(connector: &str, seq: u64) -> String {
+    key(&[connector, &seq_key(seq)])
+}
+
+/// TOLD
+pub fn told(connector: &str, incident: &IncidentId) -> String {
+    key(&[connector, incident.as_str()])
+}
+
+/// `DELIVERIES_BY`; `about` is the incident's id, or the event's where there is no incident.
+pub fn delivery_by(about: &str, seq: u64) -> String {
+    key(&[about, &seq_key(seq)])
+}
+
+/// `DELIVERIES_BY`: the keys to write for a delivery: under its event and, if it has one, its incident.
+pub fn deliveries_by(incident: Option<&IncidentId>, event: &EventId, seq: u64) -> Vec<String> {
+    let mut keys = vec![delivery_by(event.as_str(), seq)];
+    keys.extend(incident.map(|i| delivery_by(i.as_str(), seq)));
+    keys
+}
+
+/// FIRINGS
+pub fn firing(
+    cluster: &ClusterUid,
+    object: &ObjectKey,
+    rule: &str,
+    event_type: &str,
+    discriminator: &str,
+) -> String {
+    key(&[cluster.as_str(), &object.to_string(), rule, event_type, discriminator])
+}
+
+/// MEMORY
+pub fn memory(cluster: &ClusterUid, rule: &str, name: &str) -> String {
+    key(&[cluster.as_str(), rule, name])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_keys_is_the_order_of_time() {
+        let cluster = ClusterUid("c".into());
+        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
+        let keys = [(5, 900), (40, 7), (40, 30), (1_000_000_000_000, 1)]
+            .map(|(ms, seq)| event_by_object(&cluster, "Pod/a/b", at(ms), seq));
+        assert!(keys.is_sorted());
+        assert_eq!(last_seq(&keys[0]), Some(900));
+        assert_eq!(parts(&keys[0]).nth(1), Some("Pod/a/b"));
+    }
+
+    #[test]
+    fn a_prefix_does_not_select_longer_names() {
+        assert!(!outbox("slack-2", 1).starts_with(&prefix(&["slack"])));
+        assert!(outbox("slack", 1).starts_with(&prefix(&["slack"])));
+    }
+}
