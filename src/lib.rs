@@ -7,3 +7,4 @@ pub mod feed;
 pub mod object;
 pub mod status;
 pub mod store;
+pub mod tui;
