@@ -40,8 +40,9 @@ impl Guard {
     /// Takes it (again, after a suspend).
     pub fn enter(&self) -> io::Result<()> {
         self.taken.store(true, Ordering::SeqCst);
-        let entered = enable_raw_mode()
-            .and_then(|()| execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, Hide, MoveTo(0, 0)));
+        let entered = enable_raw_mode().and_then(|()| {
+            execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, Hide, MoveTo(0, 0))
+        });
         if entered.is_err() {
             self.leave();
         }

@@ -39,7 +39,13 @@ pub struct Harness {
 
 impl Harness {
     /// Over a store, at a size, in a theme.
-    pub fn new(pages: &Arc<dyn Pages>, options: &Options, theme: Theme, size: (u16, u16), now: Timestamp) -> Self {
+    pub fn new(
+        pages: &Arc<dyn Pages>,
+        options: &Options,
+        theme: Theme,
+        size: (u16, u16),
+        now: Timestamp,
+    ) -> Self {
         let (answers, inbox) = mpsc::channel(1024);
         let log: Option<&PathBuf> = options.log_file.as_ref();
         let source = Source::start(pages, log, &answers).expect("threads can be started");

@@ -62,7 +62,13 @@ pub const GLOBAL: &[Binding] = &[
     bind(A::Back, &["esc"], "back", "Back: clears the filter first, then leaves a drill-down", 0),
     bind(A::Close, &["q"], "quit", "Closes what is open; at the root asks whether to quit", 90),
     bind(A::Interrupt, &["ctrl-c"], "quit now", "Twice: quits at once", 0),
-    bind(A::Filter, &["/"], "filter", "Filter with the one filter language (Tab completes keys, ↑ history)", 70),
+    bind(
+        A::Filter,
+        &["/"],
+        "filter",
+        "Filter with the one filter language (Tab completes keys, ↑ history)",
+        70,
+    ),
     bind(A::Scope, &["s"], "scope", "Choose clusters and namespaces", 0),
     bind(A::AllNamespaces, &["0"], "all", "All clusters and namespaces again", 0),
     bind(A::TimeRange, &["t"], "time", "Show only the last minutes, hours or days", 0),
@@ -101,7 +107,9 @@ pub enum KeyError {
         nearest: Option<&'static str>,
     },
     /// Not a key.
-    #[error("keys.{action}: {key:?} is no key; write for instance \"x\", \"ctrl-x\", \"alt-x\", \"f5\", \"space\", \"enter\", \"pgdn\"")]
+    #[error(
+        "keys.{action}: {key:?} is no key; write for instance \"x\", \"ctrl-x\", \"alt-x\", \"f5\", \"space\", \"enter\", \"pgdn\""
+    )]
     Key {
         /// For which action.
         action: &'static str,
@@ -109,7 +117,9 @@ pub enum KeyError {
         key: String,
     },
     /// Two actions on one key.
-    #[error("key {key:?} on screen {screen} would do both {first:?} and {second:?}: give one of them another key")]
+    #[error(
+        "key {key:?} on screen {screen} would do both {first:?} and {second:?}: give one of them another key"
+    )]
     Conflict {
         /// The key.
         key: String,
@@ -328,7 +338,8 @@ mod tests {
         let map = Keymap::new(&over(&[("follow", "ctrl-f")])).unwrap();
         assert_eq!(map.action(Chord::parse("f").unwrap(), PANES[1].bindings), None);
         assert_eq!(map.action(Chord::parse("ctrl-f").unwrap(), PANES[1].bindings), Some(Action::Follow));
-        let errors = Keymap::new(&over(&[("folow", "x"), ("filter", "hyper-x"), ("scope", "0")])).unwrap_err();
+        let errors =
+            Keymap::new(&over(&[("folow", "x"), ("filter", "hyper-x"), ("scope", "0")])).unwrap_err();
         assert!(errors.iter().any(|e| e.to_string().contains("did you mean \"follow\"")), "{errors:?}");
         assert!(errors.iter().any(|e| matches!(e, KeyError::Key { action: "filter", .. })));
         assert!(errors.iter().any(|e| e.to_string().contains("would do both")));

@@ -173,7 +173,11 @@ impl Shared {
 
     /// A clock time, or the full time where full times are wanted.
     pub fn clock(&self, at: Timestamp) -> String {
-        if self.absolute { super::text::full(at, &self.tz) } else { super::text::clock(at, self.now, &self.tz) }
+        if self.absolute {
+            super::text::full(at, &self.tz)
+        } else {
+            super::text::clock(at, self.now, &self.tz)
+        }
     }
 
     /// Width of a clock time's column.
@@ -183,10 +187,7 @@ impl Shared {
 
     /// Clusters that do not answer.
     pub fn away(&self) -> impl Iterator<Item = &crate::status::ClusterStatus> {
-        self.status
-            .iter()
-            .flat_map(|s| &s.clusters)
-            .filter(|c| matches!(c.state, ClusterState::Away { .. }))
+        self.status.iter().flat_map(|s| &s.clusters).filter(|c| matches!(c.state, ClusterState::Away { .. }))
     }
 
     /// Dead letters, as the newest of store and status has it.

@@ -67,7 +67,7 @@ pub enum Engine {
 /// How to show it.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Dark, light, mono, or found out from NO_COLOR and COLORFGBG.
+    /// Dark, light, mono, or found out from `NO_COLOR` and `COLORFGBG`.
     pub theme: ThemeChoice,
     /// Other keys than the built-in ones: action name → keys.
     pub keys: BTreeMap<String, Vec<String>>,

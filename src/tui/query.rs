@@ -36,7 +36,7 @@ impl Scope {
         for (set, all) in [(&self.clusters, ""), (&self.namespaces, "all namespaces")] {
             let mut text = set.iter().take(2).cloned().collect::<Vec<_>>().join(",");
             if set.len() > 2 {
-                text.push_str(&format!(",+{}", set.len() - 2));
+                text = format!("{text},+{}", set.len() - 2);
             }
             if text.is_empty() {
                 all.clone_into(&mut text);

@@ -12,7 +12,10 @@ fn inert(c: char) -> Option<char> {
     match c {
         '\t' | '\n' | '\r' => Some(' '),
         // Variation selectors, skin tones, tags and the combining enclosures change a width after the fact.
-        '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0100}'..='\u{e01ef}' | '\u{20d0}'..='\u{20ff}' => None,
+        '\u{fe00}'..='\u{fe0f}'
+        | '\u{1f3fb}'..='\u{1f3ff}'
+        | '\u{e0100}'..='\u{e01ef}'
+        | '\u{20d0}'..='\u{20ff}' => None,
         // Two regional indicators are one flag in some terminals and two letters in others.
         '\u{1f1e6}'..='\u{1f1ff}' => char::from_u32(c as u32 - 0x1_f1e6 + u32::from(b'A')),
         c if crate::event::sanitize::clean(c.encode_utf8(&mut [0; 4])).is_empty() => None,
@@ -139,7 +142,11 @@ pub fn wrap(text: &str, cells: usize, lines: usize) -> Vec<String> {
         out.truncate(lines);
         if let Some(last) = out.last_mut() {
             let marked = format!("{last} …");
-            *last = if width(&marked) <= cells { marked } else { cut(&format!("{last}…{}", " ".repeat(cells)), cells) };
+            *last = if width(&marked) <= cells {
+                marked
+            } else {
+                cut(&format!("{last}…{}", " ".repeat(cells)), cells)
+            };
         }
     }
     out
@@ -156,7 +163,9 @@ pub fn span(secs: i64) -> String {
     match secs {
         0..60 => format!("{secs}s"),
         60..3600 => format!("{}m", secs / 60),
-        3600..86_400 if secs % 3600 >= 60 && secs < 36_000 => format!("{}h{:02}m", secs / 3600, secs % 3600 / 60),
+        3600..86_400 if secs % 3600 >= 60 && secs < 36_000 => {
+            format!("{}h{:02}m", secs / 3600, secs % 3600 / 60)
+        }
         3600..172_800 => format!("{}h", secs / 3600),
         _ => format!("{}d", secs / 86_400),
     }
@@ -165,7 +174,11 @@ pub fn span(secs: i64) -> String {
 /// `09:41:07` today, `Nov 21 09:41` before.
 pub fn clock(at: Timestamp, now: Timestamp, tz: &TimeZone) -> String {
     let (at, now) = (at.to_zoned(tz.clone()), now.to_zoned(tz.clone()));
-    if at.date() == now.date() { at.strftime("%H:%M:%S").to_string() } else { at.strftime("%b %d %H:%M").to_string() }
+    if at.date() == now.date() {
+        at.strftime("%H:%M:%S").to_string()
+    } else {
+        at.strftime("%b %d %H:%M").to_string()
+    }
 }
 
 /// `09:41` today, `Nov 21` before: for narrow columns.
@@ -184,7 +197,7 @@ pub fn number(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(' ');
         }
         out.push(c);
@@ -201,7 +214,11 @@ pub fn bytes(n: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS.get(unit).copied().unwrap_or_default()) }
+    if unit == 0 {
+        format!("{n} B")
+    } else {
+        format!("{value:.1} {}", UNITS.get(unit).copied().unwrap_or_default())
+    }
 }
 
 /// `1 pod`, `3 pods`
@@ -277,9 +294,19 @@ mod tests {
     fn ages_and_numbers_read_well() {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let ago = |s: i64| age(Timestamp::from_second(1_000_000 - s).unwrap(), now);
-        assert_eq!([ago(0), ago(59), ago(1560), ago(11_520), ago(90_000), ago(900_000)], ["0s", "59s", "26m", "3h12m", "25h", "10d"]);
+        assert_eq!(
+            [ago(0), ago(59), ago(1560), ago(11_520), ago(90_000), ago(900_000)],
+            ["0s", "59s", "26m", "3h12m", "25h", "10d"]
+        );
         assert_eq!(number(1_041_207), "1 041 207");
         assert_eq!(bytes(1_503_238_553), "1.4 GiB");
-        assert_eq!(object(&crate::event::ObjectRef { kind: "Rollout".into(), name: "x".into(), ..Default::default() }), "rollout/x");
+        assert_eq!(
+            object(&crate::event::ObjectRef {
+                kind: "Rollout".into(),
+                name: "x".into(),
+                ..Default::default()
+            }),
+            "rollout/x"
+        );
     }
 }

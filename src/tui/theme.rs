@@ -8,7 +8,7 @@ use crate::event::Severity;
 /// Which theme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ThemeChoice {
-    /// NO_COLOR → mono; else COLORFGBG tells light from dark; else dark.
+    /// `NO_COLOR` → mono; else `COLORFGBG` tells light from dark; else dark.
     #[default]
     Auto,
     /// For a dark background.
@@ -55,7 +55,7 @@ pub const DARK: Theme = Theme {
     name: "dark",
     dim: fg(Color::Gray),
     title: fg(Color::Cyan).add_modifier(Modifier::BOLD),
-    selected: Style::new().add_modifier(Modifier::REVERSED),
+    selected: fg(Color::Reset).add_modifier(Modifier::REVERSED),
     key: fg(Color::LightCyan),
     good: fg(Color::LightGreen),
     warn: fg(Color::LightYellow),
@@ -70,7 +70,7 @@ pub const LIGHT: Theme = Theme {
     name: "light",
     dim: fg(Color::DarkGray),
     title: fg(Color::Blue).add_modifier(Modifier::BOLD),
-    selected: Style::new().add_modifier(Modifier::REVERSED),
+    selected: fg(Color::Reset).add_modifier(Modifier::REVERSED),
     key: fg(Color::Blue),
     good: fg(Color::Green).add_modifier(Modifier::BOLD),
     warn: fg(Color::Magenta),
@@ -96,7 +96,7 @@ pub const MONO: Theme = Theme {
 };
 
 impl ThemeChoice {
-    /// The theme, given the environment's NO_COLOR and COLORFGBG.
+    /// The theme, given the environment's `NO_COLOR` and `COLORFGBG`.
     pub fn resolve(self, no_color: Option<&str>, colorfgbg: Option<&str>) -> Theme {
         match self {
             ThemeChoice::Dark => DARK,
@@ -106,7 +106,8 @@ impl ThemeChoice {
             ThemeChoice::Auto if no_color.is_some_and(|v| !v.is_empty()) => MONO,
             ThemeChoice::Auto => {
                 // "fg;bg" or "fg;default;bg"; 7 and 9 to 15 are light backgrounds.
-                let background = colorfgbg.and_then(|v| v.rsplit(';').next()).and_then(|b| b.parse::<u8>().ok());
+                let background =
+                    colorfgbg.and_then(|v| v.rsplit(';').next()).and_then(|b| b.parse::<u8>().ok());
                 if matches!(background, Some(7 | 9..=15)) { LIGHT } else { DARK }
             }
         }
@@ -147,7 +148,15 @@ mod tests {
     #[test]
     fn mono_sets_no_colour_and_light_none_that_is_pale() {
         assert!(all(&MONO).iter().all(|s| s.fg.is_none() && s.bg.is_none()));
-        let pale = [Color::White, Color::Gray, Color::Yellow, Color::LightYellow, Color::LightCyan, Color::LightGreen, Color::Cyan];
+        let pale = [
+            Color::White,
+            Color::Gray,
+            Color::Yellow,
+            Color::LightYellow,
+            Color::LightCyan,
+            Color::LightGreen,
+            Color::Cyan,
+        ];
         assert!(all(&LIGHT).iter().all(|s| s.fg.is_none_or(|c| !pale.contains(&c))));
         let dark = [Color::Black, Color::Blue, Color::Red];
         assert!(all(&DARK).iter().all(|s| s.fg.is_none_or(|c| !dark.contains(&c))));

@@ -44,6 +44,11 @@ impl Overlay for Confirm {
         }
         let yes = format!(" {} ", self.yes);
         let bottom = inside.height.saturating_sub(1);
-        paint::pieces(frame.buffer_mut(), inside, bottom, &[(&yes, theme.key), (&self.word, plain), ("   any other key: no", theme.dim)]);
+        paint::pieces(
+            frame.buffer_mut(),
+            inside,
+            bottom,
+            &[(&yes, theme.key), (&self.word, plain), ("   any other key: no", theme.dim)],
+        );
     }
 }

@@ -34,11 +34,13 @@ impl Help {
         let needle = self.search.text().to_lowercase();
         let passes = |parts: &[&str]| parts.iter().any(|p| p.to_lowercase().contains(&needle));
         let Some(pane) = PANES.get(self.pane) else { return out };
-        let tables = [(pane.title.0, pane.bindings), ("Everywhere", GLOBAL), ("By name, with :", PALETTE_ONLY)];
+        let tables =
+            [(pane.title.0, pane.bindings), ("Everywhere", GLOBAL), ("By name, with :", PALETTE_ONLY)];
         for (title, bindings) in tables {
             let at = out.len();
             for b in bindings {
-                let keys: Vec<String> = shared.keymap.chords(b.action).iter().map(ToString::to_string).collect();
+                let keys: Vec<String> =
+                    shared.keymap.chords(b.action).iter().map(ToString::to_string).collect();
                 let keys = keys.join(" ");
                 if passes(&[&keys, b.action.name(), b.help, b.label]) {
                     out.push((keys, b.action.name().to_owned(), b.help.to_owned()));
@@ -65,9 +67,8 @@ impl Overlay for Help {
     fn key(&mut self, chord: Chord, shared: &mut Shared) -> Turn {
         match chord.code {
             KeyCode::Esc if !self.search.is_empty() => self.search = Editor::default(),
-            KeyCode::Esc => return Turn::close(),
+            KeyCode::Esc | KeyCode::Enter => return Turn::close(),
             KeyCode::Char('q' | '?') if self.search.is_empty() => return Turn::close(),
-            KeyCode::Enter => return Turn::close(),
             KeyCode::Down => self.scroll += 1,
             KeyCode::Up => self.scroll = self.scroll.saturating_sub(1),
             KeyCode::PageDown => self.scroll += 10,
@@ -98,21 +99,43 @@ impl Overlay for Help {
         let height = usize::from(inside.height);
         self.scroll = self.scroll.min(lines.len().saturating_sub(height));
         if lines.is_empty() {
-            paint::notice(frame.buffer_mut(), inside, ("nothing matches", theme.warn), &["Esc clears the search.".into()], theme);
+            paint::notice(
+                frame.buffer_mut(),
+                inside,
+                ("nothing matches", theme.warn),
+                &["Esc clears the search.".into()],
+                theme,
+            );
         }
         let (keys_width, name_width) = if inside.width >= 90 { (16, 24) } else { (12, 18) };
         for (y, (keys, name, help)) in lines.iter().skip(self.scroll).take(height).enumerate() {
             if help.is_empty() {
-                paint::pieces(frame.buffer_mut(), inside, y as u16, &[(" ", theme.title), (name, theme.title)]);
+                paint::pieces(
+                    frame.buffer_mut(),
+                    inside,
+                    y as u16,
+                    &[(" ", theme.title), (name, theme.title)],
+                );
                 continue;
             }
             let keys = format!(" {} ", text::fit(keys, keys_width));
             let name = format!("{} ", text::fit(name, name_width));
-            paint::pieces(frame.buffer_mut(), inside, y as u16, &[(&keys, theme.key), (&name, Style::new()), (help, theme.dim)]);
+            paint::pieces(
+                frame.buffer_mut(),
+                inside,
+                y as u16,
+                &[(&keys, theme.key), (&name, Style::new()), (help, theme.dim)],
+            );
         }
         let below = lines.len().saturating_sub(self.scroll + height);
         if below > 0 {
-            paint::right(frame.buffer_mut(), inside, inside.height - 1, &format!(" +{below} lines ↓ "), theme.accent, 0);
+            paint::right(
+                frame.buffer_mut(),
+                inside,
+                inside.height - 1,
+                (&format!(" +{below} lines ↓ "), theme.accent),
+                0,
+            );
         }
     }
 }

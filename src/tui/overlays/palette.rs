@@ -34,7 +34,10 @@ impl Palette {
     fn found(&self) -> Vec<&'static Binding> {
         let own = PANES.get(self.pane).map_or(&[][..], |p| p.bindings);
         let all = own.iter().chain(PALETTE_ONLY).chain(GLOBAL).filter(|b| {
-            !matches!(b.action, Action::Palette | Action::Interrupt | Action::MoreKeys | Action::Back | Action::Close)
+            !matches!(
+                b.action,
+                Action::Palette | Action::Interrupt | Action::MoreKeys | Action::Back | Action::Close
+            )
         });
         let typed = self.editor.text();
         let typed = match typed.trim() {
@@ -111,7 +114,13 @@ impl Overlay for Palette {
                 frame.buffer_mut(),
                 inside,
                 y as u16,
-                &[(" ", Style::new()), (&name, Style::new()), (&key, theme.key), ("  ", Style::new()), (b.help, theme.dim)],
+                &[
+                    (" ", Style::new()),
+                    (&name, Style::new()),
+                    (&key, theme.key),
+                    ("  ", Style::new()),
+                    (b.help, theme.dim),
+                ],
             );
             if i == self.at {
                 paint::select(frame.buffer_mut(), inside, y as u16, theme);

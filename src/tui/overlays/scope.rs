@@ -34,7 +34,13 @@ enum Row {
 impl ScopePicker {
     /// Starting from what is in force.
     pub fn new(shared: &Shared) -> Self {
-        Self { scope: shared.scope.clone(), known: Vec::new(), read: false, search: Editor::default(), cursor: Cursor::default() }
+        Self {
+            scope: shared.scope.clone(),
+            known: Vec::new(),
+            read: false,
+            search: Editor::default(),
+            cursor: Cursor::default(),
+        }
     }
 
     /// Clusters (where there are several), then namespaces; those that are marked but not known stay visible.
@@ -43,12 +49,14 @@ impl ScopePicker {
         let mut clusters: BTreeSet<&str> = self.known.iter().map(|(c, _)| c.as_str()).collect();
         clusters.extend(self.scope.clusters.iter().map(String::as_str));
         let chosen = |c: &str| self.scope.clusters.is_empty() || self.scope.clusters.contains(c);
-        let mut namespaces: BTreeSet<&str> = self.known.iter().filter(|(c, _)| chosen(c)).map(|(_, n)| n.as_str()).collect();
+        let mut namespaces: BTreeSet<&str> =
+            self.known.iter().filter(|(c, _)| chosen(c)).map(|(_, n)| n.as_str()).collect();
         namespaces.extend(self.scope.namespaces.iter().map(String::as_str));
         namespaces.insert("-");
         let several = clusters.len() > 1;
         let clusters = clusters.into_iter().filter(|_| several).map(|c| Row::Cluster(c.to_owned()));
-        let namespaces = namespaces.into_iter().filter(|n| !n.is_empty()).map(|n| Row::Namespace(n.to_owned()));
+        let namespaces =
+            namespaces.into_iter().filter(|n| !n.is_empty()).map(|n| Row::Namespace(n.to_owned()));
         clusters.chain(namespaces).filter(|r| r.name().to_lowercase().contains(&needle)).collect()
     }
 
@@ -147,7 +155,12 @@ impl Overlay for ScopePicker {
             };
             let mark = if marked { " [x] " } else { " [ ] " };
             let name = if row.name() == "-" { "-  (cluster-scoped)" } else { row.name() };
-            paint::pieces(frame.buffer_mut(), inside, y as u16, &[(mark, theme.key), (word, theme.dim), (name, Style::new())]);
+            paint::pieces(
+                frame.buffer_mut(),
+                inside,
+                y as u16,
+                &[(mark, theme.key), (word, theme.dim), (name, Style::new())],
+            );
             if i == self.cursor.at {
                 paint::select(frame.buffer_mut(), inside, y as u16, theme);
             }

@@ -132,7 +132,10 @@ impl Overlay for Viewer {
             Some(Action::Filter) => self.search = Some(Editor::default()),
             Some(Action::Close | Action::Back) => return Turn::close(),
             Some(Action::Refresh) if self.logs => {
-                return Turn { effects: vec![Effect::Query(crate::tui::effect::Query::Logs)], ..Turn::stay() };
+                return Turn {
+                    effects: vec![Effect::Query(crate::tui::effect::Query::Logs)],
+                    ..Turn::stay()
+                };
             }
             _ => match chord.code {
                 KeyCode::Char('n') => self.scroll_to(true),
@@ -195,17 +198,32 @@ impl Overlay for Viewer {
             let shown: String = line.chars().take(LONGEST).skip(self.left).collect();
             let found = !needle.is_empty() && line.to_lowercase().contains(&needle);
             if found {
-                paint::pieces(frame.buffer_mut(), inside, y as u16, &[(" ", theme.found), (&shown, theme.found)]);
+                paint::pieces(
+                    frame.buffer_mut(),
+                    inside,
+                    y as u16,
+                    &[(" ", theme.found), (&shown, theme.found)],
+                );
                 continue;
             }
             let split = if self.keys && self.left == 0 { yaml_key(&shown) } else { 0 };
             let (key, rest) = shown.split_at_checked(split).unwrap_or(("", &shown));
-            paint::pieces(frame.buffer_mut(), inside, y as u16, &[(" ", Style::new()), (key, theme.key), (rest, Style::new())]);
+            paint::pieces(
+                frame.buffer_mut(),
+                inside,
+                y as u16,
+                &[(" ", Style::new()), (key, theme.key), (rest, Style::new())],
+            );
         }
         let last = (self.top + self.height).min(self.lines.len());
         let place = format!(" {}–{last} of {} ", self.top + 1, self.lines.len());
-        let bottom = Rect { y: area.bottom().saturating_sub(1), height: 1, x: area.x + 2, width: area.width.saturating_sub(4) };
-        paint::right(frame.buffer_mut(), bottom, 0, &place, theme.dim, 0);
+        let bottom = Rect {
+            y: area.bottom().saturating_sub(1),
+            height: 1,
+            x: area.x + 2,
+            width: area.width.saturating_sub(4),
+        };
+        paint::right(frame.buffer_mut(), bottom, 0, (&place, theme.dim), 0);
     }
 }
 
@@ -214,7 +232,9 @@ fn yaml_key(line: &str) -> usize {
     let start = line.find(|c: char| c != ' ' && c != '-').unwrap_or(0);
     let key_like = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '"');
     match line.find(':') {
-        Some(colon) if line.get(start..colon).is_some_and(|k| !k.is_empty() && k.chars().all(key_like)) => colon + 1,
+        Some(colon) if line.get(start..colon).is_some_and(|k| !k.is_empty() && k.chars().all(key_like)) => {
+            colon + 1
+        }
         _ => 0,
     }
 }

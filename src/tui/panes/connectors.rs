@@ -135,7 +135,9 @@ impl Pane for Connectors {
                     return vec![ask];
                 }
                 let waiting = connector.queued + connector.in_flight;
-                let text = format!("{name} has {waiting} messages waiting. They are kept until it is on again, but not longer than 24 h.");
+                let text = format!(
+                    "{name} has {waiting} messages waiting. They are kept until it is on again, but not longer than 24 h."
+                );
                 vec![Effect::Show(Box::new(Confirm::new("Switch off?", text, "y", "switch off", vec![ask])))]
             }
             A::Test => {
@@ -149,7 +151,10 @@ impl Pane for Connectors {
             }
             A::Retry => {
                 let about = About::Toast(format!("retry of {name}"));
-                vec![Effect::Act { action: Ask::RetryDead { connector: Some(name), seqs: Vec::new() }, about }]
+                vec![Effect::Act {
+                    action: Ask::RetryDead { connector: Some(name), seqs: Vec::new() },
+                    about,
+                }]
             }
             _ => Vec::new(),
         }

@@ -5,7 +5,7 @@ use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
 use super::connectors::{Connectors, Order};
 use crate::{
     status::ConnectorStatus,
-    tui::{model::Shared, text, theme::Theme, widgets::paint},
+    tui::{action::Action as A, model::Shared, text, theme::Theme, widgets::paint},
 };
 
 pub fn view(pane: &mut Connectors, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
@@ -34,10 +34,14 @@ pub fn view(pane: &mut Connectors, frame: &mut Frame<'_>, area: Rect, shared: &S
 /// The glyph and style of a state.
 pub fn state(connector: &ConnectorStatus, theme: &Theme) -> (&'static str, Style) {
     match connector.state.as_str() {
-        "on" if connector.dead > 0 || connector.last_error.as_ref().map(|e| e.0) > connector.last_delivered => ("▲", theme.warn),
+        "on" if connector.dead > 0
+            || connector.last_error.as_ref().map(|e| e.0) > connector.last_delivered =>
+        {
+            ("▲", theme.warn)
+        }
         "on" => ("●", theme.good),
         "off" => ("○", theme.dim),
-        "paused" => ("⏸", theme.bad),
+        "paused" => ("▮", theme.bad),
         _ => ("✖", theme.bad),
     }
 }
@@ -112,15 +116,30 @@ fn detail(c: &ConnectorStatus, buf: &mut Buffer, area: Rect, shared: &Shared) {
     }
     let oldest = c.oldest.map(|at| format!(", the oldest {} old", shared.age(at))).unwrap_or_default();
     lines.push(("queue", format!("{} waiting, {} being sent{oldest}", c.queued, c.in_flight), Style::new()));
-    lines.push(("count", format!("{} delivered, {} attempts failed, {} dead letters", text::number(c.delivered), text::number(c.failed), text::number(c.dead)), Style::new()));
+    lines.push((
+        "count",
+        format!(
+            "{} delivered, {} attempts failed, {} dead letters",
+            text::number(c.delivered),
+            text::number(c.failed),
+            text::number(c.dead)
+        ),
+        Style::new(),
+    ));
     if let Some(until) = c.paused_until.filter(|at| *at > shared.now) {
         shared.moving.set(true);
-        lines.push(("silent", format!("the destination asked for silence, {} more", text::age(shared.now, until)), theme.warn));
+        lines.push((
+            "silent",
+            format!("the destination asked for silence, {} more", text::age(shared.now, until)),
+            theme.warn,
+        ));
     }
     lines.push(("next", next_step(c, shared), theme.accent));
     let mut y = 1;
     for (word, rest, style) in lines {
-        for (i, part) in text::wrap(&rest, usize::from(area.width).saturating_sub(11), 2).into_iter().enumerate() {
+        for (i, part) in
+            text::wrap(&rest, usize::from(area.width).saturating_sub(11), 2).into_iter().enumerate()
+        {
             let word = text::fit(if i == 0 { word } else { "" }, 9);
             paint::pieces(buf, area, y, &[(" ", theme.key), (&word, theme.key), (&part, style)]);
             y += 1;
@@ -131,7 +150,6 @@ fn detail(c: &ConnectorStatus, buf: &mut Buffer, area: Rect, shared: &Shared) {
 /// What a person does next about it.
 fn next_step(c: &ConnectorStatus, shared: &Shared) -> String {
     let key = |a| shared.keymap.shown(a);
-    use crate::tui::action::Action as A;
     match c.state.as_str() {
         "incomplete" => format!("complete it where it was made ({}), then :reload", c.origin),
         "paused" => format!("mend it, test with {}, then switch it on with {}", key(A::Test), key(A::Toggle)),

@@ -97,7 +97,10 @@ impl Deliveries {
         }
         let about = About::Toast("retry of all dead letters".into());
         let ask = Effect::Act { action: Ask::RetryDead { connector: None, seqs: Vec::new() }, about };
-        let text = format!("{} go back into their queues and are sent at once.", text::count(self.dead_total, "dead letter"));
+        let text = format!(
+            "{} go back into their queues and are sent at once.",
+            text::count(self.dead_total, "dead letter")
+        );
         vec![Effect::Show(Box::new(Confirm::new("Retry all?", text, "y", "retry all", vec![ask])))]
     }
 
@@ -174,7 +177,7 @@ impl Pane for Deliveries {
             }
             A::Bottom => {
                 self.window.follow = false;
-                self.window.to_end();
+                self.window.go_last();
                 self.more(shared)
             }
             A::Follow => {
@@ -196,14 +199,17 @@ impl Pane for Deliveries {
             A::Retry => self.retry(shared),
             A::Purge => self.purge(shared),
             A::Open => self.open(shared),
-            A::Copy => self.selected().map(|row| Effect::Copy(row.notification.to_string())).into_iter().collect(),
-            A::Owner => match self.selected().and_then(|row| row.incident) {
-                Some(id) => vec![Effect::Go { screen: "stream", filter: Some(format!("incident:{id}")) }],
-                None => {
+            A::Copy => {
+                self.selected().map(|row| Effect::Copy(row.notification.to_string())).into_iter().collect()
+            }
+            A::Owner => {
+                let id = self.selected().and_then(|row| row.incident);
+                if id.is_none() {
                     shared.say(Level::Bad, "this message is about no incident");
-                    Vec::new()
                 }
-            },
+                let go = |id| Effect::Go { screen: "stream", filter: Some(format!("incident:{id}")) };
+                id.map(go).into_iter().collect()
+            }
             _ => Vec::new(),
         }
     }

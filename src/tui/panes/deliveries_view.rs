@@ -2,7 +2,11 @@
 
 use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
 
-use super::{deliveries::Deliveries, incidents::told_state, incidents_view::{sign, style}};
+use super::{
+    deliveries::Deliveries,
+    incidents::told_state,
+    incidents_view::{sign, style},
+};
 use crate::{
     store::{DeadLetter, DeliveryRow, DeliveryState},
     tui::{model::Shared, text, theme::glyph, widgets::paint},
@@ -11,10 +15,22 @@ use crate::{
 pub fn view(pane: &mut Deliveries, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     let buf = frame.buffer_mut();
-    let (log, dead) = if pane.show_dead { ("  Log  ", "▸ Dead letters") } else { ("▸ Log  ", "  Dead letters") };
+    let (log, dead) =
+        if pane.show_dead { ("  Log  ", "▸ Dead letters") } else { ("▸ Log  ", "  Dead letters") };
     let number = format!(" ({})", pane.dead_total);
     let dead_style = if pane.dead_total > 0 { theme.bad } else { theme.dim };
-    paint::pieces(buf, area, 0, &[(" ", Style::new()), (log, theme.title), (dead, theme.title), (&number, dead_style), ("   Tab changes", theme.dim)]);
+    paint::pieces(
+        buf,
+        area,
+        0,
+        &[
+            (" ", Style::new()),
+            (log, theme.title),
+            (dead, theme.title),
+            (&number, dead_style),
+            ("   Tab changes", theme.dim),
+        ],
+    );
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     if pane.show_dead { dead_list(pane, buf, body, shared) } else { log_list(pane, buf, body, shared) }
 }
@@ -67,7 +83,9 @@ fn line(row: &DeliveryRow, buf: &mut Buffer, area: Rect, y: u16, shared: &Shared
             format!("{} in {} ms{tries} {}", row.status, text::number(row.latency_ms), row.detail)
         }
         DeliveryState::Retrying => format!("attempt {} failed, tried again: {}", row.attempts, row.detail),
-        DeliveryState::Dead => format!("given up after {}: {}", text::count(row.attempts.into(), "attempt"), row.detail),
+        DeliveryState::Dead => {
+            format!("given up after {}: {}", text::count(row.attempts.into(), "attempt"), row.detail)
+        }
         DeliveryState::Dropped => format!("not sent: {}", row.detail),
     };
     paint::pieces(
@@ -120,7 +138,7 @@ fn log_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Shared
         }
     }
     if waiting {
-        let text = format!(" ⏸ paused on this row · ▲ {} new above · g newest", pane.window.unseen);
+        let text = format!(" ▮▮ paused on this row · ▲ {} new above · g newest", pane.window.unseen);
         paint::pieces(buf, area, area.height - 1, &[(&text, theme.accent)]);
     }
 }
@@ -153,7 +171,10 @@ pub fn page(row: &DeliveryRow, shared: &Shared) -> Vec<String> {
         format!("state         {:?}", row.state),
         format!("attempts      {}", row.attempts),
         format!("answer        {} {}", row.status, row.detail),
-        format!("latency       {} ms from the making of the message to the answer", text::number(row.latency_ms)),
+        format!(
+            "latency       {} ms from the making of the message to the answer",
+            text::number(row.latency_ms)
+        ),
         format!("title         {}", row.title),
         format!("type          {}  {}", row.event_type, row.severity),
         format!("notification  {}  (the same on every attempt)", row.notification),
@@ -179,6 +200,10 @@ pub fn dead_page(letter: &DeadLetter, shared: &Shared) -> Vec<String> {
         None => out.push("it was never rendered".to_owned()),
     }
     out.push(String::new());
-    out.push(format!("{} sends it again, {} throws the shown ones away", shared.keymap.shown(crate::tui::action::Action::Retry), shared.keymap.shown(crate::tui::action::Action::Purge)));
+    out.push(format!(
+        "{} sends it again, {} throws the shown ones away",
+        shared.keymap.shown(crate::tui::action::Action::Retry),
+        shared.keymap.shown(crate::tui::action::Action::Purge)
+    ));
     out
 }

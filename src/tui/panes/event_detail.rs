@@ -34,22 +34,27 @@ pub fn lines(event: &Event, detail: Option<&EventDetail>, shared: &Shared, width
         shared.clock(event.last_seen),
         event.count
     );
-    for (yes, word) in [(event.late, " · found late, after a gap"), (event.standing, " · standing: so at the first look")] {
+    for (yes, word) in
+        [(event.late, " · found late, after a gap"), (event.standing, " · standing: so at the first look")]
+    {
         if yes {
             facts.push_str(word);
         }
     }
     if let Some(rule) = &event.ignored {
-        facts.push_str(&format!(" · ignored by {rule}"));
+        facts = format!("{facts} · ignored by {rule}");
     }
     out.extend(text::wrap(&facts, width, 4).into_iter().map(|l| vec![(l, theme.dim)]));
     let owners = detail.map_or(&[][..], |d| d.owners.as_slice());
     if owners.len() > 1 {
         out.push(Vec::new());
         out.extend(chain(owners, theme));
-    } else if event.subject != event.object {
+    } else if event.subject.key() != event.object.key() {
         out.push(Vec::new());
-        out.extend(wrapped(&format!("owner {} ▸ {}", text::object(&event.subject), text::object(&event.object)), 2));
+        out.extend(wrapped(
+            &format!("owner {} ▸ {}", text::object(&event.subject), text::object(&event.object)),
+            2,
+        ));
     }
     if let Some(incident) = detail.and_then(|d| d.incident.as_ref()) {
         let state = if incident.status == IncidentStatus::Open { "open" } else { "ended" };
@@ -127,7 +132,12 @@ pub fn fields(event: &Event, shared: &Shared) -> Vec<String> {
         format!("description  {}", event.description),
         format!("when         {}  ({source})", text::full(event.timestamp, &shared.tz)),
         format!("seen         {}", text::full(event.observed_at, &shared.tz)),
-        format!("first, last  {}  {}  ×{}", text::full(event.first_seen, &shared.tz), text::full(event.last_seen, &shared.tz), event.count),
+        format!(
+            "first, last  {}  {}  ×{}",
+            text::full(event.first_seen, &shared.tz),
+            text::full(event.last_seen, &shared.tz),
+            event.count
+        ),
         format!("cluster      {}  uid {}", event.cluster, event.cluster_uid),
         format!("object       {}", reference(&event.object)),
         format!("subject      {}", reference(&event.subject)),
@@ -144,10 +154,30 @@ pub fn fields(event: &Event, shared: &Shared) -> Vec<String> {
             out.extend(lines.into_iter().map(|l| format!("  {l}")));
         }
     };
-    section(&mut out, "details", event.details.iter().map(|(k, v)| format!("{k}: {}", value_text(v))).collect());
-    section(&mut out, "look", event.recommendations.iter().map(|r| format!("{}: {}", r.action, r.command)).collect());
-    section(&mut out, "links", event.links.iter().map(|l| format!("{}: {} {}", l.rel, l.reference, l.href.as_deref().unwrap_or(""))).collect());
-    section(&mut out, "owners", event.owner_references.iter().map(|o| format!("{} {} {}", o.api_version, o.kind, o.name)).collect());
+    section(
+        &mut out,
+        "details",
+        event.details.iter().map(|(k, v)| format!("{k}: {}", value_text(v))).collect(),
+    );
+    section(
+        &mut out,
+        "look",
+        event.recommendations.iter().map(|r| format!("{}: {}", r.action, r.command)).collect(),
+    );
+    section(
+        &mut out,
+        "links",
+        event
+            .links
+            .iter()
+            .map(|l| format!("{}: {} {}", l.rel, l.reference, l.href.as_deref().unwrap_or("")))
+            .collect(),
+    );
+    section(
+        &mut out,
+        "owners",
+        event.owner_references.iter().map(|o| format!("{} {} {}", o.api_version, o.kind, o.name)).collect(),
+    );
     section(&mut out, "labels", event.labels.iter().map(|(k, v)| format!("{k}={v}")).collect());
     section(&mut out, "annotations", event.annotations.iter().map(|(k, v)| format!("{k}={v}")).collect());
     out
@@ -159,12 +189,16 @@ pub fn page(event: &Event, detail: Option<&EventDetail>, shared: &Shared) -> Vec
     let Some(detail) = detail.filter(|d| d.event.id == event.id) else { return out };
     if !detail.owners.is_empty() {
         out.push(String::new());
-        out.extend(chain(&detail.owners, &shared.theme).into_iter().map(|l| l.into_iter().map(|(t, _)| t).collect()));
+        out.extend(
+            chain(&detail.owners, &shared.theme).into_iter().map(|l| l.into_iter().map(|(t, _)| t).collect()),
+        );
     }
     if !detail.told.is_empty() {
         out.push(String::new());
         out.push("delivered to".to_owned());
-        out.extend(detail.told.iter().map(|t| format!("  {} {} {} {}", sign(t.state), t.connector, text::full(t.at, &shared.tz), t.detail)));
+        out.extend(detail.told.iter().map(|t| {
+            format!("  {} {} {} {}", sign(t.state), t.connector, text::full(t.at, &shared.tz), t.detail)
+        }));
     }
     out
 }

@@ -75,19 +75,31 @@ impl Health {
         for (i, part) in text::wrap(&text, width.saturating_sub(14), 4).into_iter().enumerate() {
             out.push(line(if i == 0 { "state" } else { "" }, part, style, theme));
         }
-        let secs = (shared.now.as_second() - shared.status.as_ref().map_or(shared.now, |s| s.started_at).as_second()).max(1);
+        let secs = (shared.now.as_second()
+            - shared.status.as_ref().map_or(shared.now, |s| s.started_at).as_second())
+        .max(1);
         let rate = cluster.requests as f64 / secs as f64;
         out.push(line("server", format!("{} {}", cluster.server, cluster.version), Style::new(), theme));
         out.push(line(
             "objects",
-            format!("{} held · {} requests, {rate:.1}/s since the start", text::number(cluster.objects), text::number(cluster.requests)),
+            format!(
+                "{} held · {} requests, {rate:.1}/s since the start",
+                text::number(cluster.objects),
+                text::number(cluster.requests)
+            ),
             Style::new(),
             theme,
         ));
         let ill: Vec<&StreamStatus> = cluster.streams.iter().filter(|s| self.all || stream_ill(s)).collect();
         let live = cluster.streams.iter().filter(|s| s.state == StreamState::Live).count();
-        let quietest = cluster.streams.iter().filter(|s| s.state == StreamState::Live).filter_map(|s| s.last_activity).min();
-        let quiet = quietest.map(|at| format!(", the quietest heard {} ago", shared.age(at))).unwrap_or_default();
+        let quietest = cluster
+            .streams
+            .iter()
+            .filter(|s| s.state == StreamState::Live)
+            .filter_map(|s| s.last_activity)
+            .min();
+        let quiet =
+            quietest.map(|at| format!(", the quietest heard {} ago", shared.age(at))).unwrap_or_default();
         let style = if live == cluster.streams.len() { theme.good } else { theme.warn };
         out.push(line("streams", format!("{live} of {} live{quiet}", cluster.streams.len()), style, theme));
         for stream in ill {
@@ -109,7 +121,9 @@ fn cluster_state(cluster: &ClusterStatus, shared: &Shared) -> (String, Style) {
         ClusterState::Live => ("● live".into(), theme.good),
         ClusterState::Away { since, why, retry_at } => {
             shared.moving.set(true);
-            let retry = retry_at.map(|at| format!(" · tried again in {} (r: now)", text::age(shared.now, at))).unwrap_or_default();
+            let retry = retry_at
+                .map(|at| format!(" · tried again in {} (r: now)", text::age(shared.now, at)))
+                .unwrap_or_default();
             (format!("◌ DISCONNECTED for {} · {why}{retry}", shared.age(*since)), theme.bad)
         }
     }
@@ -117,35 +131,66 @@ fn cluster_state(cluster: &ClusterStatus, shared: &Shared) -> (String, Style) {
 
 fn stream_lines(stream: &StreamStatus, shared: &Shared, width: usize) -> Vec<Line> {
     let theme = &shared.theme;
-    let heard = stream.last_activity.map_or_else(|| "never heard".to_owned(), |at| format!("heard {} ago", shared.age(at)));
+    let heard = stream
+        .last_activity
+        .map_or_else(|| "never heard".to_owned(), |at| format!("heard {} ago", shared.age(at)));
     let ns = if stream.namespace.is_empty() { String::new() } else { format!(" in {}", stream.namespace) };
     let (sign, words, style) = match &stream.state {
-        StreamState::Live => ("●", format!("live · {heard} · {}", text::count(stream.relists, "relist")), theme.good),
+        StreamState::Live => {
+            ("●", format!("live · {heard} · {}", text::count(stream.relists, "relist")), theme.good)
+        }
         StreamState::Syncing => {
-            let of = if stream.synced.1 > 0 { format!(" of {}", text::number(stream.synced.1)) } else { String::new() };
+            let of = if stream.synced.1 > 0 {
+                format!(" of {}", text::number(stream.synced.1))
+            } else {
+                String::new()
+            };
             ("◌", format!("syncing: {}{of}", text::number(stream.synced.0)), theme.warn)
         }
         StreamState::Retrying { retry_at } => {
             shared.moving.set(true);
-            ("↻", format!("lost, tried again in {} · {heard} · {}", text::age(shared.now, *retry_at), stream.last_error), theme.warn)
+            (
+                "↻",
+                format!(
+                    "lost, tried again in {} · {heard} · {}",
+                    text::age(shared.now, *retry_at),
+                    stream.last_error
+                ),
+                theme.warn,
+            )
         }
-        StreamState::Forbidden { missing } => {
-            ("✖", format!("forbidden. Grant: {missing}  (assets/rbac.yaml has it; it is tried again by itself)"), theme.bad)
-        }
+        StreamState::Forbidden { missing } => (
+            "✖",
+            format!("forbidden. Grant: {missing}  (assets/rbac.yaml has it; it is tried again by itself)"),
+            theme.bad,
+        ),
         StreamState::Absent => ("–", "the server does not have this kind".to_owned(), theme.dim),
     };
-    let broken = if stream.undecodable > 0 { format!(" · {} could not be decoded: see :logs", text::count(stream.undecodable, "object")) } else { String::new() };
+    let broken = if stream.undecodable > 0 {
+        format!(" · {} could not be decoded: see :logs", text::count(stream.undecodable, "object"))
+    } else {
+        String::new()
+    };
     let name = text::fit(&format!("{sign} {}{ns}", stream.kind.plural()), 34);
     let words = format!("{words}{broken}");
     if width < 100 {
         let mut out = vec![vec![(format!("   {}", name.trim_end()), style)]];
-        out.extend(text::wrap(&words, width.saturating_sub(7), 3).into_iter().map(|l| vec![(format!("      {l}"), style)]));
+        out.extend(
+            text::wrap(&words, width.saturating_sub(7), 3)
+                .into_iter()
+                .map(|l| vec![(format!("      {l}"), style)]),
+        );
         return out;
     }
     text::wrap(&words, width.saturating_sub(38), 3)
         .into_iter()
         .enumerate()
-        .map(|(i, l)| vec![(format!("   {}", if i == 0 { name.clone() } else { " ".repeat(34) }), style), (format!(" {l}"), style)])
+        .map(|(i, l)| {
+            vec![
+                (format!("   {}", if i == 0 { name.clone() } else { " ".repeat(34) }), style),
+                (format!(" {l}"), style),
+            ]
+        })
         .collect()
 }
 
@@ -157,7 +202,17 @@ fn engine(out: &mut Vec<Line>, status: &Status, shared: &Shared) {
         crate::tui::options::Engine::Attached(label) => label.clone(),
     };
     let only = if status.watch_only { " · --watch-only: stores, never delivers" } else { "" };
-    out.push(line("process", format!("{whose} · pid {} · {} · up {}{only}", status.pid, status.mode, text::age(status.started_at, shared.now)), Style::new(), theme));
+    out.push(line(
+        "process",
+        format!(
+            "{whose} · pid {} · {} · up {}{only}",
+            status.pid,
+            status.mode,
+            text::age(status.started_at, shared.now)
+        ),
+        Style::new(),
+        theme,
+    ));
     let memory = shared.totals.memory.map_or_else(|| "not known here".to_owned(), text::bytes);
     out.push(line("memory", memory, Style::new(), theme));
     let p = &status.pipeline;
@@ -175,7 +230,12 @@ fn engine(out: &mut Vec<Line>, status: &Status, shared: &Shared) {
         theme,
     ));
     if p.faults > 0 {
-        out.push(line("faults", format!("{}: errors of this program, see :logs and please report them", text::number(p.faults)), theme.bad, theme));
+        out.push(line(
+            "faults",
+            format!("{}: errors of this program, see :logs and please report them", text::number(p.faults)),
+            theme.bad,
+            theme,
+        ));
     }
 }
 
@@ -190,24 +250,45 @@ fn database(out: &mut Vec<Line>, status: &Status, shared: &Shared) {
         out.push(line("full", "the outbox is at its cap and reading has stopped: mend or remove the connector that does not deliver (6)", theme.bad, theme));
     }
     out.push(line("file", format!("{} · {}", store.path, text::bytes(store.bytes)), Style::new(), theme));
-    let oldest = store.oldest_event.or(shared.totals.oldest).map(|at| format!(" since {}", text::full(at, &shared.tz))).unwrap_or_default();
+    let oldest = store
+        .oldest_event
+        .or(shared.totals.oldest)
+        .map(|at| format!(" since {}", text::full(at, &shared.tz)))
+        .unwrap_or_default();
     out.push(line("events", format!("{}{oldest}", text::number(shared.events())), Style::new(), theme));
     let last = store.last_commit.map(|at| format!(" · the last {} ago", shared.age(at))).unwrap_or_default();
     out.push(line("commits", format!("{}{last}", text::number(store.commits)), Style::new(), theme));
     let evicted: u64 = store.evicted.values().sum();
     if evicted > 0 {
-        let by: Vec<String> = store.evicted.iter().filter(|(_, n)| **n > 0).map(|(t, n)| format!("{t} {}", text::number(*n))).collect();
+        let by: Vec<String> = store
+            .evicted
+            .iter()
+            .filter(|(_, n)| **n > 0)
+            .map(|(t, n)| format!("{t} {}", text::number(*n)))
+            .collect();
         out.push(line("evicted", format!("by age or size: {}", by.join(", ")), theme.warn, theme));
     }
-    let rows: Vec<String> = store.rows.iter().filter(|(_, n)| **n > 0).map(|(t, n)| format!("{t} {}", text::number(*n))).collect();
-    for (i, part) in text::wrap(&rows.join(" · "), 100, 4).into_iter().enumerate().filter(|(_, p)| !p.is_empty()) {
+    let rows: Vec<String> = store
+        .rows
+        .iter()
+        .filter(|(_, n)| **n > 0)
+        .map(|(t, n)| format!("{t} {}", text::number(*n)))
+        .collect();
+    for (i, part) in
+        text::wrap(&rows.join(" · "), 100, 4).into_iter().enumerate().filter(|(_, p)| !p.is_empty())
+    {
         out.push(line(if i == 0 { "rows" } else { "" }, part, theme.dim, theme));
     }
     if !shared.totals.gaps.is_empty() {
         out.push(vec![("Not watched".to_owned(), theme.title)]);
         for gap in shared.totals.gaps.iter().take(20) {
             let to = gap.to.map_or_else(|| "now".to_owned(), |to| text::full(to, &shared.tz));
-            out.push(line(&gap.cluster, format!("{} – {to}  {}", text::full(gap.from, &shared.tz), gap.why), Style::new(), theme));
+            out.push(line(
+                &gap.cluster,
+                format!("{} – {to}  {}", text::full(gap.from, &shared.tz), gap.why),
+                Style::new(),
+                theme,
+            ));
         }
     }
 }
@@ -217,7 +298,9 @@ impl Pane for Health {
         let Some(status) = &shared.status else { return String::new() };
         let streams = status.clusters.iter().flat_map(|c| &c.streams);
         let ill = shared.away().count()
-            + streams.filter(|s| matches!(s.state, StreamState::Forbidden { .. } | StreamState::Retrying { .. })).count()
+            + streams
+                .filter(|s| matches!(s.state, StreamState::Forbidden { .. } | StreamState::Retrying { .. }))
+                .count()
             + usize::from(status.store.error.is_some() || status.store.full)
             + status.warnings.len();
         if ill > 0 { format!("({ill}!)") } else { String::new() }
@@ -261,7 +344,7 @@ impl Pane for Health {
         let below = lines.len().saturating_sub(self.scroll + usize::from(area.height));
         if below > 0 {
             let more = format!(" +{below} lines ");
-            paint::right(frame.buffer_mut(), area, area.height - 1, &more, shared.theme.accent, 0);
+            paint::right(frame.buffer_mut(), area, area.height - 1, (&more, shared.theme.accent), 0);
         }
     }
 }

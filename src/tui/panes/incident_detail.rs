@@ -7,7 +7,7 @@ use crate::{
     event::incident::{Incident, IncidentStatus, Suspect},
     tui::{
         model::Shared,
-        msg::{IncidentDetail, OwnerLine},
+        msg::{IncidentDetail, OwnerLine, ToldState},
         text,
         theme::Theme,
     },
@@ -25,9 +25,12 @@ pub fn heading(incident: &Incident, shared: &Shared) -> String {
         Some(end) => format!("ended {} ago, lasted {}", shared.age(end), text::age(incident.opened_at, end)),
         None => format!("open {}", shared.age(incident.opened_at)),
     };
-    let reopened = if incident.reopened > 0 { format!(" · reopened ×{}", incident.reopened) } else { String::new() };
+    let reopened =
+        if incident.reopened > 0 { format!(" · reopened ×{}", incident.reopened) } else { String::new() };
+    let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
+    let cluster = if several { format!("{}: ", incident.cluster) } else { String::new() };
     format!(
-        "{} · {} · {state} · {}{reopened}",
+        "{cluster}{} · {} · {state} · {}{reopened}",
         text::object(&incident.subject),
         incident.severity,
         text::count(incident.events, "event")
@@ -56,7 +59,11 @@ fn suspect(s: &Suspect, incident: &Incident, shared: &Shared) -> String {
         "low "
     };
     let manager = if s.manager.is_empty() { String::new() } else { format!(" by {}", s.manager) };
-    let when = if shared.absolute { text::full(s.at, &shared.tz) } else { format!("−{}", text::span(before.max(0))) };
+    let when = if shared.absolute {
+        text::full(s.at, &shared.tz)
+    } else {
+        format!("−{}", text::span(before.max(0)))
+    };
     format!("{level} {when} {} {}{manager} ({})", text::object(&s.object), s.title, s.link)
 }
 
@@ -71,39 +78,51 @@ fn owners(chain: &[OwnerLine]) -> String {
         .join(" ▸ ")
 }
 
-fn told_line(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared) -> Line {
+/// Why nobody was told.
+fn nobody(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared) -> &'static str {
+    if incident.standing {
+        "nobody: it was so when we first looked"
+    } else if shared.watch_only {
+        "nobody: --watch-only never delivers"
+    } else if shared.status.as_ref().is_some_and(|s| s.connectors.iter().all(|c| !c.enabled)) {
+        "nobody: no connector is on (6)"
+    } else if detail.is_none() {
+        "…"
+    } else {
+        "nobody: no connector's filter takes it, or none is due yet"
+    }
+}
+
+/// Who was told, as many to a line as fit.
+fn told(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared, width: usize) -> Vec<Line> {
     let theme = &shared.theme;
-    let mut line = vec![(text::fit("told", WORD), theme.key)];
-    let told = detail.map_or(&[][..], |d| d.told.as_slice());
-    if told.is_empty() {
-        let why = if incident.standing {
-            "nobody: it was so when we first looked"
-        } else if shared.watch_only {
-            "nobody: --watch-only never delivers"
-        } else if shared.status.as_ref().is_some_and(|s| s.connectors.iter().all(|c| !c.enabled)) {
-            "nobody: no connector is on (6)"
-        } else if detail.is_none() {
-            "…"
-        } else {
-            "nobody: no connector's filter takes it, or none is due yet"
-        };
-        line.push((why.to_owned(), theme.dim));
+    let marks = detail.map_or(&[][..], |d| d.told.as_slice());
+    let mut lines = vec![vec![(text::fit("told", WORD), theme.key)]];
+    if marks.is_empty() {
+        lines[0].push((nobody(detail, incident, shared).to_owned(), theme.dim));
     }
-    for (i, mark) in told.iter().enumerate() {
-        if i > 0 {
-            line.push((" · ".to_owned(), theme.dim));
-        }
-        line.push((format!("{} ", mark.connector), Style::new()));
-        line.push((sign(mark.state).to_owned(), style(mark.state, theme)));
+    let mut used = WORD;
+    for mark in marks {
         let rest = match mark.state {
-            crate::tui::msg::ToldState::Delivered => shared.clock(mark.at),
-            crate::tui::msg::ToldState::Waiting => "waits".to_owned(),
-            crate::tui::msg::ToldState::Dropped => "not told, over before".to_owned(),
-            _ => text::cut(&mark.detail, 40),
+            ToldState::Delivered => shared.clock(mark.at),
+            ToldState::Waiting => "waits".to_owned(),
+            ToldState::Dropped => "not told, over before".to_owned(),
+            ToldState::Dead => format!("given up: {}", text::cut(&mark.detail, 44)),
+            ToldState::Retrying => format!("tried again: {}", text::cut(&mark.detail, 40)),
         };
-        line.push((format!(" {rest}"), theme.dim));
+        let wide = text::width(&mark.connector) + text::width(&rest) + 5;
+        if used + wide > width && used > WORD {
+            lines.push(vec![(" ".repeat(WORD), theme.key)]);
+            used = WORD;
+        }
+        used += wide;
+        if let Some(line) = lines.last_mut() {
+            line.push((format!("{} ", mark.connector), Style::new()));
+            line.push((sign(mark.state).to_owned(), style(mark.state, theme)));
+            line.push((format!(" {rest}  "), theme.dim));
+        }
     }
-    line
+    lines
 }
 
 fn why(incident: &Incident) -> String {
@@ -111,7 +130,12 @@ fn why(incident: &Incident) -> String {
 }
 
 /// The lines under the list.
-pub fn peek(incident: &Incident, detail: Option<&IncidentDetail>, shared: &Shared, width: usize) -> Vec<Line> {
+pub fn peek(
+    incident: &Incident,
+    detail: Option<&IncidentDetail>,
+    shared: &Shared,
+    width: usize,
+) -> Vec<Line> {
     let theme = &shared.theme;
     let mut lines = worded("why", &why(incident), theme, width, 2);
     if let Some(s) = incident.suspects.first() {
@@ -121,12 +145,12 @@ pub fn peek(incident: &Incident, detail: Option<&IncidentDetail>, shared: &Share
         if d.owners.len() > 1 {
             lines.extend(worded("owner", &owners(&d.owners), theme, width, 1));
         }
-        if let Some(last) = d.last.as_ref().filter(|e| e.id != incident.worst_event) {
+        if let Some(last) = d.last.as_ref().filter(|e| e.title != incident.title) {
             let line = format!("{} {}", shared.clock(last.timestamp), last.title);
             lines.extend(worded("last", &line, theme, width, 1));
         }
     }
-    lines.push(told_line(detail, incident, shared));
+    lines.extend(told(detail, incident, shared, width));
     if let Some(look) = detail.and_then(|d| d.look.first()) {
         lines.extend(worded("look", &look.command, theme, width, 1));
     }
@@ -134,7 +158,12 @@ pub fn peek(incident: &Incident, detail: Option<&IncidentDetail>, shared: &Share
 }
 
 /// The detail pane.
-pub fn lines(incident: &Incident, detail: Option<&IncidentDetail>, shared: &Shared, width: usize) -> Vec<Line> {
+pub fn lines(
+    incident: &Incident,
+    detail: Option<&IncidentDetail>,
+    shared: &Shared,
+    width: usize,
+) -> Vec<Line> {
     let theme = &shared.theme;
     let mut lines = worded("what", &what(incident), theme, width, 3);
     if !incident.description.is_empty() && incident.description != incident.title {
@@ -144,7 +173,11 @@ pub fn lines(incident: &Incident, detail: Option<&IncidentDetail>, shared: &Shar
     if let Some(end) = incident.resolved_at {
         lines.extend(worded("ended", &text::full(end, &shared.tz), theme, width, 1));
     }
-    let place = format!("{} · {}", incident.cluster, if incident.subject.namespace.is_empty() { "cluster-scoped" } else { &incident.subject.namespace });
+    let place = format!(
+        "{} · {}",
+        incident.cluster,
+        if incident.subject.namespace.is_empty() { "cluster-scoped" } else { &incident.subject.namespace }
+    );
     lines.extend(worded("where", &place, theme, width, 1));
     if let Some(d) = detail.filter(|d| !d.owners.is_empty()) {
         lines.push(Vec::new());
@@ -156,7 +189,11 @@ pub fn lines(incident: &Incident, detail: Option<&IncidentDetail>, shared: &Shar
     } else {
         lines.push(vec![("Changed just before (correlation, not proof)".to_owned(), theme.title)]);
         for s in incident.suspects.iter().take(5) {
-            lines.extend(text::wrap(&suspect(s, incident, shared), width, 2).into_iter().map(|l| vec![(l, Style::new())]));
+            lines.extend(
+                text::wrap(&suspect(s, incident, shared), width, 2)
+                    .into_iter()
+                    .map(|l| vec![(l, Style::new())]),
+            );
         }
     }
     if let Some(d) = detail {
@@ -167,7 +204,7 @@ pub fn lines(incident: &Incident, detail: Option<&IncidentDetail>, shared: &Shar
             lines.extend(worded("last", &line, theme, width, 2));
         }
     }
-    lines.push(told_line(detail, incident, shared));
+    lines.extend(told(detail, incident, shared, width));
     for look in detail.map_or(&[][..], |d| d.look.as_slice()) {
         lines.extend(worded("look", &format!("{}: {}", look.action, look.command), theme, width, 3));
     }
@@ -190,7 +227,10 @@ pub fn chain(owners: &[OwnerLine], theme: &Theme) -> Vec<Line> {
 
 fn members(lines: &mut Vec<Line>, detail: &IncidentDetail, incident: &Incident, shared: &Shared) {
     let theme = &shared.theme;
-    let title = format!("Members ({} hold it open, {} in all, {} affected)", incident.holding, incident.members, incident.affected);
+    let title = format!(
+        "Members ({} hold it open, {} in all, {} affected)",
+        incident.holding, incident.members, incident.affected
+    );
     lines.push(vec![(title, theme.title)]);
     for member in detail.members.iter().take(8) {
         let over = member.ended_at.is_some();
@@ -211,8 +251,11 @@ fn members(lines: &mut Vec<Line>, detail: &IncidentDetail, incident: &Incident, 
 
 /// Everything, as plain lines.
 pub fn page(incident: &Incident, detail: Option<&IncidentDetail>, shared: &Shared) -> Vec<String> {
-    let mut out: Vec<String> = vec![heading(incident, shared), format!("id       {}", incident.id), String::new()];
-    out.extend(lines(incident, detail, shared, 160).into_iter().map(|l| l.into_iter().map(|(t, _)| t).collect()));
+    let mut out: Vec<String> =
+        vec![heading(incident, shared), format!("id       {}", incident.id), String::new()];
+    out.extend(
+        lines(incident, detail, shared, 160).into_iter().map(|l| l.into_iter().map(|(t, _)| t).collect()),
+    );
     if let Some(worst) = detail.and_then(|d| d.worst.as_ref()) {
         out.push(String::new());
         out.push("Worst event".to_owned());

@@ -163,7 +163,8 @@ impl Incidents {
     }
 
     fn forget_old(&mut self) {
-        let mut ended: Vec<_> = self.all.values().filter_map(|i| Some((i.resolved_at?, i.id.clone()))).collect();
+        let mut ended: Vec<_> =
+            self.all.values().filter_map(|i| Some((i.resolved_at?, i.id.clone()))).collect();
         ended.sort();
         ended.truncate(ended.len().saturating_sub(ENDED_KEPT));
         for (_, id) in ended {
@@ -173,7 +174,7 @@ impl Incidents {
         }
     }
 
-    fn mark(&mut self, id: &IncidentId, mark: ToldMark) {
+    fn mark(&mut self, id: &IncidentId, mark: &ToldMark) {
         for told in [
             Some(&mut self.beside.entry(id.clone()).or_default().told),
             self.detail.as_mut().filter(|d| d.id == *id).map(|d| &mut d.told),
@@ -223,7 +224,12 @@ impl Pane for Incidents {
             return self.follow_cursor();
         };
         match action {
-            A::Open => return vec![Effect::Go { screen: "stream", filter: Some(format!("incident:{}", incident.id)) }],
+            A::Open => {
+                return vec![Effect::Go {
+                    screen: "stream",
+                    filter: Some(format!("incident:{}", incident.id)),
+                }];
+            }
             A::Copy => return self.command().map(Effect::Copy).into_iter().collect(),
             A::Describe => {
                 let detail = self.detail.as_ref().filter(|d| d.id == incident.id);
@@ -242,7 +248,8 @@ impl Pane for Incidents {
             }
             A::ReverseSort => self.reverse = !self.reverse,
             A::NextPart | A::PreviousPart => {
-                self.cursor.at = if self.cursor.at < self.open && self.open < self.rows.len() { self.open } else { 0 };
+                self.cursor.at =
+                    if self.cursor.at < self.open && self.open < self.rows.len() { self.open } else { 0 };
                 return self.follow_cursor();
             }
             _ => return Vec::new(),
@@ -265,7 +272,7 @@ impl Pane for Incidents {
                         at: delivery.at,
                         detail: delivery.detail.clone(),
                     };
-                    self.mark(id, mark);
+                    self.mark(id, &mark);
                     shared.dirty = true;
                 }
             }

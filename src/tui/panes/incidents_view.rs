@@ -2,10 +2,7 @@
 
 use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
 
-use super::{
-    incident_detail,
-    incidents::Incidents,
-};
+use super::{incident_detail, incidents::Incidents};
 use crate::{
     event::incident::{Incident, IncidentStatus},
     status::StreamState,
@@ -38,7 +35,8 @@ pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Sh
     let detail = pane.detail.as_ref().filter(|d| d.id == incident.id);
     if beside {
         let room = Rect { x: area.x + list_width, width: area.width - list_width, ..area };
-        let inside = paint::frame(frame.buffer_mut(), room, &incident_detail::heading(&incident, shared), theme);
+        let inside =
+            paint::frame(frame.buffer_mut(), room, &incident_detail::heading(&incident, shared), theme);
         let lines = incident_detail::lines(&incident, detail, shared, inside.width.into());
         draw(frame.buffer_mut(), inside, &lines);
     } else if peek > 0 {
@@ -69,9 +67,10 @@ struct Columns {
 impl Columns {
     fn new(width: u16, shared: &Shared) -> Self {
         let since = if shared.absolute { 23 } else { 12 };
-        let affected = if width >= 70 { 10 } else { 0 };
+        let affected = if width >= 62 { 11 } else { 0 };
         let told = if width >= 100 { 12 } else { 6 };
-        let rest = usize::from(width).saturating_sub(1 + since + 1 + 2 + 1 + 1 + affected + usize::from(affected > 0) + told + 1);
+        let rest = usize::from(width)
+            .saturating_sub(1 + since + 1 + 2 + 1 + 1 + affected + usize::from(affected > 0) + told + 1);
         let subject = rest * 9 / 20;
         Self { since, subject, what: rest - subject, affected, told }
     }
@@ -80,13 +79,18 @@ impl Columns {
 fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     let columns = Columns::new(area.width, shared);
-    let order = format!("WHAT ({}{} first)", pane.order.word(), if pane.reverse { ", reversed," } else { "" });
+    let order =
+        format!("WHAT ({}{} first)", pane.order.word(), if pane.reverse { ", reversed," } else { "" });
     let head = format!(
         " {} {} {} {}{}",
         text::fit("SINCE", columns.since),
         text::fit("  SUBJECT", columns.subject + 3),
         text::fit(&order, columns.what),
-        if columns.affected > 0 { format!("{} ", text::fit("AFFECTED", columns.affected)) } else { String::new() },
+        if columns.affected > 0 {
+            format!("{} ", text::fit("AFFECTED", columns.affected))
+        } else {
+            String::new()
+        },
         text::fit("TOLD", columns.told),
     );
     paint::pieces(buf, area, 0, &[(&head, theme.title)]);
@@ -105,7 +109,8 @@ fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
             line += 1;
         }
         let Some(incident) = pane.rows.get(i) else { break };
-        row(pane, buf, area, line, incident, (&columns, shared));
+        let room = Rect { y: area.y + line, height: 1.min(area.height.saturating_sub(line)), ..area };
+        row(pane, buf, room, incident, (&columns, shared));
         if i == pane.cursor.at {
             paint::select(buf, area, line, theme);
         }
@@ -117,7 +122,6 @@ fn row(
     pane: &Incidents,
     buf: &mut Buffer,
     area: Rect,
-    line: u16,
     incident: &Incident,
     (columns, shared): (&Columns, &Shared),
 ) {
@@ -140,13 +144,20 @@ fn row(
     let what = format!("{}{standing}", what(incident));
     let beside = pane.beside.get(&incident.id);
     let affected = beside.map_or("", |b| b.affected.as_str());
-    let (since, subject) = (text::fit(&since, columns.since), text::fit_middle(&subject(incident, shared), columns.subject));
+    let (since, subject) = (
+        text::fit(&since, columns.since),
+        text::fit_middle(&subject(incident, columns.subject >= 36, shared), columns.subject),
+    );
     let what = text::fit(&what, columns.what);
-    let affected = if columns.affected > 0 { format!("{} ", text::fit(affected, columns.affected)) } else { String::new() };
+    let affected = if columns.affected > 0 {
+        format!("{} ", text::fit(affected, columns.affected))
+    } else {
+        String::new()
+    };
     let x = paint::pieces(
         buf,
         area,
-        line,
+        0,
         &[
             (" ", base),
             (&since, base),
@@ -164,7 +175,7 @@ fn row(
     let marks = beside.map_or_else(Vec::new, |b| told_marks(&b.told, columns.told, theme));
     let marks = if marks.is_empty() { vec![(nobody(incident), theme.dim)] } else { marks };
     let marks: Vec<(&str, Style)> = marks.iter().map(|(t, s)| (t.as_str(), *s)).collect();
-    paint::pieces(buf, room, line, &marks);
+    paint::pieces(buf, room, 0, &marks);
 }
 
 fn nobody(incident: &Incident) -> String {
@@ -204,28 +215,38 @@ pub fn style(state: ToldState, theme: &Theme) -> Style {
     }
 }
 
-/// `payments/payments-api`, `node ip-10-12-34-91`; with the cluster where there are several.
-pub fn subject(incident: &Incident, shared: &Shared) -> String {
+/// `payments/payments-api`, `node ip-10-12-34-91`; with the cluster where there are several and room for it.
+pub fn subject(incident: &Incident, wide: bool, shared: &Shared) -> String {
     let subject = &incident.subject;
     let name = if subject.namespace.is_empty() {
         format!("{} {}", subject.kind.to_lowercase(), subject.name)
     } else {
         format!("{}/{}", subject.namespace, subject.name)
     };
-    let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
+    let several = wide && shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
     if several { format!("{}: {name}", incident.cluster) } else { name }
 }
 
 /// The type in words, and why.
 pub fn what(incident: &Incident) -> String {
-    if incident.title.is_empty() { incident.event_type.name().replace('_', " ") } else { incident.title.clone() }
+    if incident.title.is_empty() {
+        incident.event_type.name().replace('_', " ")
+    } else {
+        incident.title.clone()
+    }
 }
 
 /// Nothing to show: why, and what next.
 fn empty(pane: &Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     if let Some(error) = &shared.store_error {
-        paint::notice(buf, area, ("✖ the store cannot be read", theme.bad), std::slice::from_ref(error), theme);
+        paint::notice(
+            buf,
+            area,
+            ("✖ the store cannot be read", theme.bad),
+            std::slice::from_ref(error),
+            theme,
+        );
         return;
     }
     if !shared.incidents_read {
@@ -234,17 +255,32 @@ fn empty(pane: &Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     }
     let hidden = pane.filter_is_on() || !shared.scope.is_all();
     if hidden && shared.open_incidents > 0 {
-        let line = format!("{} open incidents do not pass the filter or the scope: Esc clears the filter, 0 shows all namespaces.", shared.open_incidents);
+        let line = format!(
+            "{} open incidents do not pass the filter or the scope: Esc clears the filter, 0 shows all namespaces.",
+            shared.open_incidents
+        );
         paint::notice(buf, area, ("nothing matches", theme.warn), &[line], theme);
         return;
     }
     let (head, lines) = quiet(shared);
-    paint::notice(buf, area, (&head, if head.starts_with('✓') { theme.good } else { theme.warn }), &lines, theme);
+    paint::notice(
+        buf,
+        area,
+        (&head, if head.starts_with('✓') { theme.good } else { theme.warn }),
+        &lines,
+        theme,
+    );
 }
 
 fn quiet(shared: &Shared) -> (String, Vec<String>) {
     let Some(status) = &shared.status else {
-        return ("connecting …".into(), vec!["No word from the engine yet. What was stored before is shown meanwhile: 2 for the stream.".into()]);
+        return (
+            "connecting …".into(),
+            vec![
+                "No word from the engine yet. What was stored before is shown meanwhile: 2 for the stream."
+                    .into(),
+            ],
+        );
     };
     if let Some(line) = crate::tui::view::header::away_line(shared) {
         return ("◌ nothing is known to be broken, but a cluster is away".into(), vec![line]);
@@ -264,7 +300,9 @@ fn quiet(shared: &Shared) -> (String, Vec<String>) {
     }
     let forbidden = streams().filter(|s| matches!(s.state, StreamState::Forbidden { .. })).count();
     let since = shared.quiet_since.map(|at| format!(" for {}", shared.age(at))).unwrap_or_default();
-    let mut lines = vec!["Whatever breaks appears here the moment it is stored. 2 shows everything that happens.".to_owned()];
+    let mut lines = vec![
+        "Whatever breaks appears here the moment it is stored. 2 shows everything that happens.".to_owned(),
+    ];
     if forbidden > 0 {
         lines.push(format!("{forbidden} kinds may not be watched: 8 names the missing rights."));
     }

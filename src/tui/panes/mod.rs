@@ -7,9 +7,9 @@ mod deliveries;
 mod deliveries_view;
 mod event_detail;
 mod health;
+mod incident_detail;
 mod incidents;
 mod incidents_view;
-mod incident_detail;
 mod stream;
 mod stream_view;
 
@@ -18,13 +18,7 @@ pub use incidents::told_state;
 
 use ratatui::{Frame, layout::Rect};
 
-use super::{
-    action::Action,
-    effect::Effect,
-    keymap::Binding,
-    model::Shared,
-    msg::Answer,
-};
+use super::{action::Action, effect::Effect, keymap::Binding, model::Shared, msg::Answer};
 use crate::{event::filter::Filter, feed::Feed};
 
 /// Every screen. The numbers are fixed: what a later version adds takes the free ones.

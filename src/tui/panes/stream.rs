@@ -106,7 +106,8 @@ impl Stream {
         self.found = None;
         let mut effects = vec![self.page(From::Newest, shared)];
         if !self.query.is_all() {
-            effects.push(Effect::Query(Query::Count { query: Box::new(self.query.clone()), now: shared.now }));
+            effects
+                .push(Effect::Query(Query::Count { query: Box::new(self.query.clone()), now: shared.now }));
         }
         shared.dirty = true;
         effects
@@ -170,14 +171,16 @@ impl Stream {
 
     /// The filter that shows what owns the selected event's object.
     fn owner_filter(event: &Event) -> Option<String> {
-        let owner = if event.subject == event.object {
-            let o = event.owner_references.iter().find(|o| o.controller).or(event.owner_references.first())?;
+        let owner = if event.subject.key() == event.object.key() {
+            let o =
+                event.owner_references.iter().find(|o| o.controller).or(event.owner_references.first())?;
             (o.kind.clone(), o.name.clone())
         } else {
             (event.subject.kind.clone(), event.subject.name.clone())
         };
         let quoted = crate::event::filter::quote(&format!("{}/{}", owner.0, owner.1));
-        let ns = if event.object.namespace.is_empty() { "-".to_owned() } else { event.object.namespace.clone() };
+        let ns =
+            if event.object.namespace.is_empty() { "-".to_owned() } else { event.object.namespace.clone() };
         Some(format!("subject:{quoted} ns:{ns}"))
     }
 
@@ -194,13 +197,13 @@ impl Stream {
             }
             A::Manifest => vec![viewer::manifest(&event.cluster, &event.object)],
             A::Copy => vec![Effect::Copy(event_detail::command(&event))],
-            _ => match Self::owner_filter(&event) {
-                Some(filter) => vec![Effect::Go { screen: "stream", filter: Some(filter) }],
-                None => {
+            _ => {
+                let filter = Self::owner_filter(&event);
+                if filter.is_none() {
                     shared.say(Level::Bad, format!("{} has no owner", text::object(&event.object)));
-                    Vec::new()
                 }
-            },
+                filter.map(|f| Effect::Go { screen: "stream", filter: Some(f) }).into_iter().collect()
+            }
         }
     }
 
@@ -228,9 +231,10 @@ impl Stream {
 impl Pane for Stream {
     fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {
         let strip = Effect::Query(Query::Strip { scope: shared.scope.clone(), now: shared.now });
-        let still = (!self.window.follow && self.query.scope == shared.scope && self.query.range == shared.range)
-            .then(|| self.window.selected().map(|(seq, _)| seq))
-            .flatten();
+        let still =
+            (!self.window.follow && self.query.scope == shared.scope && self.query.range == shared.range)
+                .then(|| self.window.selected().map(|(seq, _)| seq))
+                .flatten();
         let mut effects = match still {
             // A refresh leaves a reader where he is.
             Some(seq) => {
@@ -262,7 +266,7 @@ impl Pane for Stream {
             A::Bottom => {
                 self.window.follow = false;
                 if self.window.oldest {
-                    self.window.to_end();
+                    self.window.go_last();
                     return self.moved(shared);
                 }
                 vec![self.page(From::Oldest, shared)]
@@ -292,13 +296,13 @@ impl Pane for Stream {
             }
             A::NextWarning => self.find(true, Wanted::Warning, shared),
             A::PreviousWarning => self.find(false, Wanted::Warning, shared),
-            A::NextMatch | A::PreviousMatch => match self.last_filter.clone() {
-                Some(filter) => self.find(action == A::NextMatch, Wanted::Filter(filter), shared),
-                None => {
+            A::NextMatch | A::PreviousMatch => {
+                let Some(filter) = self.last_filter.clone() else {
                     shared.say(Level::Bad, "no filter yet: / sets one");
-                    Vec::new()
-                }
-            },
+                    return Vec::new();
+                };
+                self.find(action == A::NextMatch, Wanted::Filter(filter), shared)
+            }
             A::Describe | A::Manifest | A::Copy | A::Owner => self.with_selected(action, shared),
             _ => Vec::new(),
         }
@@ -324,8 +328,16 @@ impl Pane for Stream {
                     From::Below(_) => self.window.append(rows, oldest),
                     From::Above(_) => self.window.prepend(rows, newest),
                     From::Newest => {
-                        let live: Vec<_> = self.window.rows().iter().take_while(|(s, _)| rows.first().is_none_or(|(r, _)| s > r)).cloned().collect();
-                        let keep = self.window.follow && self.window.newest && self.query.matches_all(&live, shared.now);
+                        let live: Vec<_> = self
+                            .window
+                            .rows()
+                            .iter()
+                            .take_while(|(s, _)| rows.first().is_none_or(|(r, _)| s > r))
+                            .cloned()
+                            .collect();
+                        let keep = self.window.follow
+                            && self.window.newest
+                            && self.query.matches_all(&live, shared.now);
                         self.window.replace(rows, newest, oldest, None);
                         // What the feed brought while the page was read is newer than the page.
                         for (seq, event) in live.into_iter().rev().filter(|_| keep) {
@@ -334,9 +346,11 @@ impl Pane for Stream {
                     }
                     From::Oldest => {
                         self.window.replace(rows, newest, oldest, None);
-                        self.window.to_end();
+                        self.window.go_last();
                     }
-                    From::Around(seq) => self.window.replace(rows, newest, oldest, Some(self.wanted.take().unwrap_or(*seq))),
+                    From::Around(seq) => {
+                        self.window.replace(rows, newest, oldest, Some(self.wanted.take().unwrap_or(*seq)));
+                    }
                 }
                 shared.dirty = true;
                 self.moved(shared)
@@ -377,7 +391,11 @@ impl Pane for Stream {
 
     fn tick(&mut self, shared: &mut Shared) -> Vec<Effect> {
         // While following in a storm the detail of each newest event would be a read per frame: it waits for a pause.
-        if self.window.follow && shared.rate.per_second(shared.now) > 20.0 { Vec::new() } else { self.follow_cursor() }
+        if self.window.follow && shared.rate.per_second(shared.now) > 20.0 {
+            Vec::new()
+        } else {
+            self.follow_cursor()
+        }
     }
 
     fn filter(&self) -> Option<&Filter> {
@@ -399,9 +417,16 @@ impl Pane for Stream {
         let all = shared.events();
         let warnings = if self.query.warnings { " · ! only" } else { "" };
         match self.found {
-            Some((found, _, true)) => format!("{} of {}{warnings}", text::number(found), text::number(all.max(found))),
+            Some((found, _, true)) => {
+                format!("{} of {}{warnings}", text::number(found), text::number(all.max(found)))
+            }
             Some((found, looked, false)) => {
-                format!("≥{} in {} of {}{warnings}", text::number(found), text::number(looked), text::number(all))
+                format!(
+                    "≥{} in {} of {}{warnings}",
+                    text::number(found),
+                    text::number(looked),
+                    text::number(all)
+                )
             }
             None if self.query.is_all() => format!("{} events", text::number(all)),
             None => format!("counting …{warnings}"),

@@ -32,7 +32,11 @@ pub fn view(pane: &mut Stream, frame: &mut Frame<'_>, area: Rect, shared: &Share
         return;
     }
     let beside = pane.open && body.width >= BESIDE && !shared.zoom;
-    let peek = if pane.open && !beside && !shared.zoom && body.height >= 12 { (body.height / 3).clamp(4, 8) } else { 0 };
+    let peek = if pane.open && !beside && !shared.zoom && body.height >= 12 {
+        (body.height / 3).clamp(4, 8)
+    } else {
+        0
+    };
     let width = if beside { body.width * 11 / 20 } else { body.width };
     list(pane, buf, Rect { width, height: body.height - peek, ..body }, shared);
     if beside {
@@ -55,22 +59,32 @@ struct Columns {
 }
 
 impl Columns {
-    fn new(width: u16, choice: u8, shared: &Shared) -> Self {
+    /// `today`: no row is older, so that a clock time is enough.
+    fn new(width: u16, choice: u8, today: bool, shared: &Shared) -> Self {
         let wide = width >= 100;
-        let time = shared.clock_width();
+        let time = if today && !shared.absolute { 8 } else { shared.clock_width() };
         let kind = if wide { 22 } else { 19 };
         let count = if choice < 2 && width >= 64 { 5 } else { 0 };
         let namespace = if choice < 2 && width >= 90 { 14 } else { 0 };
         let source = if choice == 0 && width >= 150 { 16 } else { 0 };
         let fixed = 1 + time + 1 + 2 + kind + 1 + count + namespace + source;
         let rest = usize::from(width).saturating_sub(fixed);
-        Self { time, kind, count, namespace, object: (rest * 2 / 5).clamp(10.min(rest), 40), source }
+        // Too narrow for both, the message goes to the detail.
+        let object = if rest < 32 { rest } else { (rest * 11 / 20).min(44) };
+        Self { time, kind, count, namespace, object, source }
     }
 }
 
 fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
-    let columns = Columns::new(area.width, pane.columns, shared);
+    let waiting = !pane.window.follow && area.height > 5;
+    let height = usize::from(area.height.saturating_sub(1 + u16::from(waiting)));
+    let visible = pane.window.visible(height);
+    let shown = visible.clone().filter_map(|i| pane.window.rows().get(i));
+    let date = |at: jiff::Timestamp| at.to_zoned(shared.tz.clone()).date();
+    let today =
+        shown.map(|(_, e)| e.last_seen.max(e.timestamp)).min().is_none_or(|at| date(at) == date(shared.now));
+    let columns = Columns::new(area.width, pane.columns, today, shared);
     let heading = |word: &str, cells: usize| if cells > 0 { text::fit(word, cells) } else { String::new() };
     let head = format!(
         " {} {} {}{}{}{} {}",
@@ -83,32 +97,40 @@ fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
         "MESSAGE",
     );
     paint::pieces(buf, area, 0, &[(&head, theme.title)]);
-    let waiting = !pane.window.follow && area.height > 5;
-    let height = usize::from(area.height.saturating_sub(1 + u16::from(waiting)));
-    let visible = pane.window.visible(height);
     for (line, i) in visible.enumerate() {
         let Some((_, event)) = pane.window.rows().get(i) else { break };
-        row(buf, area, 1 + line as u16, event, &columns, shared);
+        row(buf, area, 1 + line as u16, event, (&columns, shared));
         if i == pane.window.at {
             paint::select(buf, area, 1 + line as u16, theme);
         }
     }
     if waiting {
         let unseen = pane.window.unseen;
-        let new = if unseen > 0 { format!(" · ▲ {} new above", text::number(unseen)) } else { String::new() };
-        let line = format!(" ⏸ paused on this row{new} ");
+        let new =
+            if unseen > 0 { format!(" · ▲ {} new above", text::number(unseen)) } else { String::new() };
+        let line = format!(" ▮▮ paused on this row{new} ");
         paint::pieces(buf, area, area.height - 1, &[(&line, theme.accent)]);
-        paint::right(buf, area, area.height - 1, "g newest · f follow ", theme.dim, text::width(&line) as u16);
+        paint::right(
+            buf,
+            area,
+            area.height - 1,
+            ("g newest · f follow ", theme.dim),
+            text::width(&line) as u16,
+        );
     }
 }
 
 /// The reason that Kubernetes gave, else the type.
 fn kind(event: &Event) -> String {
-    let reason = event.details.get("reason").and_then(|r| r.as_str()).filter(|_| event.event_type == crate::event::EventType::KubernetesEvent);
+    let reason = event
+        .details
+        .get("reason")
+        .and_then(|r| r.as_str())
+        .filter(|_| event.event_type == crate::event::EventType::KubernetesEvent);
     reason.map_or_else(|| event.event_type.name().to_owned(), str::to_owned)
 }
 
-fn row(buf: &mut Buffer, area: Rect, line: u16, event: &Event, columns: &Columns, shared: &Shared) {
+fn row(buf: &mut Buffer, area: Rect, line: u16, event: &Event, (columns, shared): (&Columns, &Shared)) {
     let theme = &shared.theme;
     let (mark, mark_style) = match event.status {
         Status::Resolved => ("✓", theme.good),
@@ -118,14 +140,27 @@ fn row(buf: &mut Buffer, area: Rect, line: u16, event: &Event, columns: &Columns
     let base = if quiet { theme.dim } else { Style::new() };
     let time = text::fit(&shared.clock(event.last_seen.max(event.timestamp)), columns.time);
     let kind = text::fit(&kind(event), columns.kind);
-    let count = if columns.count > 0 { text::fit_right(&format!("{}  ", event.count), columns.count) } else { String::new() };
+    let count = if columns.count > 0 {
+        text::fit_right(&format!("{}  ", event.count), columns.count)
+    } else {
+        String::new()
+    };
     let namespace = match event.object.namespace.as_str() {
         _ if columns.namespace == 0 => String::new(),
         "" => text::fit("-", columns.namespace),
         ns => format!("{} ", text::fit_middle(ns, columns.namespace - 1)),
     };
-    let source = event.details.get("source").or_else(|| event.details.get("manager")).and_then(|v| v.as_str()).unwrap_or("-");
-    let source = if columns.source > 0 { format!("{} ", text::fit(source, columns.source - 1)) } else { String::new() };
+    let source = event
+        .details
+        .get("source")
+        .or_else(|| event.details.get("manager"))
+        .and_then(|v| v.as_str())
+        .unwrap_or("-");
+    let source = if columns.source > 0 {
+        format!("{} ", text::fit(source, columns.source - 1))
+    } else {
+        String::new()
+    };
     let object = text::fit_middle(&text::object(&event.object), columns.object);
     let late = if event.late { "(late) " } else { "" };
     let message = message(event);
@@ -159,7 +194,11 @@ fn message(event: &Event) -> &str {
 fn detail(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     let Some((seq, event)) = pane.window.selected() else { return };
-    let title = if pane.in_detail { format!("▸ {}", text::object(&event.object)) } else { text::object(&event.object) };
+    let title = if pane.in_detail {
+        format!("▸ {}", text::object(&event.object))
+    } else {
+        text::object(&event.object)
+    };
     let inside = paint::frame(buf, area, &title, theme);
     let known = pane.detail.as_ref().filter(|d| d.seq == seq);
     let lines = event_detail::lines(event, known, shared, inside.width.into());
@@ -170,7 +209,13 @@ fn under(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     let Some((seq, event)) = pane.window.selected() else { return };
     let ns = if event.object.namespace.is_empty() { "-" } else { &event.object.namespace };
-    let title = format!("{} · {ns} · {} · ×{} · {}", text::object(&event.object), event.cluster, event.count, event.severity);
+    let title = format!(
+        "{} · {ns} · {} · ×{} · {}",
+        text::object(&event.object),
+        event.cluster,
+        event.count,
+        event.severity
+    );
     let title = if pane.in_detail { format!("▸ {title}") } else { title };
     paint::rule(buf, area, 0, &title, theme);
     let inside = Rect { x: area.x + 1, width: area.width - 1, y: area.y + 1, height: area.height - 1 };
@@ -179,7 +224,13 @@ fn under(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     draw(pane, buf, inside, &lines, theme);
 }
 
-fn draw(pane: &mut Stream, buf: &mut Buffer, area: Rect, lines: &[super::incident_detail::Line], theme: &Theme) {
+fn draw(
+    pane: &mut Stream,
+    buf: &mut Buffer,
+    area: Rect,
+    lines: &[super::incident_detail::Line],
+    theme: &Theme,
+) {
     pane.scroll = pane.scroll.min(lines.len().saturating_sub(area.height.into()));
     for (i, line) in lines.iter().skip(pane.scroll).take(area.height.into()).enumerate() {
         let pieces: Vec<(&str, Style)> = line.iter().map(|(t, s)| (t.as_str(), *s)).collect();
@@ -187,7 +238,7 @@ fn draw(pane: &mut Stream, buf: &mut Buffer, area: Rect, lines: &[super::inciden
     }
     let below = lines.len().saturating_sub(pane.scroll + usize::from(area.height));
     if below > 0 && area.height > 0 {
-        paint::right(buf, area, area.height - 1, &format!(" +{below} lines: Tab, j "), theme.accent, 0);
+        paint::right(buf, area, area.height - 1, (&format!(" +{below} lines: Tab, j "), theme.accent), 0);
     }
 }
 
@@ -225,7 +276,10 @@ fn empty(pane: &Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
         if !pane.query.scope.is_all() {
             ways.push("0 shows all namespaces");
         }
-        ("no event matches", format!("{} events are stored: {}.", text::number(shared.events()), ways.join(", ")))
+        (
+            "no event matches",
+            format!("{} events are stored: {}.", text::number(shared.events()), ways.join(", ")),
+        )
     } else if let Some(line) = crate::tui::view::header::away_line(shared) {
         ("◌ nothing was stored yet, and a cluster is away", line)
     } else {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Job, incidents};
 use crate::{
-    event::{Event, IncidentId},
+    event::Event,
     store::{
         DEAD, DeliveryRow, Read, Result,
         pages::{self, Limits, Span},
@@ -52,8 +52,14 @@ fn older(
         let limits = Limits::rows(want - rows.len());
         let snapshot = job.snapshot()?;
         let page = match &incident {
-            Some(id) => of_incident(&snapshot, id, below, limits, query, now)?,
-            None => pages::events_back(&snapshot, below, span(query, now), limits, &|e| query.matches(e, now))?,
+            Some(id) => {
+                let mut page = pages::events_of_incident(&snapshot, id, below, limits)?;
+                page.rows.retain(|(_, e)| query.matches(e, now));
+                page
+            }
+            None => {
+                pages::events_back(&snapshot, below, span(query, now), limits, &|e| query.matches(e, now))?
+            }
         };
         drop(snapshot);
         rows.extend(page.rows.into_iter().map(|(seq, e)| (seq, Arc::new(e))));
@@ -70,19 +76,6 @@ fn older(
         }
         below = Some(next);
     }
-}
-
-fn of_incident(
-    read: &impl Read,
-    id: &IncidentId,
-    below: Option<u64>,
-    limits: Limits,
-    query: &EventQuery,
-    now: Timestamp,
-) -> Result<pages::Page<(u64, Event)>> {
-    let mut page = pages::events_of_incident(read, id, below, limits)?;
-    page.rows.retain(|(_, e)| query.matches(e, now));
-    Ok(page)
 }
 
 /// Newer rows from above a row, the newest first, and whether there are no more.
@@ -118,8 +111,12 @@ fn newer(
 pub fn page(job: &Job<'_>, query: Box<EventQuery>, from: From, now: Timestamp) -> Result<Option<Answer>> {
     let found = match from {
         From::Newest => older(job, &query, None, now, PAGE)?.map(|(r, oldest, p)| (r, true, oldest, p)),
-        From::Below(seq) => older(job, &query, Some(seq), now, PAGE)?.map(|(r, oldest, p)| (r, false, oldest, p)),
-        From::Above(seq) => newer(job, &query, seq + 1, now, PAGE)?.map(|(r, newest)| (r, newest, false, false)),
+        From::Below(seq) => {
+            older(job, &query, Some(seq), now, PAGE)?.map(|(r, oldest, p)| (r, false, oldest, p))
+        }
+        From::Above(seq) => {
+            newer(job, &query, seq + 1, now, PAGE)?.map(|(r, newest)| (r, newest, false, false))
+        }
         From::Oldest => newer(job, &query, 0, now, PAGE)?.map(|(r, newest)| (r, newest, true, false)),
         From::Around(seq) => {
             let above = newer(job, &query, seq + 1, now, PAGE / 2)?;
@@ -131,7 +128,14 @@ pub fn page(job: &Job<'_>, query: Box<EventQuery>, from: From, now: Timestamp) -
         }
     };
     // The oldest rows are a page of their own: what lies above them is not here yet.
-    Ok(found.map(|(rows, newest, oldest, partial)| Answer::Events { from, query, rows, newest, oldest, partial }))
+    Ok(found.map(|(rows, newest, oldest, partial)| Answer::Events {
+        from,
+        query,
+        rows,
+        newest,
+        oldest,
+        partial,
+    }))
 }
 
 /// How many pass: told as it goes.
@@ -141,19 +145,17 @@ pub fn count(job: &Job<'_>, query: Box<EventQuery>, now: Timestamp) -> Result<Op
     let incident = query.incident();
     loop {
         let snapshot = job.snapshot()?;
-        let (hits, examined, next) = match &incident {
-            Some(id) => {
-                let page = of_incident(&snapshot, id, below, Limits::rows(1_000), &query, now)?;
-                (page.rows.len() as u64, page.examined, page.next)
-            }
-            None => {
-                let hits = std::cell::Cell::new(0_u64);
-                let page = pages::events_back(&snapshot, below, span(&query, now), Limits::rows(1), &|e| {
-                    hits.set(hits.get() + u64::from(query.matches(e, now)));
-                    false
-                })?;
-                (hits.get(), page.examined, page.next)
-            }
+        let (hits, examined, next) = if let Some(id) = &incident {
+            let page = pages::events_of_incident(&snapshot, id, below, Limits::rows(1_000))?;
+            let hits = page.rows.iter().filter(|(_, e)| query.matches(e, now)).count();
+            (hits as u64, page.examined, page.next)
+        } else {
+            let hits = std::cell::Cell::new(0_u64);
+            let page = pages::events_back(&snapshot, below, span(&query, now), Limits::rows(1), &|e| {
+                hits.set(hits.get() + u64::from(query.matches(e, now)));
+                false
+            })?;
+            (hits.get(), page.examined, page.next)
         };
         drop(snapshot);
         found += hits;
@@ -233,16 +235,25 @@ pub fn strip(job: &Job<'_>, scope: &Scope, now: Timestamp) -> Result<Option<Answ
     let mut looked = 0;
     loop {
         let snapshot = job.snapshot()?;
-        let page = pages::events_back(&snapshot, below, Span { since: Some(since), until: None }, Limits::rows(1), &|e| {
-            oldest_seen.set(oldest_seen.get().min(e.observed_at));
-            let place = usize::try_from(last - e.timestamp.as_second() / 60).ok().and_then(|ago| (MINUTES - 1).checked_sub(ago));
-            if let (Some(place), true) = (place, is_warning(e) && scope.holds(&e.cluster, &e.object.namespace)) {
-                if let Some(count) = counts.borrow_mut().get_mut(place) {
+        let page = pages::events_back(
+            &snapshot,
+            below,
+            Span { since: Some(since), until: None },
+            Limits::rows(1),
+            &|e| {
+                oldest_seen.set(oldest_seen.get().min(e.observed_at));
+                let place = usize::try_from(last - e.timestamp.as_second() / 60)
+                    .ok()
+                    .and_then(|ago| (MINUTES - 1).checked_sub(ago));
+                if let (Some(place), true) =
+                    (place, is_warning(e) && scope.holds(&e.cluster, &e.object.namespace))
+                    && let Some(count) = counts.borrow_mut().get_mut(place)
+                {
                     *count += 1;
                 }
-            }
-            false
-        })?;
+                false
+            },
+        )?;
         drop(snapshot);
         looked += page.examined;
         let whole = page.next.is_none();
@@ -250,7 +261,8 @@ pub fn strip(job: &Job<'_>, scope: &Scope, now: Timestamp) -> Result<Option<Answ
             // What was not looked at is not known to be zero.
             let from = if whole { i64::MIN } else { oldest_seen.get().as_second() / 60 };
             let minutes = counts.into_inner().into_iter().enumerate();
-            let minutes = minutes.map(|(i, n)| (last - (MINUTES - 1 - i) as i64 >= from).then_some(n)).collect();
+            let minutes =
+                minutes.map(|(i, n)| (last - (MINUTES - 1 - i) as i64 >= from).then_some(n)).collect();
             return Ok(Some(Answer::Strip { end: now, minutes }));
         }
         if job.stale() {
@@ -261,13 +273,19 @@ pub fn strip(job: &Job<'_>, scope: &Scope, now: Timestamp) -> Result<Option<Answ
 }
 
 /// A page of deliveries.
-pub fn deliveries(job: &Job<'_>, below: Option<u64>, query: &EventQuery, now: Timestamp) -> Result<Option<Answer>> {
+pub fn deliveries(
+    job: &Job<'_>,
+    below: Option<u64>,
+    query: &EventQuery,
+    now: Timestamp,
+) -> Result<Option<Answer>> {
     let mut rows: Vec<(u64, Arc<DeliveryRow>)> = Vec::new();
     let mut cursor = below;
     loop {
         let snapshot = job.snapshot()?;
         let limits = Limits::rows(PAGE - rows.len());
-        let page = pages::deliveries_back(&snapshot, cursor, limits, &|row| query.matches_delivery(row, now))?;
+        let page =
+            pages::deliveries_back(&snapshot, cursor, limits, &|row| query.matches_delivery(row, now))?;
         drop(snapshot);
         rows.extend(page.rows.into_iter().map(|(seq, row)| (seq, Arc::new(row))));
         if page.next.is_none() || rows.len() >= PAGE {

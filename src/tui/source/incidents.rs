@@ -88,7 +88,12 @@ pub fn marks(read: &impl Read, about: &str) -> Result<Vec<ToldMark>> {
         if marks.iter().any(|m| m.connector == row.connector) {
             continue;
         }
-        marks.push(ToldMark { connector: row.connector, state: told_state(row.state), at: row.at, detail: row.detail });
+        marks.push(ToldMark {
+            connector: row.connector,
+            state: told_state(row.state),
+            at: row.at,
+            detail: row.detail,
+        });
     }
     marks.sort_by(|a, b| a.connector.cmp(&b.connector));
     Ok(marks)
@@ -114,18 +119,23 @@ fn beside(read: &impl Read, incident: &Incident, waiting: &Waiting) -> Result<Be
 /// `2/6 pods` of a workload with a wanted count, `23 affected` of a node, else how many members of which kind.
 fn affected(read: &impl Read, incident: &Incident) -> Result<String> {
     if incident.affected > 0 {
-        return Ok(text::count(incident.affected.into(), "subject"));
+        return Ok(format!("{} affected", incident.affected));
     }
     let open = incident.status == crate::event::incident::IncidentStatus::Open;
-    if let Some(workload) = object(read, &incident.cluster_uid, &incident.subject)?.as_ref().and_then(Object::workload) {
+    if let Some(workload) =
+        object(read, &incident.cluster_uid, &incident.subject)?.as_ref().and_then(Object::workload)
+    {
         let missing = workload.replicas.saturating_sub(workload.ready);
         if open && workload.replicas > 0 && missing > 0 {
             return Ok(format!("{missing}/{} pods", workload.replicas));
         }
     }
     let members = pages::members(read, &incident.id, MEMBERS)?;
-    let mut objects: Vec<&ObjectRef> =
-        members.iter().filter(|m| !m.affected && (!open || m.ended_at.is_none())).map(|m| &m.object).collect();
+    let mut objects: Vec<&ObjectRef> = members
+        .iter()
+        .filter(|m| !m.affected && (!open || m.ended_at.is_none()))
+        .map(|m| &m.object)
+        .collect();
     objects.sort();
     objects.dedup();
     Ok(match objects.as_slice() {
@@ -133,7 +143,7 @@ fn affected(read: &impl Read, incident: &Incident) -> Result<String> {
         [first, ..] if objects.iter().all(|o| o.kind == first.kind) && first.kind == "Pod" => {
             text::count(objects.len() as u64, "pod")
         }
-        [one] if **one == incident.subject => "itself".to_owned(),
+        [one] if one.key() == incident.subject.key() => "itself".to_owned(),
         _ => text::count(objects.len() as u64, "object"),
     })
 }
@@ -144,7 +154,11 @@ pub fn detail(job: &Job<'_>, id: &IncidentId) -> Result<Answer> {
     let Some(incident) = pages::incident(&snapshot, id)? else { return Ok(Answer::Incident(None)) };
     let members = pages::members(&snapshot, id, MEMBERS)?;
     let worst = pages::event_by_id(&snapshot, incident.worst_event.as_str())?.map(|(_, e)| e);
-    let last = pages::events_of_incident(&snapshot, id, None, Limits::rows(1))?.rows.into_iter().next().map(|(_, e)| e);
+    let last = pages::events_of_incident(&snapshot, id, None, Limits::rows(1))?
+        .rows
+        .into_iter()
+        .next()
+        .map(|(_, e)| e);
     let owners = match &worst {
         Some(event) => owners(&snapshot, event)?,
         None => Vec::new(),
@@ -154,7 +168,15 @@ pub fn detail(job: &Job<'_>, id: &IncidentId) -> Result<Answer> {
     if look.is_empty() {
         look.push(Recommendation { action: "Look at it".into(), command: describe(&incident.subject) });
     }
-    Ok(Answer::Incident(Some(Box::new(IncidentDetail { id: id.clone(), members, worst, last, owners, told, look }))))
+    Ok(Answer::Incident(Some(Box::new(IncidentDetail {
+        id: id.clone(),
+        members,
+        worst,
+        last,
+        owners,
+        told,
+        look,
+    }))))
 }
 
 fn object(read: &impl Read, cluster: &ClusterUid, reference: &ObjectRef) -> Result<Option<Object>> {
@@ -168,7 +190,8 @@ fn object(read: &impl Read, cluster: &ClusterUid, reference: &ObjectRef) -> Resu
 pub fn owners(read: &impl Read, event: &Event) -> Result<Vec<OwnerLine>> {
     let mut chain = Vec::new();
     let mut at = Some(event.object.clone());
-    let mut from_event = event.owner_references.iter().find(|o| o.controller).or(event.owner_references.first());
+    let mut from_event =
+        event.owner_references.iter().find(|o| o.controller).or(event.owner_references.first());
     while let Some(reference) = at.take().filter(|_| chain.len() < DEPTH) {
         let stored = object(read, &event.cluster_uid, &reference)?;
         let state = match &stored {
@@ -189,7 +212,8 @@ pub fn owners(read: &impl Read, event: &Event) -> Result<Vec<OwnerLine>> {
         });
         chain.push(OwnerLine { object: reference, state });
     }
-    let ends_at_subject = chain.iter().any(|o| o.object.kind == event.subject.kind && o.object.name == event.subject.name);
+    let ends_at_subject =
+        chain.iter().any(|o| o.object.kind == event.subject.kind && o.object.name == event.subject.name);
     if !ends_at_subject && !event.subject.name.is_empty() {
         let state = object(read, &event.cluster_uid, &event.subject)?.map(|o| state(&o)).unwrap_or_default();
         chain.push(OwnerLine { object: event.subject.clone(), state });
@@ -203,7 +227,11 @@ fn state(object: &Object) -> String {
     match &object.body {
         Body::Pod(pod) => {
             let restarts: u32 = pod.containers.iter().map(|c| c.restarts).sum();
-            let node = if pod.node.as_str().is_empty() { String::new() } else { format!(" on {}", pod.node.as_str()) };
+            let node = if pod.node.as_str().is_empty() {
+                String::new()
+            } else {
+                format!(" on {}", pod.node.as_str())
+            };
             let restarts = if restarts > 0 { format!(", {restarts} restarts") } else { String::new() };
             format!("{}{node}{restarts}", pod.phase.as_str())
         }

@@ -68,7 +68,8 @@ impl Source {
             Lane::Events => 1,
             Lane::Scan => 2,
         };
-        let Some(ticket) = self.tickets.get(slot as usize).map(|t| t.fetch_add(1, Ordering::Relaxed) + 1) else {
+        let Some(ticket) = self.tickets.get(slot as usize).map(|t| t.fetch_add(1, Ordering::Relaxed) + 1)
+        else {
             return false;
         };
         self.lanes.get(lane).is_some_and(|l| l.try_send((query, ticket)).is_ok())
@@ -102,7 +103,8 @@ impl Job<'_> {
     /// A newer question has come, or nobody listens any more.
     fn stale(&self) -> bool {
         // Each question about who was told names other incidents: all of them count.
-        let newest = self.worker.tickets.get(self.slot as usize).map_or(u64::MAX, |t| t.load(Ordering::Relaxed));
+        let newest =
+            self.worker.tickets.get(self.slot as usize).map_or(u64::MAX, |t| t.load(Ordering::Relaxed));
         newest == u64::MAX || self.slot != Slot::Told && newest != self.ticket
     }
 

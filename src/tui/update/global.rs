@@ -8,7 +8,9 @@ use crate::{
         effect::{About, Effect, Query},
         model::{Level, Model},
         options::{Engine, Exit},
-        overlays::{confirm::Confirm, help::Help, palette::Palette, range::Range, scope::ScopePicker, viewer::Viewer},
+        overlays::{
+            confirm::Confirm, help::Help, palette::Palette, range::Range, scope::ScopePicker, viewer::Viewer,
+        },
         panes::PANES,
         text, theme,
     },
@@ -28,7 +30,12 @@ pub fn act(model: &mut Model, action: A) -> Option<Vec<Effect>> {
         A::Help => vec![Effect::Show(Box::new(Help::new(model.current)))],
         A::Palette => vec![Effect::Show(Box::new(Palette::new(model.current)))],
         A::Scope => {
-            let clusters = shared.status.iter().flat_map(|s| &s.clusters).map(|c| (c.uid.clone(), c.name.clone())).collect();
+            let clusters = shared
+                .status
+                .iter()
+                .flat_map(|s| &s.clusters)
+                .map(|c| (c.uid.clone(), c.name.clone()))
+                .collect();
             vec![Effect::Show(Box::new(ScopePicker::new(shared))), Effect::Query(Query::Scopes(clusters))]
         }
         A::TimeRange => vec![Effect::Show(Box::new(Range::new(shared)))],
@@ -83,9 +90,9 @@ fn refresh(model: &mut Model) -> Vec<Effect> {
     let pid = model.shared.status.as_ref().map_or(0, |s| s.pid);
     let mut effects = vec![Effect::Query(Query::Totals { pid })];
     let away: Vec<String> = model.shared.away().map(|c| c.name.clone()).collect();
-    effects.extend(
-        away.into_iter().map(|cluster| act_of(feed::Action::Reconnect { cluster: cluster.clone() }, &format!("trying {cluster}"))),
-    );
+    effects.extend(away.into_iter().map(|cluster| {
+        act_of(feed::Action::Reconnect { cluster: cluster.clone() }, &format!("trying {cluster}"))
+    }));
     for pane in &mut model.panes {
         effects.extend(pane.reload(&mut model.shared));
     }
@@ -115,9 +122,14 @@ fn messages(model: &Model) -> Viewer {
         .messages
         .iter()
         .rev()
-        .map(|m| format!("{} {} {}", text::full(m.at, tz), if m.level == Level::Good { "✓" } else { "!" }, m.text))
+        .map(|m| {
+            format!("{} {} {}", text::full(m.at, tz), if m.level == Level::Good { "✓" } else { "!" }, m.text)
+        })
         .collect();
-    Viewer::new("messages, the newest first", if lines.is_empty() { vec!["none yet".to_owned()] } else { lines })
+    Viewer::new(
+        "messages, the newest first",
+        if lines.is_empty() { vec!["none yet".to_owned()] } else { lines },
+    )
 }
 
 /// Asks, and says what would stop.
@@ -141,5 +153,11 @@ fn take_over(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     let text = "This process starts to watch and to deliver, in place of the engine that is gone.".to_owned();
-    vec![Effect::Show(Box::new(Confirm::new("Take over?", text, "y", "take over", vec![Effect::Quit(Exit::TakeOver)])))]
+    vec![Effect::Show(Box::new(Confirm::new(
+        "Take over?",
+        text,
+        "y",
+        "take over",
+        vec![Effect::Quit(Exit::TakeOver)],
+    )))]
 }

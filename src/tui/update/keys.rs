@@ -37,14 +37,12 @@ pub fn key(model: &mut Model, chord: Chord) -> Vec<Effect> {
     if model.prompt.is_some() {
         return prompt::key(model, chord);
     }
-    match action {
-        Some(action) => act(model, action),
-        None => {
-            let help = model.shared.keymap.shown(Action::Help);
-            model.shared.say(Level::Bad, format!("{chord} does nothing here; {help} shows the keys"));
-            Vec::new()
-        }
-    }
+    let Some(action) = action else {
+        let help = model.shared.keymap.shown(Action::Help);
+        model.shared.say(Level::Bad, format!("{chord} does nothing here; {help} shows the keys"));
+        return Vec::new();
+    };
+    act(model, action)
 }
 
 /// Pasted text goes to a field alone: a pasted `q` or line break is never a key.

@@ -120,7 +120,10 @@ fn feed(model: &mut Model, items: &[Feed]) -> Vec<Effect> {
                 model.shared.stale = true;
             }
             Feed::Lagged { missed } => {
-                model.shared.say(Level::Bad, format!("the screen fell {missed} changes behind and reads the store again"));
+                model.shared.say(
+                    Level::Bad,
+                    format!("the screen fell {missed} changes behind and reads the store again"),
+                );
                 effects.extend(start(model));
             }
             _ => {}
@@ -145,7 +148,9 @@ fn look(status: &Status) -> impl PartialEq + use<> {
     let clusters: Vec<_> = status
         .clusters
         .iter()
-        .map(|c| (c.name.clone(), c.state.clone(), c.streams.iter().map(|s| s.state.clone()).collect::<Vec<_>>()))
+        .map(|c| {
+            (c.name.clone(), c.state.clone(), c.streams.iter().map(|s| s.state.clone()).collect::<Vec<_>>())
+        })
         .collect();
     let connectors: Vec<_> = status
         .connectors

@@ -32,7 +32,8 @@ pub fn view(model: &Model, buf: &mut Buffer, area: Rect) {
     let theme = &shared.theme;
     let mut line = 0;
     if let Some(toast) = &shared.toast {
-        let (mark, style) = if toast.level == Level::Good { (" ✓ ", theme.good) } else { (" ! ", theme.warn) };
+        let (mark, style) =
+            if toast.level == Level::Good { (" ✓ ", theme.good) } else { (" ! ", theme.warn) };
         paint::pieces(buf, area, 0, &[(mark, style), (&toast.text, style)]);
         line = 1;
     }

@@ -132,10 +132,16 @@ fn extras(shared: &Shared) -> Vec<(String, Style)> {
 pub fn trouble(shared: &Shared, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     if shared.gone.is_some() {
-        let next = if shared.engine == Engine::Own { "q quits" } else { ":take-over watches and delivers from here" };
+        let next = if shared.engine == Engine::Own {
+            "q quits"
+        } else {
+            ":take-over watches and delivers from here"
+        };
         lines.push(format!(" the engine has stopped; what is shown is what was stored. {next}"));
     }
-    if let Some(error) = shared.status.as_ref().and_then(|s| s.store.error.as_ref()).or(shared.store_error.as_ref()) {
+    if let Some(error) =
+        shared.status.as_ref().and_then(|s| s.store.error.as_ref()).or(shared.store_error.as_ref())
+    {
         lines.push(format!(" {error}"));
     }
     lines.extend(away_line(shared).map(|l| format!(" {l}")));
@@ -152,7 +158,10 @@ pub fn away_line(shared: &Shared) -> Option<String> {
     let others = shared.away().count() - 1;
     let others = if others > 0 { format!(" · {others} more, see 8") } else { String::new() };
     let name = &cluster.name;
-    Some(format!("◌ {name} DISCONNECTED {}{retry} (r: now) · {why}{others} · stored events stay", shared.age(*since)))
+    Some(format!(
+        "◌ {name} DISCONNECTED {}{retry} (r: now) · {why}{others} · stored events stay",
+        shared.age(*since)
+    ))
 }
 
 /// ` 1 Incidents(3)  2 Stream  6 Connectors(2 on) …`
@@ -194,9 +203,14 @@ pub fn filter(model: &Model, frame: &mut Frame<'_>, area: Rect) -> u16 {
     let Some(prompt) = &model.prompt else {
         let text = if filter.is_empty() { "all" } else { filter.source() };
         let style = if filter.is_empty() { theme.dim } else { theme.accent };
-        paint::right(frame.buffer_mut(), one, 0, &format!("{count} "), theme.dim, 20);
+        paint::right(frame.buffer_mut(), one, 0, (&format!("{count} "), theme.dim), 20);
         let room = one.width.saturating_sub(text::width(&count) as u16 + 2);
-        paint::pieces(frame.buffer_mut(), Rect { width: room, ..one }, 0, &[(" / ", theme.key), (&range, theme.accent), (text, style)]);
+        paint::pieces(
+            frame.buffer_mut(),
+            Rect { width: room, ..one },
+            0,
+            &[(" / ", theme.key), (&range, theme.accent), (text, style)],
+        );
         return 1;
     };
     let (before, after) = prompt.editor.halves();
@@ -208,12 +222,23 @@ pub fn filter(model: &Model, frame: &mut Frame<'_>, area: Rect) -> u16 {
     }
     let hidden = text::width(before) - text::width(shown);
     let x = paint::pieces(frame.buffer_mut(), one, 0, &[(" / ", theme.key), (shown, Style::new())]);
-    paint::pieces(frame.buffer_mut(), Rect { x, width: area.right().saturating_sub(x), ..one }, 0, &[(after, Style::new())]);
+    paint::pieces(
+        frame.buffer_mut(),
+        Rect { x, width: area.right().saturating_sub(x), ..one },
+        0,
+        &[(after, Style::new())],
+    );
     if model.overlays.is_empty() {
         frame.set_cursor_position(Position::new(x.min(area.right().saturating_sub(1)), area.y));
     }
     let Some(error) = &prompt.error else {
-        paint::right(frame.buffer_mut(), one, 0, &format!("{count} "), theme.dim, x + text::width(after) as u16 + 2);
+        paint::right(
+            frame.buffer_mut(),
+            one,
+            0,
+            (&format!("{count} "), theme.dim),
+            x + text::width(after) as u16 + 2,
+        );
         return 1;
     };
     let start = error.source.get(..error.span.start).map_or(0, text::width).saturating_sub(hidden);

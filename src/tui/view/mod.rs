@@ -49,11 +49,20 @@ fn too_small(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let (width, height) = SMALLEST;
     let lines = [
         format!("terminal is {}x{}, needs {width}x{height}", area.width, area.height),
-        format!("still watching: {:.0} ev/s · {} open incidents", shared.rate.per_second(shared.now), shared.open_incidents),
+        format!(
+            "still watching: {:.0} ev/s · {} open incidents",
+            shared.rate.per_second(shared.now),
+            shared.open_incidents
+        ),
         "enlarge it, or q to quit".to_owned(),
     ];
     for (y, line) in lines.iter().enumerate() {
-        paint::pieces(frame.buffer_mut(), area, y as u16, &[(&text::cut(line, area.width.into()), Style::new())]);
+        paint::pieces(
+            frame.buffer_mut(),
+            area,
+            y as u16,
+            &[(&text::cut(line, area.width.into()), Style::new())],
+        );
     }
     if let Some(overlay) = model.overlays.last() {
         paint::pieces(frame.buffer_mut(), area, 3, &[(&overlay.keys(), shared.theme.key)]);

@@ -24,7 +24,7 @@ pub fn pieces(buf: &mut Buffer, area: Rect, line: u16, pieces: &[(&str, Style)])
 }
 
 /// Paints a text against the right edge, if it leaves `min` cells free on the left.
-pub fn right(buf: &mut Buffer, area: Rect, line: u16, shown: &str, style: Style, min: u16) {
+pub fn right(buf: &mut Buffer, area: Rect, line: u16, (shown, style): (&str, Style), min: u16) {
     let width = text::width(shown) as u16;
     if line < area.height && width + min <= area.width {
         let room = Rect { x: area.right() - width, width, y: area.y, height: area.height };

@@ -39,10 +39,10 @@ impl Strip {
     pub fn add(&mut self, at: Timestamp, now: Timestamp) {
         self.advance(now);
         let ago = self.last - at.as_second() / 60;
-        if let Some(place) = usize::try_from(ago).ok().and_then(|a| self.counts.len().checked_sub(a + 1)) {
-            if let Some(Some(count)) = self.counts.get_mut(place) {
-                *count += 1;
-            }
+        if let Some(place) = usize::try_from(ago).ok().and_then(|a| self.counts.len().checked_sub(a + 1))
+            && let Some(Some(count)) = self.counts.get_mut(place)
+        {
+            *count += 1;
         }
     }
 
@@ -65,12 +65,15 @@ impl Strip {
         self.advance(shared.now);
         let gaps = &shared.totals.gaps;
         let any_gap = (0..self.counts.len()).any(|i| self.gap_at(i, gaps));
-        let title = if any_gap { "warnings/min · last 60 min · ░ = not watching" } else { "warnings/min · last 60 min" };
+        let title = if any_gap {
+            "warnings/min · last 60 min · ░ = not watching"
+        } else {
+            "warnings/min · last 60 min"
+        };
         paint::rule(buf, area, 0, title, theme);
         let rows = usize::from(area.height.saturating_sub(2));
         let most = self.counts.iter().flatten().copied().max().unwrap_or(0).max(1);
-        let cells = usize::from(area.width.saturating_sub(7)) / MINUTES;
-        let cells = cells.clamp(1, 3);
+        let width = usize::from(area.width.saturating_sub(6)).max(1);
         for row in 0..rows {
             let label = match row {
                 0 => text::fit_right(&most.to_string(), 4),
@@ -78,8 +81,9 @@ impl Strip {
                 _ => "    ".to_owned(),
             };
             let mut line = format!("{label}┤");
-            for i in 0..self.counts.len() {
-                let symbol = match self.counts.get(i).copied().flatten() {
+            for x in 0..width {
+                let i = x * self.counts.len() / width;
+                line.push_str(match self.counts.get(i).copied().flatten() {
                     _ if self.gap_at(i, gaps) => "░",
                     None => "·",
                     Some(count) => {
@@ -87,13 +91,11 @@ impl Strip {
                         let under = (rows - 1 - row) * 8;
                         BARS.get(eighths.saturating_sub(under).min(8)).copied().unwrap_or(" ")
                     }
-                };
-                line.extend(std::iter::repeat_n(symbol, cells));
+                });
             }
             paint::pieces(buf, area, 1 + row as u16, &[(&line, theme.dim)]);
         }
         let start = Timestamp::from_second((self.last - MINUTES as i64 + 1) * 60).unwrap_or(shared.now);
-        let width = MINUTES * cells;
         let from = text::short_clock(start, shared.now, &shared.tz);
         let to = text::short_clock(shared.now, shared.now, &shared.tz);
         let axis = format!("     {}{}", text::fit(&from, width.saturating_sub(text::width(&to))), to);
@@ -102,9 +104,7 @@ impl Strip {
 
     fn gap_at(&self, place: usize, gaps: &[GapRow]) -> bool {
         let start = (self.last - (self.counts.len() - 1 - place) as i64) * 60;
-        gaps.iter().any(|g| {
-            g.from.as_second() < start + 60 && g.to.is_none_or(|to| to.as_second() > start)
-        })
+        gaps.iter().any(|g| g.from.as_second() < start + 60 && g.to.is_none_or(|to| to.as_second() > start))
     }
 }
 
@@ -120,7 +120,10 @@ mod tests {
         strip.add(at(1000), at(1000));
         strip.add(at(999), at(1000));
         strip.add(at(1002), at(1002));
-        assert_eq!(strip.counts.iter().rev().take(4).copied().collect::<Vec<_>>(), [Some(1), Some(0), Some(1), Some(1)]);
+        assert_eq!(
+            strip.counts.iter().rev().take(4).copied().collect::<Vec<_>>(),
+            [Some(1), Some(0), Some(1), Some(1)]
+        );
         strip.add(at(5), at(1002));
         strip.advance(at(2000));
         assert_eq!(strip.counts.iter().flatten().sum::<u32>(), 0);

@@ -87,7 +87,7 @@ impl<R> Window<R> {
     }
 
     /// Stands on the last row.
-    pub fn to_end(&mut self) {
+    pub fn go_last(&mut self) {
         self.at = self.rows.len().saturating_sub(1);
     }
 
