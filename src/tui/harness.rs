@@ -1,7 +1,7 @@
 //! The dashboard without a terminal: keys in, text out, the store read in place. For tests, measurements and
 //! recordings; the update and the view are the real ones.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     effect::Effect,
-    keymap::{Chord, Keymap, every_binding},
+    keymap::{Chord, Keymap},
     model::Model,
     msg::Msg,
     options::{Exit, Options, Pages},
@@ -34,7 +34,7 @@ pub struct Harness {
     pub copied: Vec<String>,
     /// Why it ended.
     pub exit: Option<Exit>,
-    pending: usize,
+    queries: usize,
 }
 
 impl Harness {
@@ -63,7 +63,7 @@ impl Harness {
             about: Vec::new(),
             copied: Vec::new(),
             exit: None,
-            pending: 0,
+            queries: 0,
         };
         let effects = update::start(&mut harness.model);
         harness.run(effects);
@@ -73,7 +73,10 @@ impl Harness {
     fn run(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Query(query) => self.pending += usize::from(self.source.ask(query)),
+                Effect::Query(query) => {
+                    self.queries += 1;
+                    self.source.ask(query);
+                }
                 Effect::Act { action, about } => {
                     self.asked.push(action);
                     self.about.push(about);
@@ -93,21 +96,21 @@ impl Harness {
         self.run(effects);
     }
 
-    /// Takes the workers' answers until none has come for a while.
+    /// Takes the workers' answers until nothing is asked any more.
     pub fn settle(&mut self) -> &mut Self {
-        let quiet = std::time::Duration::from_millis(if self.pending > 0 { 120 } else { 20 });
-        let mut since = std::time::Instant::now();
-        while since.elapsed() < quiet {
+        loop {
+            let idle = self.source.is_idle();
             match self.inbox.try_recv() {
-                Ok(msg) => {
-                    self.send(msg);
-                    since = std::time::Instant::now();
-                }
-                Err(_) => std::thread::sleep(std::time::Duration::from_millis(2)),
+                Ok(msg) => self.send(msg),
+                Err(_) if idle => return self,
+                Err(_) => std::thread::sleep(std::time::Duration::from_micros(200)),
             }
         }
-        self.pending = 0;
-        self
+    }
+
+    /// How many questions were put to the store so far.
+    pub fn queries(&self) -> usize {
+        self.queries
     }
 
     /// Takes the answers that are there, without waiting.
@@ -123,6 +126,8 @@ impl Harness {
         for key in keys.split_whitespace() {
             let chord = Chord::parse(key).expect("a key");
             self.send(Msg::Key(chord));
+            // As the loop does: each key is answered with a frame.
+            self.draw();
         }
         self
     }
@@ -206,10 +211,5 @@ impl Harness {
             out.push('\n');
         }
         out
-    }
-
-    /// The key to press for each action that the help lists, per screen.
-    pub fn bindings() -> BTreeMap<&'static str, Vec<&'static str>> {
-        every_binding().map(|b| (b.action.name(), b.keys.to_vec())).collect()
     }
 }

@@ -25,9 +25,10 @@ mod update;
 mod view;
 mod widgets;
 
-pub use keymap::{KeyError, Keymap};
+pub use action::Action;
+pub use keymap::{Binding, GLOBAL, KeyError, Keymap};
 pub use options::{Ask, Clock, Engine, Error, Exit, Link, Options, Pages};
-pub use panes::PANES;
+pub use panes::{PANES, PaneDef};
 pub use run::run;
 pub use theme::{Theme, ThemeChoice};
 

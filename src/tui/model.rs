@@ -180,9 +180,19 @@ impl Shared {
         }
     }
 
+    /// Whether the oldest of some times is of today.
+    pub fn is_today(&self, oldest: Option<Timestamp>) -> bool {
+        let date = |at: Timestamp| at.to_zoned(self.tz.clone()).date();
+        oldest.is_none_or(|at| date(at) == date(self.now))
+    }
+
     /// Width of a clock time's column.
-    pub fn clock_width(&self) -> usize {
-        if self.absolute { 23 } else { 12 }
+    pub fn clock_width(&self, today: bool) -> usize {
+        match (self.absolute, today) {
+            (true, _) => 23,
+            (false, true) => 8,
+            (false, false) => 12,
+        }
     }
 
     /// Clusters that do not answer.

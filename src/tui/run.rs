@@ -10,7 +10,7 @@ use std::{
 use crossterm::{
     event::EventStream,
     execute,
-    terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate},
+    terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate},
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use ratatui::{Terminal, backend::CrosstermBackend};
@@ -255,7 +255,10 @@ impl Screen {
     /// Takes the terminal (again) and draws everything anew.
     fn resume(&mut self) -> io::Result<()> {
         self.guard.enter()?;
-        self.terminal.clear()?;
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        // A new one knows nothing of what was there and draws everything; ratatui's own `clear` would ask the
+        // terminal for its cursor, and wait for an answer that some never give.
+        self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         if let Ok(size) = self.terminal.size() {
             self.model.shared.size = (size.width, size.height);
         }

@@ -56,11 +56,11 @@ pub fn as_row(letter: &DeadLetter) -> DeliveryRow {
     }
 }
 
-fn heading(buf: &mut Buffer, area: Rect, shared: &Shared) {
+fn heading(buf: &mut Buffer, area: Rect, time: usize, shared: &Shared) {
     let wide = area.width >= 100;
     let head = format!(
         " {}   {} {}   {} {}",
-        text::fit("WHEN", shared.clock_width()),
+        text::fit("WHEN", time),
         text::fit("CONNECTOR", if wide { 20 } else { 14 }),
         text::fit("PHASE", 9),
         text::fit("MESSAGE", title_width(area)),
@@ -69,11 +69,18 @@ fn heading(buf: &mut Buffer, area: Rect, shared: &Shared) {
     paint::pieces(buf, area, 0, &[(&head, shared.theme.title)]);
 }
 
+/// The rest of an area from a line on.
+fn below(area: Rect, line: usize) -> Rect {
+    let line = (line as u16).min(area.height);
+    Rect { y: area.y + line, height: area.height - line, ..area }
+}
+
 fn title_width(area: Rect) -> usize {
     (usize::from(area.width).saturating_sub(46) * 3 / 5).max(10)
 }
 
-fn line(row: &DeliveryRow, buf: &mut Buffer, area: Rect, y: u16, shared: &Shared) {
+fn line(row: &DeliveryRow, buf: &mut Buffer, area: Rect, time: usize, shared: &Shared) {
+    let y = 0;
     let theme = &shared.theme;
     let wide = area.width >= 100;
     let state = told_state(row.state);
@@ -94,7 +101,7 @@ fn line(row: &DeliveryRow, buf: &mut Buffer, area: Rect, y: u16, shared: &Shared
         y,
         &[
             (" ", Style::new()),
-            (&text::fit(&shared.clock(row.at), shared.clock_width()), theme.dim),
+            (&text::fit(&shared.clock(row.at), time), theme.dim),
             (" ", Style::new()),
             (sign(state), style(state, theme)),
             (" ", Style::new()),
@@ -127,12 +134,15 @@ fn log_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Shared
         paint::notice(buf, area, (head, theme.dim), &[line.to_owned()], theme);
         return;
     }
-    heading(buf, area, shared);
     let waiting = !pane.window.follow && pane.window.unseen > 0;
     let height = usize::from(area.height.saturating_sub(1 + u16::from(waiting)));
-    for (y, i) in pane.window.visible(height).enumerate() {
+    let visible = pane.window.visible(height);
+    let oldest = visible.clone().filter_map(|i| pane.window.rows().get(i)).map(|(_, r)| r.at).min();
+    let time = shared.clock_width(shared.is_today(oldest));
+    heading(buf, area, time, shared);
+    for (y, i) in visible.enumerate() {
         let Some((_, row)) = pane.window.rows().get(i) else { break };
-        line(row, buf, area, y as u16 + 1, shared);
+        line(row, buf, below(area, y + 1), time, shared);
         if i == pane.window.at {
             paint::select(buf, area, y as u16 + 1, theme);
         }
@@ -151,11 +161,14 @@ fn dead_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Share
         paint::notice(buf, area, (head, theme.good), &[line.to_owned()], theme);
         return;
     }
-    heading(buf, area, shared);
     let height = usize::from(area.height.saturating_sub(1));
-    for (y, i) in pane.dead_cursor.visible(pane.dead.len(), height).enumerate() {
+    let visible = pane.dead_cursor.visible(pane.dead.len(), height);
+    let oldest = visible.clone().filter_map(|i| pane.dead.get(i)).map(|(_, d)| d.at).min();
+    let time = shared.clock_width(shared.is_today(oldest));
+    heading(buf, area, time, shared);
+    for (y, i) in visible.enumerate() {
         let Some((_, letter)) = pane.dead.get(i) else { break };
-        line(&as_row(letter), buf, area, y as u16 + 1, shared);
+        line(&as_row(letter), buf, below(area, y + 1), time, shared);
         if i == pane.dead_cursor.at {
             paint::select(buf, area, y as u16 + 1, theme);
         }

@@ -28,7 +28,7 @@ pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Sh
     }
     let beside = area.width >= BESIDE && !shared.zoom;
     let peek = if shared.zoom || beside || area.height < 14 { 0 } else { PEEK.min(area.height / 2) };
-    let list_width = if beside { area.width * 11 / 20 } else { area.width };
+    let list_width = if beside { area.width * 3 / 5 } else { area.width };
     let list = Rect { width: list_width, height: area.height - peek, ..area };
     table(pane, frame.buffer_mut(), list, shared);
     let Some(incident) = pane.current().cloned() else { return };
@@ -65,20 +65,24 @@ struct Columns {
 }
 
 impl Columns {
-    fn new(width: u16, shared: &Shared) -> Self {
-        let since = if shared.absolute { 23 } else { 12 };
+    /// `longest`: the width of the longest subject.
+    fn new(width: u16, longest: usize, shared: &Shared) -> Self {
+        let since = if shared.absolute { 23 } else { 11 };
         let affected = if width >= 62 { 11 } else { 0 };
         let told = if width >= 100 { 12 } else { 6 };
         let rest = usize::from(width)
             .saturating_sub(1 + since + 1 + 2 + 1 + 1 + affected + usize::from(affected > 0) + told + 1);
-        let subject = rest * 9 / 20;
+        let subject = longest.clamp(8.min(rest), rest * 3 / 5);
         Self { since, subject, what: rest - subject, affected, told }
     }
 }
 
 fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
-    let columns = Columns::new(area.width, shared);
+    let longest =
+        pane.rows.iter().take(200).map(|i| text::width(&subject(i, false, shared))).max().unwrap_or(0);
+    let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
+    let columns = Columns::new(area.width, longest.max(7) + if several { 16 } else { 0 }, shared);
     let order =
         format!("WHAT ({}{} first)", pane.order.word(), if pane.reverse { ", reversed," } else { "" });
     let head = format!(
@@ -136,7 +140,7 @@ fn row(
             Some(end) => text::age(incident.opened_at, end),
             None => shared.age(incident.opened_at),
         };
-        format!("{} {}", text::fit(&start, 6), text::fit_right(&lasted, 5))
+        format!("{}{}", text::fit(&start, 6), text::fit_right(&lasted, 5))
     };
     let mark = if open { glyph(incident.severity) } else { "✓" };
     let mark_style = if open { theme.severity(incident.severity) } else { theme.good };

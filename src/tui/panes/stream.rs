@@ -64,7 +64,7 @@ pub struct Stream {
     /// Events that pass, of those looked at, and whether that was all.
     pub(super) found: Option<(u64, u64, bool)>,
     pub(super) strip: Strip,
-    /// Which columns: 0 all, 1 without source, 2 without source, namespace and count.
+    /// Which columns: 0 by width, 1 the namespace turned round, 2 neither source nor namespace nor count.
     pub(super) columns: u8,
     /// The last filter, for `n` and `N`.
     last_filter: Option<Filter>,

@@ -37,7 +37,7 @@ pub fn view(pane: &mut Stream, frame: &mut Frame<'_>, area: Rect, shared: &Share
     } else {
         0
     };
-    let width = if beside { body.width * 11 / 20 } else { body.width };
+    let width = if beside { body.width * 3 / 5 } else { body.width };
     list(pane, buf, Rect { width, height: body.height - peek, ..body }, shared);
     if beside {
         let room = Rect { x: body.x + width, width: body.width - width, ..body };
@@ -62,10 +62,11 @@ impl Columns {
     /// `today`: no row is older, so that a clock time is enough.
     fn new(width: u16, choice: u8, today: bool, shared: &Shared) -> Self {
         let wide = width >= 100;
-        let time = if today && !shared.absolute { 8 } else { shared.clock_width() };
+        let time = shared.clock_width(today);
         let kind = if wide { 22 } else { 19 };
+        // By width; the first press of the key turns the namespace round, the second leaves the bare minimum.
         let count = if choice < 2 && width >= 64 { 5 } else { 0 };
-        let namespace = if choice < 2 && width >= 90 { 14 } else { 0 };
+        let namespace = if choice < 2 && (width >= 90) == (choice == 0) { 14 } else { 0 };
         let source = if choice == 0 && width >= 150 { 16 } else { 0 };
         let fixed = 1 + time + 1 + 2 + kind + 1 + count + namespace + source;
         let rest = usize::from(width).saturating_sub(fixed);

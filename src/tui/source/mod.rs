@@ -11,7 +11,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
 };
@@ -35,6 +35,8 @@ type Tickets = Arc<[AtomicU64; Slot::COUNT]>;
 pub struct Source {
     lanes: Vec<SyncSender<(Query, u64)>>,
     tickets: Tickets,
+    /// Questions asked and not finished.
+    open: Arc<AtomicUsize>,
 }
 
 impl Source {
@@ -45,6 +47,7 @@ impl Source {
         answers: &mpsc::Sender<Msg>,
     ) -> std::io::Result<Self> {
         let tickets: Tickets = Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
+        let open = Arc::new(AtomicUsize::new(0));
         let mut lanes = Vec::new();
         for name in ["tui-pages", "tui-events", "tui-scan"] {
             let (lane, queue) = sync_channel(WAITING);
@@ -53,11 +56,12 @@ impl Source {
                 log_file: log_file.cloned(),
                 answers: answers.clone(),
                 tickets: Arc::clone(&tickets),
+                open: Arc::clone(&open),
             };
             std::thread::Builder::new().name(name.into()).spawn(move || worker.run(&queue))?;
             lanes.push(lane);
         }
-        Ok(Self { lanes, tickets })
+        Ok(Self { lanes, tickets, open })
     }
 
     /// Asks; false when the lane is full.
@@ -72,7 +76,17 @@ impl Source {
         else {
             return false;
         };
-        self.lanes.get(lane).is_some_and(|l| l.try_send((query, ticket)).is_ok())
+        self.open.fetch_add(1, Ordering::SeqCst);
+        let asked = self.lanes.get(lane).is_some_and(|l| l.try_send((query, ticket)).is_ok());
+        if !asked {
+            self.open.fetch_sub(1, Ordering::SeqCst);
+        }
+        asked
+    }
+
+    /// Every question was answered, or left because a newer one came.
+    pub fn is_idle(&self) -> bool {
+        self.open.load(Ordering::SeqCst) == 0
     }
 }
 
@@ -90,6 +104,7 @@ struct Worker {
     log_file: Option<PathBuf>,
     answers: mpsc::Sender<Msg>,
     tickets: Tickets,
+    open: Arc<AtomicUsize>,
 }
 
 /// One question being answered.
@@ -124,14 +139,14 @@ impl Worker {
     fn run(&self, queue: &Receiver<(Query, u64)>) {
         while let Ok((query, ticket)) = queue.recv() {
             let job = Job { worker: self, slot: query.slot(), ticket };
-            if job.stale() {
-                continue;
+            if !job.stale() {
+                match self.answer(&job, query) {
+                    Ok(Some(answer)) => job.send(answer),
+                    Ok(None) => {}
+                    Err(error) => job.send(Answer::Failed(error.to_string())),
+                }
             }
-            match self.answer(&job, query) {
-                Ok(Some(answer)) => job.send(answer),
-                Ok(None) => {}
-                Err(error) => job.send(Answer::Failed(error.to_string())),
-            }
+            self.open.fetch_sub(1, Ordering::SeqCst);
         }
     }
 

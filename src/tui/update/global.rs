@@ -140,7 +140,7 @@ fn quit(model: &mut Model) -> Vec<Effect> {
         Engine::Own if stops.is_empty() => "Watching stops with this process. What is stored stays, and what happens meanwhile is found at the next start.".to_owned(),
         Engine::Own => {
             let waiting = model.shared.waiting();
-            let rest = if waiting > 0 { format!(" {} waiting are kept and sent at the next start.", text::count(waiting, "message")) } else { String::new() };
+            let rest = if waiting > 0 { format!(" What waits ({}) is kept and sent at the next start.", text::count(waiting, "message")) } else { String::new() };
             format!("Nobody will be told by: {}.{rest} `barrelman forward` goes on without a screen.", stops.join(", "))
         }
     };
