@@ -2,6 +2,7 @@
 
 mod actions;
 mod connectors;
+mod dashboard;
 pub mod demo;
 mod engine;
 mod forward;
