@@ -154,7 +154,7 @@ async fn attached(settings: &Settings, options: Options) -> Result<tui::Exit> {
     let (actions, mut asks) = mpsc::channel::<tui::Ask>(ASKS);
     tasks.run("questions", async move {
         while let Some(ask) = asks.recv().await {
-            let reply = client.call(ask.action, Duration::from_secs(60)).await;
+            let reply = client.call(ask.action, Duration::from_mins(1)).await;
             let _ = ask.reply.send(reply.unwrap_or_else(|e| crate::feed::Reply::Failed(e.to_string())));
         }
     });

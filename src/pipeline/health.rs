@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// An API that is away for less is a restart.
-const AWAY: Duration = Duration::from_secs(60);
+const AWAY: Duration = Duration::from_mins(1);
 /// Fewer unhealthy nodes than this are incidents of their own.
 const NODES: usize = 2;
 /// And at least every so-manieth: more than 20 %.
@@ -262,7 +262,7 @@ impl Engine {
         let Some(row) = tx.get(&MEMORY, &place)? else { return Ok(()) };
         tx.remove(&MEMORY, &place)?;
         match serde_json::from_value::<FiringRow>(row) {
-            Ok(row) => self.resolved(tx, uid, row, at, now),
+            Ok(row) => self.resolved(tx, uid, &row, at, now),
             Err(_) => Ok(()),
         }
     }
