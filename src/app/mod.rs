@@ -12,5 +12,6 @@ mod run;
 mod status;
 mod tasks;
 
-pub use engine::{Running, now};
+pub use connectors::target;
+pub use engine::{Running, engine_config, now};
 pub use run::run;

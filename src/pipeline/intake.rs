@@ -23,6 +23,8 @@ impl Engine {
         match said {
             Said::Cluster { uid, name, context } => {
                 self.cluster_mut(uid, name).name = Arc::clone(name);
+                // What is due at the next start, before the cluster answers, has to name it.
+                tx.put(&META, &keys::prefix(&["name", uid.as_str()]), &(**name).into())?;
                 // Kept per context, so that a right that comes or goes later does not make it another cluster.
                 tx.put(&META, &crate::store::key(&["context", context]), &uid.0.clone().into())
             }
@@ -258,7 +260,10 @@ impl Engine {
     }
 
     /// Notes that the engine is alive and watching; at a start, what lies between is a gap.
-    pub(super) fn alive(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn alive(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {
         for uid in self.clusters.keys() {
             tx.put(&META, &keys::prefix(&["alive", uid.as_str()]), &now.as_millisecond().into())?;
         }

@@ -143,7 +143,7 @@ fn publish(h: &Handles, batch: &[Input]) {
     let (feed, wake) = {
         let mut engine = lock(&h.engine);
         engine.committed(batch);
-        (std::mem::take(&mut engine.feed), std::mem::take(&mut engine.wake))
+        engine.take_news()
     };
     for item in feed {
         // Nobody has to listen.

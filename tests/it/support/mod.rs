@@ -3,6 +3,8 @@
 pub mod bench;
 pub mod connectors;
 pub mod controlplane;
+pub mod process;
+pub mod rig;
 pub mod watching;
 
 use std::sync::Arc;
