@@ -55,7 +55,7 @@ impl Desk {
                 report.line().map_err(|e| anyhow!(e))
             }
             Action::TestSpec { spec } => {
-                let built = self.workshop.build(&spec).map_err(told)?;
+                let built = self.workshop.build(&spec).map_err(|p| told(&p))?;
                 let report = self.dispatcher.test_built(&built).await.map_err(|e| anyhow!(e))?;
                 report.line().map_err(|e| anyhow!(e))
             }
@@ -103,7 +103,7 @@ impl Desk {
         if let Err(problems) = self.workshop.build(&spec)
             && problems.iter().any(|p| !p.incomplete)
         {
-            return Err(told(problems));
+            return Err(told(&problems));
         }
         let mut sealed = spec.clone();
         let vault = self.workshop.vault()?;
@@ -155,7 +155,7 @@ impl Desk {
     }
 }
 
-fn told(problems: Vec<Problem>) -> anyhow::Error {
+fn told(problems: &[Problem]) -> anyhow::Error {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     anyhow!(lines.join("; "))
 }

@@ -375,7 +375,7 @@ impl Running {
 
 async fn sweep(store: Store, limits: retention::Retention, every: Duration, stop: CancellationToken) {
     loop {
-        match retention::sweep(&store, limits.clone(), now()).await {
+        match retention::sweep(&store, limits, now()).await {
             Ok(evicted) => {
                 let evicted: BTreeMap<_, _> = evicted.into_iter().filter(|(_, n)| *n > 0).collect();
                 if !evicted.is_empty() {

@@ -2,6 +2,8 @@
 
 mod actions;
 mod connectors;
+mod dashboard;
+pub mod demo;
 mod engine;
 mod forward;
 mod logging;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{forward, logging};
+use super::{dashboard, demo, forward, logging};
 use crate::{
     cli::{Cli, Command, Exit},
     config::{self, Flags},
@@ -34,6 +34,15 @@ async fn command(cli: Cli) -> Result<Exit> {
                 tracing::warn!("{warning}");
             }
             forward::run(resolved.settings, flags).await
+        }
+        Some(Command::Demo(args)) if args.headless => {
+            logging::to_stderr(&config::LogSettings { level: "warn".into(), json: false });
+            demo::headless(&args).await
+        }
+        Some(Command::Demo(args)) => dashboard::demo(&args).await,
+        None => {
+            let Some(resolved) = load(&flags) else { return Ok(Exit::Usage) };
+            dashboard::run(resolved, flags).await
         }
         _ => anyhow::bail!("not wired yet"),
     }

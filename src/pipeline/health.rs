@@ -260,7 +260,7 @@ impl Engine {
         let Some(row) = tx.get(&MEMORY, &place)? else { return Ok(()) };
         tx.remove(&MEMORY, &place)?;
         match serde_json::from_value::<FiringRow>(row) {
-            Ok(row) => self.resolved(tx, uid, row, at, now),
+            Ok(row) => self.resolved(tx, uid, &row, at, now),
             Err(_) => Ok(()),
         }
     }

@@ -45,7 +45,7 @@ impl Engine {
                 let key = object.key();
                 let last = Arc::new((**object).clone());
                 let change = Change { key, before: Some(last), after: None, origin: Origin::Live };
-                self.change(tx, &stream.cluster, change, now)
+                self.change(tx, &stream.cluster, &change, now)
             }
             Said::LeftScope(stream, key) => self.forget(tx, &stream.cluster, key, now),
             Said::Stream(stream, state) => self.stream(tx, stream, state, now),
@@ -77,7 +77,7 @@ impl Engine {
         }
         if self.known(stream).is_some() {
             let change = Change { key, before, after: Some(Arc::new(object.clone())), origin: Origin::Late };
-            return self.change(tx, &stream.cluster, change, now);
+            return self.change(tx, &stream.cluster, &change, now);
         }
         // The first sight of a scope is silent; what is broken in it is judged when the list is complete.
         self.place(tx, &stream.cluster, &Arc::new(object.clone()))
@@ -94,7 +94,7 @@ impl Engine {
                 self.forget(tx, &stream.cluster, &key, now)?;
             } else if let Some(before) = self.stored(tx, &stream.cluster, &key)? {
                 let change = Change { key, before: Some(before), after: None, origin: Origin::Late };
-                self.change(tx, &stream.cluster, change, now)?;
+                self.change(tx, &stream.cluster, &change, now)?;
             }
         }
         if known.is_none() {
@@ -141,7 +141,7 @@ impl Engine {
             return Ok(());
         }
         let change = Change { key, before, after: Some(Arc::new(object.clone())), origin: Origin::Live };
-        self.change(tx, &stream.cluster, change, now)
+        self.change(tx, &stream.cluster, &change, now)
     }
 
     /// Puts an object in its place, in memory and on disk.
