@@ -283,6 +283,10 @@ impl Engine {
             return Ok(());
         }
         let Some(cluster) = self.clusters.get(uid) else { return Ok(()) };
+        // It left what is watched meanwhile, with everything that could speak for it.
+        if cluster.is_shut(Kind::Event, &event.object.namespace) {
+            return Ok(());
+        }
         let open = cluster.open.get(&event.subject.key()).map(|o| o.id.clone());
         let blind = types.iter().all(|t| {
             let kind = kube_reasons::judged_kind(*t).or_else(|| Kind::parse(&event.object.kind));

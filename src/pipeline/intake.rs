@@ -104,6 +104,8 @@ impl Engine {
             if let Some(cluster) = self.clusters.get_mut(&stream.cluster) {
                 cluster.baselines.insert(key, row);
             }
+            // The list is complete: rules that ask whether this kind is watched may be asked now.
+            self.stream(tx, stream, &StreamState::Live, now)?;
             // In the order of keys, so that a baseline is the same at every start.
             let mut seen: Vec<_> = seen.into_iter().collect();
             seen.sort_unstable();

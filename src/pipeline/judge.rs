@@ -236,13 +236,23 @@ impl Engine {
                 }
             }
         } else {
-            // Nothing could be said: what waits goes on waiting.
+            // Nothing could be said: what waits goes on waiting. Where that is because a watch is still listing, it
+            // is asked again: no further change may come to do so.
             let place = judge_key(uid, rule.name(), key);
             next = next.or_else(|| self.dues.get(&place).map(|row| row.at)).filter(|at| *at > now);
+            if next.is_none() && self.is_unsettled(uid, rule, key) {
+                next = Some(now + NOT_LIVE);
+            }
         }
         let place = judge_key(uid, rule.name(), key);
         let what = || (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone() });
         self.dues.set(tx, &place, next, what)
+    }
+
+    fn is_unsettled(&self, uid: &ClusterUid, rule: &dyn Condition, key: &ObjectKey) -> bool {
+        let Some(cluster) = self.clusters.get(uid) else { return false };
+        let mut kinds = rule.also_on().iter().chain(std::iter::once(&key.kind));
+        kinds.any(|kind| !cluster.is_settled(*kind, &key.namespace))
     }
 
     fn fire(

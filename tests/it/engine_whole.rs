@@ -297,6 +297,12 @@ async fn a_sink_that_is_down_and_then_throttles_gets_all_in_order_and_delays_nob
     for n in 0..30 {
         cluster.create(deployment(n, 2)).unwrap();
     }
+    let node = |ready: &str| {
+        json!({"conditions": [{"type": "Ready", "status": ready, "reason": "KubeletNotReady",
+            "lastTransitionTime": clock().to_string()}]})
+    };
+    let named = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "status": node("True")});
+    cluster.create(named).unwrap();
     let served = serve(&cluster).await;
     // 0: down, 1: throttles once, 2: fine.
     let mood = Arc::new(AtomicU8::new(0));
@@ -311,14 +317,18 @@ async fn a_sink_that_is_down_and_then_throttles_gets_all_in_order_and_delays_nob
     })
     .await;
     let good = Sink::start(|_, _| status(200)).await;
-    let place = Place::new(&served.kubeconfig, "").with(&format!(
-        "{}{}",
+    let place = Place::new(&served.kubeconfig, "[incidents]\nheal_for_secs = 1\n").with(&format!(
+        "{}{}{}",
+        hook("incidents", &bad.url, ""),
         hook("bad", &bad.url, "deliver = \"events\"\nevents = [\"deployment_scaled\"]"),
         hook("good", &good.url, "deliver = \"events\"\nevents = [\"deployment_scaled\"]")
     ));
     let running = place.run().await;
     ready(&running).await;
     for round in 3..6 {
+        // Lost and back, lost and back: opened, resolved, reopened, resolved, in this order.
+        let is = if round == 4 { "True" } else { "False" };
+        cluster.update("nodes", "", "n1", |n| n["status"] = node(is)).unwrap();
         for n in 0..30 {
             cluster
                 .update("deployments", "default", &format!("app-{n}"), |d| d["spec"]["replicas"] = json!(round))
@@ -331,13 +341,24 @@ async fn a_sink_that_is_down_and_then_throttles_gets_all_in_order_and_delays_nob
     assert!(line.queued + line.in_flight >= 85, "{line:#?}");
     tokio::time::sleep(Duration::from_secs(3)).await;
     mood.store(1, Ordering::SeqCst);
-    until("all delivered", 60, || bad.count() == 90).await;
+    cluster.update("nodes", "", "n1", |n| n["status"] = node("True")).unwrap();
+    let phases = || -> Vec<String> {
+        let bodies = bad.seen().into_iter().filter(|s| s.status < 300);
+        let bodies = bodies.map(|s| serde_json::from_str::<Value>(&s.body).unwrap());
+        bodies.filter(|b| b["event_type"] == "node_unhealthy")
+            .map(|b| b["incident"]["phase"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    until("all delivered", 120, || bad.count() >= 90 + phases().len() && phases().last().is_some_and(|p| p == "resolved")).await;
+    let told = phases();
+    assert_eq!(told.first().map(String::as_str), Some("opened"), "{told:?}");
+    assert!(told.windows(2).all(|w| w[0] != w[1]), "{told:?}");
     let seen = bad.seen();
     let throttled = seen.iter().find(|s| s.status == 429).unwrap().at;
     let next = seen.iter().filter(|s| s.at > throttled).map(|s| s.at).min().unwrap();
     assert!(next - throttled >= Duration::from_millis(2900), "{:?}", next - throttled);
     let taken = bad.taken();
-    assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), 90);
+    assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), taken.len());
     running.stop().await;
     assert_eq!(place.delivered().1, 0);
 }

@@ -194,6 +194,7 @@ impl Rig {
     /// Time goes by, from one due thing to the next.
     pub fn advance(&mut self, secs: i64) {
         let end = self.now() + SignedDuration::from_secs(secs);
+        self.watch();
         loop {
             let soon = self.now() + SignedDuration::from_millis(1);
             let next = self.engine.lock().unwrap().next_due().into_iter();
