@@ -1,6 +1,6 @@
 //! Barrelman: the lookout of a Kubernetes cluster.
-pub mod cli;
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod connector;
 pub mod demo;

@@ -28,7 +28,9 @@ pub struct Workshop {
 
 /// The names of a kind's secret options.
 pub fn secret_options(kind: &str) -> Vec<&'static str> {
-    connector::def(kind).map(|d| d.fields.iter().filter(|f| f.secret).map(|f| f.name).collect()).unwrap_or_default()
+    connector::def(kind)
+        .map(|d| d.fields.iter().filter(|f| f.secret).map(|f| f.name).collect())
+        .unwrap_or_default()
 }
 
 impl Workshop {
@@ -109,7 +111,11 @@ pub fn wire(settings: &Settings, store: &Store, workshop: &Workshop) -> Result<W
             Ok(_) => {}
             Err(problems) => {
                 let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                tracing::warn!(connector = spec.name, problems = problems.join("; "), "a connector cannot be used");
+                tracing::warn!(
+                    connector = spec.name,
+                    problems = problems.join("; "),
+                    "a connector cannot be used"
+                );
             }
         }
         wired.0.push(Definition { spec, built });

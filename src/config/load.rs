@@ -1,7 +1,7 @@
 //! The only reading of disk and environment: finds the file, takes a copy of the environment, resolves.
 
 use std::{
-    io::ErrorKind,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -9,6 +9,7 @@ use directories::ProjectDirs;
 
 use super::{
     env::Env,
+    example::example,
     flags::Flags,
     problem::{Problem, Problems},
     resolve::{Resolved, Sources, resolve},
@@ -61,6 +62,66 @@ pub fn default_data_dir() -> PathBuf {
     project().map_or_else(|| Path::new(DATA_WITHOUT_HOME).to_owned(), |p| p.data_dir().to_owned())
 }
 
+/// Writes the example, for `config init`.
+///
+/// # Errors
+/// The file is there (and `force` was not given), or cannot be written: in words, with what to do.
+pub fn write_example(path: &Path, force: bool) -> Result<(), String> {
+    let failed = |error: std::io::Error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            format!(
+                "{} is there already: use --force to replace it, or --print to look at the example",
+                path.display()
+            )
+        }
+        _ => format!("{} cannot be written: {error}", path.display()),
+    };
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(failed)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).create_new(!force);
+    // It may come to hold secrets.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    file.write_all(example().as_bytes()).map_err(failed)
+}
+
 fn project() -> Option<ProjectDirs> {
     ProjectDirs::from("", "", "barrelman")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(path: &Path) -> Flags {
+        Flags { config: Some(path.to_owned()), ..Flags::default() }
+    }
+
+    #[test]
+    fn a_named_file_must_be_there_and_init_writes_one_that_loads() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/config.toml");
+        let said = load(flags(&path)).map(|r| r.warnings).unwrap_err().to_string();
+        assert!(said.contains("deep/config.toml: cannot be read") && said.contains("config init"), "{said}");
+        write_example(&path, false).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), example());
+        assert!(write_example(&path, false).unwrap_err().contains("--force"));
+        std::fs::write(&path, "[watch]\nnamespaces = 7\n").unwrap();
+        let said = load(flags(&path)).map(|r| r.warnings).unwrap_err().to_string();
+        assert!(said.contains("config.toml:2: watch.namespaces: expected a list of texts, not 7"), "{said}");
+        write_example(&path, true).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), example());
+    }
+
+    #[test]
+    fn the_flag_wins_over_the_variable_over_the_platforms_place() {
+        let env: Env = [("BARRELMAN_CONFIG".to_owned(), "/env.toml".to_owned())].into();
+        assert_eq!(config_path(&flags(Path::new("/flag.toml")), &env), (Some("/flag.toml".into()), true));
+        assert_eq!(config_path(&Flags::default(), &env), (Some("/env.toml".into()), true));
+        let (path, named) = config_path(&Flags::default(), &Env::new());
+        assert_eq!((path, named), (default_config_path(), false));
+    }
 }

@@ -23,7 +23,7 @@ pub use connectors::{ExportSecrets, export_connectors, parse_connectors};
 pub use env::Env;
 pub use flags::Flags;
 pub use layer::Sourced;
-pub use load::{config_path, default_config_path, default_data_dir, load};
+pub use load::{config_path, default_config_path, default_data_dir, load, write_example};
 pub use problem::{Problem, Problems, Warning};
 pub use resolve::{Resolved, Sources, resolve};
 pub use settings::*;

@@ -3,6 +3,7 @@
 
 mod common;
 mod def;
+mod heartbeat;
 pub mod http;
 mod notification;
 mod options;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use common::{COMMON, COST_DETAIL, Common, Conditions, Deliver};
 pub use def::{Build, Built, COMMON_FIELDS, ConnectorDef, Field, Shape, build, def, settings_hash};
+pub use heartbeat::heartbeat;
 pub use http::{Clock, HttpClients, HttpError};
 pub use notification::{DigestLine, Notification};
 pub use options::{Options, Problem, is_placeholder};

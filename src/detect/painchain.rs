@@ -103,7 +103,9 @@ fn shown(action: Action, before: Option<&Object>, object: &Object) -> Option<Act
         Kind::Secret if data::is_helm(object) => helm(action, before, object),
         // Endpoints follow the Pods, which are posted themselves; there are many of them.
         Kind::EndpointSlice => None,
-        Kind::ConfigMap if object.meta.annotation("control-plane.alpha.kubernetes.io/leader").is_some() => None,
+        Kind::ConfigMap if object.meta.annotation("control-plane.alpha.kubernetes.io/leader").is_some() => {
+            None
+        }
         _ => Some(action),
     }
 }
@@ -111,7 +113,8 @@ fn shown(action: Action, before: Option<&Object>, object: &Object) -> Option<Act
 /// A Pod is created once it is beyond Pending; later only its troubles are told.
 fn pod(action: Action, before: Option<&Object>, object: &Object) -> Option<Action> {
     let pod = object.pod()?;
-    let began = before.and_then(|b| b.pod()).is_some_and(|was| was.phase == "Pending" && pod.phase != "Pending");
+    let began =
+        before.and_then(|b| b.pod()).is_some_and(|was| was.phase == "Pending" && pod.phase != "Pending");
     match action {
         Action::Deleted => Some(action),
         Action::Added => (pod.phase != "Pending").then_some(action),
@@ -199,7 +202,9 @@ fn external_id(change: &Change, object: &Object, action: Action, cluster: &str) 
         Kind::Event => ("event", object.kube_event().map_or(1, |e| e.count.max(1)).to_string()),
         Kind::PersistentVolume => ("pv", meta.version.to_string()),
         Kind::PersistentVolumeClaim => ("pvc", meta.version.to_string()),
-        Kind::Secret if data::is_helm(object) => ("helm", meta.label("version").unwrap_or("unknown").to_owned()),
+        Kind::Secret if data::is_helm(object) => {
+            ("helm", meta.label("version").unwrap_or("unknown").to_owned())
+        }
         _ => (object.kind.as_str(), meta.version.to_string()),
     };
     let name = if kind == "helm" { meta.label("name").unwrap_or("unknown") } else { &meta.name };

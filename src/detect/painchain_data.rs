@@ -57,7 +57,9 @@ pub(super) fn fields(object: &Object) -> Option<Map<String, Value>> {
             "schedule": c.schedule, "suspend": c.suspended, "active_jobs": c.active.len(),
             "last_schedule_time": c.last_schedule_at.map(|t| t.to_string()),
         }),
-        Body::Service(_) | Body::Ingress(_) | Body::EndpointSlice(_) | Body::IngressClass(_) => net_fields(object)?,
+        Body::Service(_) | Body::Ingress(_) | Body::EndpointSlice(_) | Body::IngressClass(_) => {
+            net_fields(object)?
+        }
         Body::Config(_) if is_helm(object) => {
             let label = |key: &str| object.meta.label(key).unwrap_or("unknown").to_owned();
             json!({ "version": label("version"), "status": label("status") })
@@ -123,7 +125,8 @@ fn pod_fields(pod: &Pod) -> Value {
 }
 
 fn workload_fields(kind: Kind, w: &Workload) -> Value {
-    let images: Vec<&str> = w.template.containers.iter().filter(|c| !c.init).map(|c| c.image.as_str()).collect();
+    let images: Vec<&str> =
+        w.template.containers.iter().filter(|c| !c.init).map(|c| c.image.as_str()).collect();
     match kind {
         Kind::DaemonSet => json!({
             "desired_number_scheduled": w.replicas, "current_number_scheduled": w.current,
@@ -152,7 +155,8 @@ fn net_fields(object: &Object) -> Option<Value> {
         }
         Body::Ingress(i) => {
             // One row per path: a host stands once for each rule in a row.
-            let mut hosts: Vec<&str> = i.rules.iter().map(|r| r.host.as_str()).filter(|h| !h.is_empty()).collect();
+            let mut hosts: Vec<&str> =
+                i.rules.iter().map(|r| r.host.as_str()).filter(|h| !h.is_empty()).collect();
             hosts.dedup();
             Some(json!({
                 "ingress_class": text(&i.class), "hosts": hosts, "tls_enabled": !i.tls.is_empty(),

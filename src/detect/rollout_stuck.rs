@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Condition, Context, Draft, Output, Verdict, workload_facts as facts};
 use crate::{
     event::{EventType, Kind},
-    object::{Condition as Row, Object, Workload},
+    object::{self, Condition as Row, Object, Workload},
 };
 
 /// See the module.
@@ -95,7 +95,7 @@ fn why_pods_wait(object: &Arc<Object>, cx: &Context<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for pod in cx.world.pods_below(&object.meta.uid) {
         let Some(body) = pod.pod().filter(|p| !p.is_ready() && !pod.is_terminating()) else { continue };
-        let reason = body.containers.iter().map(|c| c.waiting_reason()).find(|r| !r.is_empty());
+        let reason = body.containers.iter().map(object::Container::waiting_reason).find(|r| !r.is_empty());
         let not_ready = || body.condition("Ready").map_or("", |c| c.reason.as_str());
         found.push(format!("{}: {}", pod.meta.name, reason.unwrap_or_else(not_ready)));
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Change, Condition, Context, Draft, Output, Verdict, endpoint_facts as endpoints};
 use crate::{
     event::{EventType, Kind, ObjectRef},
-    object::{Object, ObjectKey, Service},
+    object::{self, Object, ObjectKey, Service},
 };
 
 /// Pods that were deleted are being replaced.
@@ -91,9 +91,8 @@ impl Condition for Rule {
             workload: behind.as_ref().map(|w| (w.kind.clone(), w.name.clone())),
             since: None,
         };
-        let verdict = if !ready.is_empty() {
-            Verdict::healthy()
-        } else if behind.as_ref().is_some_and(|w| endpoints::wants_none(cx.world, w)) {
+        let wants_none = behind.as_ref().is_some_and(|w| endpoints::wants_none(cx.world, w));
+        let verdict = if !ready.is_empty() || wants_none {
             Verdict::healthy()
         } else {
             next.ready.clone_from(&known.ready);
@@ -143,7 +142,7 @@ impl Known {
 
 /// What of a Pod can end an outage or explain one.
 fn fitness(pod: &Object) -> (bool, bool) {
-    (pod.pod().is_some_and(|p| p.is_ready()), pod.is_terminating())
+    (pod.pod().is_some_and(object::Pod::is_ready), pod.is_terminating())
 }
 
 fn wanted(workload: &Object) -> Option<u32> {
@@ -192,7 +191,7 @@ fn left(object: &Object, known: &Known, since: Timestamp, cx: &Context<'_>) -> L
             ready = true;
             continue;
         }
-        let waiting = body.containers.iter().map(|c| c.waiting_reason()).find(|r| !r.is_empty());
+        let waiting = body.containers.iter().map(object::Container::waiting_reason).find(|r| !r.is_empty());
         failed.push(format!("{name}: {}", waiting.unwrap_or("not ready")));
     }
     match (failed.is_empty(), ready) {

@@ -118,7 +118,7 @@ fn wanted(object: &Object) -> Option<(u32, u32)> {
     }
     let job = object.job()?;
     let over = ["Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"];
-    if job.suspended || over.iter().any(|c| job.condition(c).is_some_and(|c| c.is_true())) {
+    if job.suspended || over.iter().any(|c| job.condition(c).is_some_and(crate::object::Condition::is_true)) {
         return Some((0, 0));
     }
     let parallelism = job.parallelism.unwrap_or(1);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Condition, Context, Draft, Output, Verdict, workload_facts as facts};
 use crate::{
     event::{EventType, Kind},
-    object::{Object, Workload},
+    object::{self, Object, Workload},
 };
 
 /// So long may Pods be replaced without anybody being told.
@@ -128,7 +128,7 @@ fn draft(object: &Arc<Object>, w: &Workload, cx: &Context<'_>) -> Draft {
 
 fn why(pod: &Object) -> String {
     let Some(body) = pod.pod() else { return String::new() };
-    let waiting = body.containers.iter().map(|c| c.waiting_reason()).find(|r| !r.is_empty());
+    let waiting = body.containers.iter().map(object::Container::waiting_reason).find(|r| !r.is_empty());
     let unscheduled = body.condition("PodScheduled").filter(|c| !c.is_true()).map(|c| c.reason.as_str());
     let not_ready = body.condition("Ready").map(|c| c.reason.as_str()).filter(|r| !r.is_empty());
     let node = Some(body.node.as_str()).filter(|n| !n.is_empty());

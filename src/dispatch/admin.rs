@@ -190,7 +190,9 @@ impl Dispatcher {
                     Ok(names)
                 })
                 .await?;
-            names.into_iter().for_each(|name| *done.entry(name).or_insert(0) += 1);
+            for name in names {
+                *done.entry(name).or_insert(0) += 1;
+            }
         }
         let total = done.values().sum();
         for (name, n) in done {

@@ -29,7 +29,7 @@ pub fn with_claim(
     };
     let claimed = OutboxRow { claim: Some(claim), ..(**row).clone() };
     let text = serde_json::value::to_raw_value(&claimed).map_err(|e| e.to_string())?;
-    Ok(Claiming { row: Arc::clone(row), text, answers })
+    Ok(Claiming { row: Arc::clone(row), claimed: Arc::new(claimed), text, answers })
 }
 
 /// One message that stands for all these rows, oldest first; at least two.
@@ -65,6 +65,14 @@ fn notification(rows: &[Arc<OutboxRow>], now: Timestamp) -> Notification {
         post: None,
         created_at: now,
     }
+}
+
+/// Whether the connector was told of the row's incident; a row that cannot be looked up is asked again at its claim.
+pub fn was_told(store: &Store, row: &OutboxRow) -> bool {
+    let Some(incident) = &row.notification.incident else { return true };
+    let told =
+        store.snapshot().and_then(|s| s.get(&TOLD, &keys::told(&row.notification.connector, &incident.id)));
+    told.ok().flatten().is_some_and(|t| t.told_at.is_some())
 }
 
 /// What the service answered to the last message about the same incident.

@@ -23,6 +23,8 @@ pub struct Claiming {
     /// The row as it is.
     pub row: Arc<OutboxRow>,
     /// The row with its claim.
+    pub claimed: Arc<OutboxRow>,
+    /// The same as text.
     pub text: Box<RawValue>,
     /// Further rows that the message answers.
     pub answers: Vec<u64>,
@@ -163,6 +165,9 @@ fn end_one(tx: &Tx<'_>, one: &Ending, logged: &mut Logged) -> store::Result<Opti
             let digest = !one.answered.is_empty();
             let mut entry = delivery(row, one.at, DeliveryState::Delivered, answer.clone());
             entry.status = *status;
+            if let Some(note) = row.claim.as_ref().and_then(|c| c.message.note.as_deref()) {
+                entry.detail = format!("{note}; {answer}");
+            }
             let id = row.claim.as_ref().map(|c| c.message.id.clone()).unwrap_or_default();
             if digest {
                 entry.phase = Phase::Digest;

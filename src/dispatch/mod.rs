@@ -5,6 +5,8 @@
 //! nothing elsewhere sends.
 
 mod admin;
+mod answers;
+mod claims;
 mod digest;
 mod ledger;
 mod pace;
@@ -27,6 +29,7 @@ use crate::{
     status::ConnectorStatus,
     store::{self, CONNECTOR_STATES, ConnectorState, DEAD_HEADS, DeliveryRow, Read, Store},
 };
+pub use admin::TestReport;
 use worker::{Control, Shared, Worker};
 
 /// Who looks on: the feed, the detector of failing connectors.

@@ -36,31 +36,47 @@ pub enum State {
 pub struct Entry {
     /// As it is in the store.
     pub row: Arc<OutboxRow>,
-    /// Where it is.
-    pub state: State,
     /// Answers in a row that may mean "never".
     pub doubtful: u32,
     /// How often its pause was cut short because the destination came back.
     pub hurried: u32,
+    state: State,
+    key: Arc<str>,
 }
 
-/// The window.
+impl Entry {
+    /// Where it is.
+    pub fn state(&self) -> State {
+        self.state
+    }
+}
+
+/// The window, with what is looked for most in order.
 #[derive(Debug, Default)]
 pub struct Queue {
     entries: BTreeMap<u64, Entry>,
-    keys: HashMap<String, BTreeSet<u64>>,
+    keys: HashMap<Arc<str>, BTreeSet<u64>>,
+    /// Unclaimed rows that wait for no earlier one, by the time at which they are due.
+    open: BTreeSet<(Timestamp, u64)>,
+    /// Claimed rows by the time of their next attempt.
+    ready: BTreeSet<(Timestamp, u64)>,
+    claimed: usize,
     /// Rows up to here were read.
     pub read_to: u64,
     /// There may be more rows in the store.
     pub more: bool,
 }
 
-/// Messages about the same thing are sent in order; a row without an object is ordered with nothing.
-fn order_key(row: &OutboxRow) -> String {
+/// Messages about the same thing are sent in order; a row without an object's uid goes by its name.
+fn order_key(row: &OutboxRow) -> Arc<str> {
     match row.notification.order_key() {
-        "" => row.notification.event.object.key(),
-        key => key.to_owned(),
+        "" => row.notification.event.object.key().into(),
+        key => key.into(),
     }
+}
+
+const fn is_claimed(state: State) -> bool {
+    matches!(state, State::Claiming | State::Ready(_) | State::Flying | State::Ending)
 }
 
 impl Queue {
@@ -82,29 +98,29 @@ impl Queue {
             return;
         }
         let state = row.claim.as_ref().map_or(State::Waiting, |c| State::Ready(c.next_at));
-        self.keys.entry(order_key(&row)).or_default().insert(seq);
-        self.entries.insert(seq, Entry { row: Arc::new(row), state, doubtful: 0, hurried: 0 });
+        let key = order_key(&row);
+        self.keys.entry(Arc::clone(&key)).or_default().insert(seq);
+        let entry = Entry { row: Arc::new(row), state, doubtful: 0, hurried: 0, key };
+        self.entries.insert(seq, entry);
+        self.claimed += usize::from(is_claimed(state));
+        self.index(seq);
     }
 
     /// Unclaimed rows about the same thing as a row that was just read.
     pub fn waiting_before(&self, row: &OutboxRow) -> Vec<u64> {
         let Some(seqs) = self.keys.get(&order_key(row)) else { return Vec::new() };
         let waits =
-            |seq: &&u64| **seq < row.seq && self.entries.get(seq).is_some_and(|e| e.state == State::Waiting);
+            |seq: &&u64| **seq < row.seq && self.get(**seq).is_some_and(|e| e.state == State::Waiting);
         seqs.iter().filter(waits).copied().collect()
     }
 
     /// After reading: rows that a claimed digest answers are not sent by themselves.
     pub fn bind_answers(&mut self) {
-        let answered: Vec<u64> = self
-            .entries
-            .values()
-            .filter_map(|e| e.row.claim.as_ref())
-            .flat_map(|c| c.answers.clone())
-            .collect();
+        let claims = self.ready.iter().filter_map(|(_, seq)| self.get(*seq)?.row.claim.as_ref());
+        let answered: Vec<u64> = claims.flat_map(|c| c.answers.iter().copied()).collect();
         for seq in answered {
-            if let Some(entry) = self.entries.get_mut(&seq).filter(|e| e.state == State::Waiting) {
-                entry.state = State::Answered;
+            if self.get(seq).is_some_and(|e| e.state == State::Waiting) {
+                self.set(seq, State::Answered);
             }
         }
     }
@@ -121,20 +137,45 @@ impl Queue {
 
     /// Sets a row's state.
     pub fn set(&mut self, seq: u64, state: State) {
+        self.unindex(seq);
         if let Some(entry) = self.entries.get_mut(&seq) {
+            self.claimed += usize::from(is_claimed(state));
+            self.claimed -= usize::from(is_claimed(entry.state));
             entry.state = state;
+            self.index(seq);
         }
     }
 
-    /// The row is done with.
+    /// The row is done with; the next one about the same thing may go.
     pub fn remove(&mut self, seq: u64) {
+        self.unindex(seq);
         let Some(entry) = self.entries.remove(&seq) else { return };
-        let key = order_key(&entry.row);
-        if let Some(seqs) = self.keys.get_mut(&key) {
-            seqs.remove(&seq);
-            if seqs.is_empty() {
-                self.keys.remove(&key);
+        self.claimed -= usize::from(is_claimed(entry.state));
+        let Some(seqs) = self.keys.get_mut(&entry.key) else { return };
+        seqs.remove(&seq);
+        match seqs.first().copied() {
+            Some(next) => self.index(next),
+            None => drop(self.keys.remove(&entry.key)),
+        }
+    }
+
+    fn index(&mut self, seq: u64) {
+        let Some(entry) = self.entries.get(&seq) else { return };
+        match entry.state {
+            State::Ready(at) => drop(self.ready.insert((at, seq))),
+            State::Waiting if self.keys.get(&entry.key).and_then(BTreeSet::first) == Some(&seq) => {
+                self.open.insert((entry.row.due_at, seq));
             }
+            _ => {}
+        }
+    }
+
+    fn unindex(&mut self, seq: u64) {
+        let Some(entry) = self.entries.get(&seq) else { return };
+        match entry.state {
+            State::Ready(at) => drop(self.ready.remove(&(at, seq))),
+            State::Waiting => drop(self.open.remove(&(entry.row.due_at, seq))),
+            _ => {}
         }
     }
 
@@ -143,31 +184,27 @@ impl Queue {
         self.entries.iter().map(|(seq, entry)| (*seq, entry))
     }
 
-    fn is_first(&self, seq: u64, entry: &Entry) -> bool {
-        let key = order_key(&entry.row);
-        self.keys.get(&key).and_then(BTreeSet::first).is_none_or(|first| *first == seq)
-    }
-
     /// Unclaimed rows that are due and wait for no earlier one, at most `any`; of resolves at most `resolves` in all.
     pub fn due(&self, now: Timestamp, any: usize, resolves: usize) -> Vec<u64> {
         let (mut left, mut left_resolves) = (any, resolves);
         let mut due = Vec::new();
-        for (seq, entry) in self.iter() {
+        for (_, seq) in self.open.range(..=(now, u64::MAX)) {
             if left == 0 && left_resolves == 0 {
                 break;
             }
-            if entry.state != State::Waiting || entry.row.due_at > now {
-                continue;
-            }
-            let resolve = entry.row.notification.phase == Phase::Resolved;
-            let taken = if left > 0 { true } else { resolve && left_resolves > 0 };
-            if taken && self.is_first(seq, entry) {
+            let resolve = self.get(*seq).is_some_and(|e| e.row.notification.phase == Phase::Resolved);
+            if left > 0 || (resolve && left_resolves > 0) {
                 left = left.saturating_sub(1);
                 left_resolves = left_resolves.saturating_sub(1);
-                due.push(seq);
+                due.push(*seq);
             }
         }
         due
+    }
+
+    /// Whether a row that could go now was due at `before`.
+    pub fn any_due(&self, before: Timestamp) -> bool {
+        self.open.first().is_some_and(|(at, _)| *at <= before)
     }
 
     /// Unclaimed rows that were due at `before`, for one digest: each waits for nothing but rows of the same digest.
@@ -176,47 +213,31 @@ impl Queue {
         let mut blocked: BTreeSet<&str> = BTreeSet::new();
         let mut fold = Vec::new();
         for (seq, entry) in self.iter() {
-            let key = entry.row.notification.order_key();
             let resolve = entry.row.notification.phase == Phase::Resolved;
             let fits = entry.state == State::Waiting && entry.row.due_at <= before && (resolves || !resolve);
-            if fits && !blocked.contains(key) {
+            if fits && !blocked.contains(&*entry.key) {
                 fold.push(seq);
             } else {
-                blocked.insert(key);
+                blocked.insert(&entry.key);
             }
         }
         fold
     }
 
     /// Claimed rows whose time has come, the earliest first.
-    pub fn ready(&self, now: Timestamp) -> Vec<u64> {
-        let mut ready: Vec<(Timestamp, u64)> = self
-            .iter()
-            .filter_map(|(seq, e)| match e.state {
-                State::Ready(at) if at <= now => Some((at, seq)),
-                _ => None,
-            })
-            .collect();
-        ready.sort_unstable();
-        ready.into_iter().map(|(_, seq)| seq).collect()
+    pub fn ready(&self, now: Timestamp, most: usize) -> Vec<u64> {
+        self.ready.range(..=(now, u64::MAX)).take(most).map(|(_, seq)| *seq).collect()
     }
 
     /// Rows that are claimed and not answered.
     pub fn claimed(&self) -> usize {
-        self.entries
-            .values()
-            .filter(|e| matches!(e.state, State::Claiming | State::Ready(_) | State::Flying | State::Ending))
-            .count()
+        self.claimed
     }
 
     /// When something happens by itself: a row becomes due or is to be tried again.
     pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
-        let times = self.entries.values().filter_map(|e| match e.state {
-            State::Waiting => Some(e.row.due_at),
-            State::Ready(at) => Some(at),
-            _ => None,
-        });
-        times.filter(|at| *at > now).min()
+        let next = |set: &BTreeSet<(Timestamp, u64)>| set.range((now, u64::MAX)..).next().map(|(at, _)| *at);
+        [next(&self.open), next(&self.ready)].into_iter().flatten().min()
     }
 
     /// When the oldest row was made.
@@ -250,13 +271,13 @@ mod tests {
         queue.push(row(2, "a", Phase::Worse, 0));
         queue.push(row(3, "b", Phase::Opened, 0));
         assert_eq!(queue.due(at(5), 9, 9), [3]);
-        assert_eq!(queue.due(at(10), 9, 9), [1, 3]);
+        assert_eq!(queue.due(at(10), 9, 9), [3, 1]);
         queue.set(1, State::Flying);
         assert_eq!(queue.due(at(10), 9, 9), [3]);
         queue.remove(1);
         assert_eq!(queue.due(at(10), 9, 9), [2, 3]);
         assert_eq!(queue.due(at(10), 1, 1), [2]);
-        assert_eq!(queue.next_look(at(5)), None);
+        assert_eq!((queue.next_look(at(5)), queue.claimed()), (None, 0));
     }
 
     #[test]

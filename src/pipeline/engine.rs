@@ -215,6 +215,15 @@ impl Engine {
         }
     }
 
+    /// Place and uid of everything held in a stream's scope.
+    pub fn known_in(&self, stream: &StreamId) -> Vec<(ObjectKey, crate::object::Str)> {
+        let Some(cluster) = self.clusters.get(&stream.cluster) else { return Vec::new() };
+        let all = cluster.world.of_kind(stream.kind);
+        all.filter(|o| stream.namespace.is_empty() || o.meta.namespace == stream.namespace)
+            .map(|o| (o.key(), o.meta.uid.clone()))
+            .collect()
+    }
+
     /// Objects held, by cluster uid.
     pub fn objects(&self) -> BTreeMap<String, u64> {
         self.clusters.iter().map(|(uid, c)| (uid.0.clone(), c.world.len() as u64)).collect()

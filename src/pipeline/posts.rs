@@ -34,7 +34,9 @@ impl Engine {
             return Ok(());
         }
         let Some(cluster) = self.clusters.get(uid) else { return Ok(()) };
-        let Some(mut body) = painchain::post(change, &cluster.name, &cluster.world, now) else { return Ok(()) };
+        let Some(mut body) = painchain::post(change, &cluster.name, &cluster.world, now) else {
+            return Ok(());
+        };
         let events = self.events_since(first);
         let told: Vec<&Arc<Event>> = events.iter().filter(|e| e.ignored.is_none() && !e.standing).collect();
         if told.is_empty() && !events.is_empty() {
@@ -86,8 +88,10 @@ impl Engine {
         };
         let title = body.get("title").and_then(Value::as_str).unwrap_or_default();
         let at = body.get("timestamp").and_then(Value::as_str).and_then(|t| t.parse().ok()).unwrap_or(now);
-        let draft =
-            Draft::new(event_type, change.object(), title).severity(Severity::Info).role(Role::Context).at(at);
+        let draft = Draft::new(event_type, change.object(), title)
+            .severity(Severity::Info)
+            .role(Role::Context)
+            .at(at);
         self.build(uid, draft, (Status::Info, change.origin), now)
     }
 }

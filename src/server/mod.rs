@@ -7,6 +7,7 @@
 #[cfg(unix)]
 pub mod attach;
 pub mod health;
+mod heartbeat;
 mod http;
 mod metrics;
 
@@ -19,6 +20,7 @@ use crate::{
     status::Status,
 };
 
+pub use heartbeat::heartbeat;
 pub use http::{bind, serve};
 pub use metrics::metrics;
 

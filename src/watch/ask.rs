@@ -89,7 +89,7 @@ impl Questions {
             };
             let _ = question.reply.send(answer);
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -42,6 +42,6 @@ mod tests {
         backoff.reset();
         assert_eq!(backoff.next(None, 0.0), Duration::from_millis(500));
         assert_eq!(backoff.next(Some(Duration::from_secs(30)), 0.0), Duration::from_secs(30));
-        assert_eq!(backoff.next(Some(Duration::from_secs(86_400)), 0.0), Duration::from_secs(300));
+        assert_eq!(backoff.next(Some(Duration::from_hours(24)), 0.0), Duration::from_mins(5));
     }
 }

@@ -119,6 +119,7 @@ impl Cluster {
             out: self.shared.out.clone(),
             board: self.shared.board.clone(),
             clock: self.shared.clock,
+            stored: self.shared.stored.clone(),
             streaming: Cell::new(Version { git, minor }.may_stream_lists()),
             heard: Cell::new(Instant::now()),
             trouble: RefCell::new(None),

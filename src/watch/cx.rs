@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    Batch, Clock, api::Api, board::Board, error::Error, projection::Decoder, resources::Resource,
+    Batch, Clock, Stored, api::Api, board::Board, error::Error, projection::Decoder, resources::Resource,
     scope::Scope,
 };
 use crate::{
@@ -44,6 +44,8 @@ pub struct Cx {
     pub board: Board,
     /// The clock.
     pub clock: Clock,
+    /// What the store has, for scopes under a selector.
+    pub stored: Option<Stored>,
     /// The server takes streaming lists, as far as is known.
     pub streaming: Cell<bool>,
     /// The last time the server said anything.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     event::Kind,
-    object::{Object, Said, Str, StreamId},
+    object::{Object, ObjectKey, Said, Str, StreamId},
     status::StreamState,
 };
 
@@ -77,7 +77,7 @@ impl Stream {
     fn watch_timeout(&self) -> Duration {
         let base = self.cx.settings.watch_timeout;
         let jitter = JITTER.min(base / 4);
-        (base - jitter) + jitter.mul_f64(2.0 * rand::random::<f64>())
+        base.saturating_sub(jitter) + jitter.mul_f64(2.0 * rand::random::<f64>())
     }
 
     async fn take_line(&mut self, line: Line) -> Result<()> {
@@ -108,6 +108,7 @@ impl Stream {
         if object.kind == Kind::Namespace {
             self.cx.namespaces.add(&object.meta.name);
         }
+        self.select(&object);
         self.push(&object.meta.name.clone(), |stream| Said::Applied(stream, Box::new(object)));
     }
 
@@ -120,27 +121,44 @@ impl Stream {
         if object.kind == Kind::Namespace {
             self.cx.namespaces.remove(&object.meta.name);
         }
-        let left = !self.id.selector.is_empty() && self.still_exists(&object).await;
+        let left = self.left_selector(&object).await;
         self.push(&object.meta.name.clone(), |stream| {
             if left { Said::LeftScope(stream, object.key()) } else { Said::Deleted(stream, Box::new(object)) }
         });
     }
 
+    /// Remembers what is in the selector.
+    pub(super) fn select(&mut self, object: &Object) {
+        if !self.id.selector.is_empty() {
+            self.selected.insert(object.key(), object.meta.uid.clone());
+        }
+    }
+
     /// Under a selector the server says DELETED of what no longer matches, too.
-    async fn still_exists(&self, object: &Object) -> bool {
+    async fn left_selector(&mut self, object: &Object) -> bool {
+        if self.id.selector.is_empty() {
+            return false;
+        }
+        let key = object.key();
+        self.selected.remove(&key);
+        // Where it cannot be told, a deletion takes positive evidence: that it was asked for.
+        self.still_exists(&key, &object.meta.uid).await.unwrap_or(!object.is_terminating())
+    }
+
+    /// Whether an object still exists under its uid; one GET, repeated only where it failed. `None` = unknown.
+    pub(super) async fn still_exists(&self, key: &ObjectKey, uid: &Str) -> Option<bool> {
         const TRIES: u32 = 3;
-        let path = self.resource.object_path(&object.meta.namespace, &object.meta.name);
+        let path = self.resource.object_path(&key.namespace, &key.name);
         for wait in 0..TRIES {
             match self.cx.api.get(&path).await {
                 // Another object under its name: the one that we knew is gone.
-                Ok(json) => return self.decode(&json).map_or(true, |now| now.meta.uid == object.meta.uid),
-                Err(e) if e.fault == Fault::NotFound => return false,
+                Ok(json) => return Some(self.decode(&json).map_or(true, |now| now.meta.uid == *uid)),
+                Err(e) if e.fault == Fault::NotFound => return Some(false),
                 Err(e) if e.fault == Fault::Forbidden => break,
                 Err(_) => tokio::time::sleep(Duration::from_secs(wait.into())).await,
             }
         }
-        // It cannot be told. A deletion takes positive evidence: that it was asked for.
-        !object.is_terminating()
+        None
     }
 
     fn advance(&mut self, object: &Object) {
@@ -157,18 +175,18 @@ impl Stream {
         })
     }
 
-    /// Tells of an object that could not be decoded; false where it cannot even be named.
-    pub(super) fn push_unreadable(&mut self, json: &[u8]) -> bool {
+    /// Tells of an object that could not be decoded; `None` where it cannot even be named.
+    pub(super) fn push_unreadable(&mut self, json: &[u8]) -> Option<ObjectKey> {
         let (key, version) = projection::identity(self.resource.kind, json);
         if self.version.is_some() && version.is_some() {
             self.version = version.as_deref().map(Str::unique);
         }
-        let Some(key) = key else { return false };
+        let key = key?;
         if key.kind == Kind::Namespace {
             self.cx.namespaces.see(&key.name);
         }
-        self.push(&key.name.clone(), |stream| Said::Unreadable(stream, key));
-        true
+        self.push(&key.name, |stream| Said::Unreadable(stream, key.clone()));
+        Some(key)
     }
 
     /// One more that could not be read.

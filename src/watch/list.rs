@@ -1,6 +1,6 @@
 //! The list phase of a stream: a streaming list where the server has it, else pages.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     api::{ANSWER, next_piece},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     event::Kind,
-    object::{Said, Str},
+    object::{ObjectKey, Said, Str},
     status::StreamState,
 };
 
@@ -54,7 +54,7 @@ impl Stream {
                 if let Some(version) = self.take_initial(line, &mut count)? {
                     // Dropping the body closes the connection: the watch is a request of its own, so that its
                     // time-out is one that notices a dead peer.
-                    return self.end(&version, &count);
+                    return self.end(&version, &mut count).await;
                 }
                 self.flush_full().await;
             }
@@ -114,7 +114,7 @@ impl Stream {
             self.board(|s| s.synced = (count.seen, count.seen + page.remaining));
             self.flush().await;
             if page.next.is_empty() {
-                return self.end(&page.version, &count);
+                return self.end(&page.version, &mut count).await;
             }
             next = page.next;
         }
@@ -129,7 +129,7 @@ impl Stream {
         }
     }
 
-    fn end(&mut self, version: &str, count: &Count) -> Result<()> {
+    async fn end(&mut self, version: &str, count: &mut Count) -> Result<()> {
         // What cannot even be named might be anything that is known, and a sweep would call that deleted. Broken on
         // the way, it is whole the next time; if not, one piece of junk must not keep a kind away for ever.
         if count.unnamed && self.unnamed_lists < UNNAMED_LISTS {
@@ -140,6 +140,7 @@ impl Stream {
             ));
         }
         self.unnamed_lists = 0;
+        self.ask_about_the_missing(count).await;
         if self.id.kind == Kind::Namespace {
             self.cx.namespaces.end();
         }
@@ -151,6 +152,16 @@ impl Stream {
         Ok(())
     }
 
+    /// What a list under a selector no longer has may be gone, or may only have left the selector.
+    async fn ask_about_the_missing(&mut self, count: &mut Count) {
+        let before = std::mem::replace(&mut self.selected, std::mem::take(&mut count.selected));
+        for (key, uid) in before {
+            if !self.selected.contains_key(&key) && self.still_exists(&key, &uid).await != Some(false) {
+                self.push(&key.name.clone(), |stream| Said::LeftScope(stream, key));
+            }
+        }
+    }
+
     fn take_listed(&mut self, json: &[u8], count: &mut Count) {
         count.seen += 1;
         match self.decode(json) {
@@ -158,9 +169,17 @@ impl Stream {
                 if object.kind == Kind::Namespace {
                     self.cx.namespaces.see(&object.meta.name);
                 }
+                if !self.id.selector.is_empty() {
+                    count.selected.insert(object.key(), object.meta.uid.clone());
+                }
                 self.push(&object.meta.name.clone(), |stream| Said::Listed(stream, Box::new(object)));
             }
-            Err(_) => count.unnamed |= !self.push_unreadable(json),
+            Err(_) => match self.push_unreadable(json) {
+                Some(key) if !self.id.selector.is_empty() => {
+                    count.selected.insert(key, Str::default());
+                }
+                named => count.unnamed |= named.is_none(),
+            },
         }
     }
 }
@@ -169,6 +188,8 @@ impl Stream {
 #[derive(Default)]
 struct Count {
     seen: u64,
+    /// Under a selector: what the list has.
+    selected: HashMap<ObjectKey, Str>,
     /// Something was listed that could not even be named.
     unnamed: bool,
 }

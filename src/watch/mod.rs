@@ -30,6 +30,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
     rc::Rc,
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -48,7 +49,7 @@ pub use rights::{Extras, Rule, manifest as rbac, needed as rights};
 use crate::{
     config::{ClusterSettings, WatchSettings},
     event::ClusterUid,
-    object::Said,
+    object::{ObjectKey, Said, Str, StreamId},
     status::ClusterStatus,
 };
 
@@ -62,8 +63,12 @@ pub type Clock = fn() -> Timestamp;
 /// enough that a slow engine stops the reading before it costs memory.
 pub const CHANNEL: usize = 16;
 
+/// Place and uid of each object that the store has in a stream's scope. Asked once per stream, and only under a
+/// selector: what is missing from the first list may have left the selector, which is no deletion.
+pub type Stored = Arc<dyn Fn(&StreamId) -> Vec<(ObjectKey, Str)> + Send + Sync>;
+
 /// What to watch, and as whom.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Which clusters.
     pub clusters: ClusterSettings,
@@ -75,6 +80,8 @@ pub struct Options {
     pub known_uids: BTreeMap<String, ClusterUid>,
     /// The clock.
     pub clock: Clock,
+    /// What the store has of a scope under a selector. `None`: nothing is known of the time before this run.
+    pub stored: Option<Stored>,
 }
 
 /// The ends of the channels.
@@ -97,6 +104,7 @@ struct Shared {
     hash_key: [u8; 32],
     known_uids: BTreeMap<String, ClusterUid>,
     clock: Clock,
+    stored: Option<Stored>,
     out: mpsc::Sender<Batch>,
     board: Board,
     names: Vec<String>,
@@ -121,6 +129,18 @@ pub enum RunError {
     /// A task panicked.
     #[error("{0}")]
     Died(String),
+}
+
+/// One object of the newest API version, read as the streams read it: for tests and benches.
+///
+/// # Errors
+/// What is no JSON, or has no name.
+pub fn decode(
+    kind: crate::event::Kind,
+    json: &[u8],
+    hash_key: [u8; 32],
+) -> serde_json::Result<crate::object::Object> {
+    projection::Decoder::new(hash_key).object(kind, resources::Shape::Usual, json)
 }
 
 /// Watches until the token is cancelled. Blocks: to be called on a thread of its own, because hops between threads
@@ -155,6 +175,7 @@ pub async fn serve(options: Options, links: Links) -> Result<(), RunError> {
         hash_key: options.hash_key,
         known_uids: options.known_uids,
         clock: options.clock,
+        stored: options.stored,
         out: links.out,
         board: links.board,
         names: targets.iter().map(|t| t.name.clone()).collect(),

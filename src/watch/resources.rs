@@ -1,5 +1,7 @@
 //! The registry of kinds: where each lives in the API, in which versions, and what is special about it.
 
+use std::fmt::Write as _;
+
 use crate::event::Kind;
 
 /// What the JSON of a kind looks like, where a version differs from the newest by more than optional fields.
@@ -115,7 +117,7 @@ pub fn encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

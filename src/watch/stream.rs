@@ -4,7 +4,7 @@
 //! the version, unless the server no longer has it (410) or behaves as if (an empty close): then it is listed
 //! again. Nothing ends a stream but its being dropped. Run by `cluster`, one task per stream.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
 
 use super::{
     Batch,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     event::Kind,
-    object::{Said, Str, StreamId},
+    object::{ObjectKey, Said, Str, StreamId},
     status::{StreamState, StreamStatus},
 };
 
@@ -37,6 +37,8 @@ pub(super) struct Stream {
     /// Lists in a row that held something unnameable.
     pub(super) unnamed_lists: u32,
     pub(super) backoff: Backoff,
+    /// Under a selector: what is in it, so that what a list no longer has can be asked about.
+    pub(super) selected: HashMap<ObjectKey, Str>,
     /// Not sent yet.
     pub(super) out: Batch,
     state: StreamState,
@@ -48,6 +50,8 @@ impl Stream {
     /// Before its first list.
     pub(super) fn new(cx: Rc<Cx>, id: Arc<StreamId>, resource: Resource) -> Self {
         let told = cx.settings.kinds.contains(&id.kind);
+        let stored = cx.stored.as_ref().filter(|_| !id.selector.is_empty()).map(|stored| stored(&id));
+        let selected = stored.unwrap_or_default().into_iter().collect();
         cx.board.put_stream(
             cx.index,
             StreamStatus {
@@ -69,6 +73,7 @@ impl Stream {
             paged: false,
             unnamed_lists: 0,
             backoff: Backoff::default(),
+            selected,
             out: Batch::new(),
             state: StreamState::Syncing,
             told,

@@ -62,7 +62,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["server", "demo"]),
     ("clap", &["cli"]),
     ("anyhow", &["app", "main"]),
-    ("toml", &["config"]),
+    ("toml", &["config", "demo"]),
     ("chacha20poly1305", &["config"]),
 ];
 

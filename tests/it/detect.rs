@@ -76,7 +76,6 @@ fn every_rule_is_a_file_of_its_name_and_every_type_it_names_fires_in_its_fixture
 }
 
 #[test]
-#[ignore = "until the rules about workloads, services, config and storage are merged"]
 fn every_type_of_the_watched_families_is_told_by_a_rule() {
     let told: BTreeSet<EventType> = Rule::all().iter().flat_map(|r| r.types()).copied().collect();
     let families =

@@ -240,5 +240,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
 
 /// A list of texts.
 pub(super) fn strs<const MAX: usize>(list: Vec<Text<MAX>>) -> Vec<Str> {
-    list.into_iter().map(|t| t.0).collect()
+    let mut all = Vec::with_capacity(list.len());
+    all.extend(list.into_iter().map(|t| t.0));
+    all
 }

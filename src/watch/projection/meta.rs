@@ -66,7 +66,7 @@ impl From<MetaIn> for Meta {
             grace_secs: grace,
             labels: m.labels.0,
             annotations: m.annotations.pairs,
-            owners: m.owner_references.into_iter().map(Owner::from).collect(),
+            owners: all(m.owner_references),
             finalizers: super::de::strs(m.finalizers),
             manager: newest.map(|f| f.manager.0.clone()).unwrap_or_default(),
             managed_at: newest.and_then(|f| f.time.0),
@@ -108,7 +108,9 @@ impl From<ConditionIn> for Condition {
     }
 }
 
-/// All of a list.
+/// All of a list, in no more memory than it takes: `collect` would keep the room that decoding left over.
 pub(super) fn all<A: Into<B>, B>(list: Vec<A>) -> Vec<B> {
-    list.into_iter().map(Into::into).collect()
+    let mut all = Vec::with_capacity(list.len());
+    all.extend(list.into_iter().map(Into::into));
+    all
 }

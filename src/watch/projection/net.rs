@@ -207,6 +207,10 @@ pub(super) fn ingress(spec: IngressSpecIn, status: BalancedIn, old_class: Option
     }
     for rule in spec.rules {
         let host = rule.host.0;
+        if rule.http.paths.is_empty() {
+            // All its traffic goes to the default backend; the host is served all the same.
+            rules.push(IngressRule { host: host.clone(), path: Str::default(), backend: Str::default() });
+        }
         rules.extend(rule.http.paths.into_iter().map(|p| IngressRule {
             host: host.clone(),
             path: p.path.0,

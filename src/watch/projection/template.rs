@@ -106,12 +106,16 @@ by_field!(PodSpecIn, |spec, key, map| {
         "volumes" => {
             let (hash, volumes) = both::<_, Vec<VolumeIn>>(map)?;
             spec.volumes = hash;
-            volumes.iter().for_each(|v| spec.refs.volume(v));
+            for volume in &volumes {
+                spec.refs.volume(volume);
+            }
         }
         "imagePullSecrets" => {
             let (hash, secrets) = both::<_, Vec<NameIn>>(map)?;
             spec.rest = spec.rest.wrapping_add(entry(key, hash));
-            secrets.iter().for_each(|s| spec.refs.pull_secret(s));
+            for secret in &secrets {
+                spec.refs.pull_secret(secret);
+            }
         }
         _ => {
             let Hashed(value) = map.next_value()?;

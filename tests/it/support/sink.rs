@@ -68,6 +68,11 @@ impl Sink {
         self.seen.lock().unwrap().clone()
     }
 
+    /// How many were answered with 2xx.
+    pub fn count(&self) -> usize {
+        self.seen.lock().unwrap().iter().filter(|s| s.status < 300).count()
+    }
+
     /// Ids that were answered with 2xx, in order.
     pub fn taken(&self) -> Vec<String> {
         self.seen().into_iter().filter(|s| s.status < 300).map(|s| s.id).collect()

@@ -47,6 +47,7 @@ pub fn options(kubeconfig: PathBuf, watch: WatchSettings) -> Options {
         hash_key: [7; 32],
         known_uids: BTreeMap::<String, ClusterUid>::new(),
         clock,
+        stored: None,
     }
 }
 
