@@ -6,7 +6,10 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use crate::{
-    config::{ConnectorSpec, Origin, Settings, Vault, secret::{Resolver, SecretError}},
+    config::{
+        ConnectorSpec, Origin, Settings, Vault,
+        secret::{Resolver, SecretError},
+    },
     connector::{self, Built, Common, Deliver, HttpClients, Problem},
     dispatch::Definition,
     event::{Event, EventType, Role, Severity},

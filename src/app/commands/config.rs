@@ -8,10 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{
-    out::Console,
-    usage,
-};
+use super::{out::Console, usage};
 use crate::{
     app::{
         connector_edits::told,
@@ -76,7 +73,11 @@ fn init(flags: &Flags, force: bool, console: &mut Console<'_>) -> Result<Exit> {
 fn write_new(path: &Path, force: bool) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true);
-    if force { options.create(true).truncate(true) } else { options.create_new(true) };
+    if force {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)?.write_all(example().as_bytes())

@@ -4,6 +4,7 @@
 
 pub mod check;
 mod check_parts;
+mod check_store;
 pub mod config;
 pub mod connectors;
 pub mod deliveries;
@@ -47,9 +48,9 @@ pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
 pub async fn run(cli: &Cli) -> Result<Option<Exit>> {
     match &cli.command {
         None | Some(Command::Forward(_) | Command::Demo(_)) => Ok(None),
-        Some(command) => {
-            out::on_standard(async |console: &mut Console<'_>| one(cli, command, console).await).await.map(Some)
-        }
+        Some(command) => out::on_standard(async |console: &mut Console<'_>| one(cli, command, console).await)
+            .await
+            .map(Some),
     }
 }
 
