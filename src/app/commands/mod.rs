@@ -1,4 +1,4 @@
-//! The commands that print and end: one file each. `main` calls `run`, and `tell` on its error; nothing here watches
+//! The commands that print and end: one file each. `app::run` calls `run`; nothing here watches
 //! a cluster or delivers (but tests of connectors). Histories are read beside a running engine; what changes
 //! something goes through its socket, or, without one, through the store.
 
@@ -17,8 +17,6 @@ mod running;
 pub mod shell;
 pub mod store;
 mod table;
-
-use std::io::Write;
 
 use anyhow::Result;
 use jiff::tz::TimeZone;
@@ -44,7 +42,7 @@ pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
 /// Runs a command on the standard streams; `None` for those that are not of this kind (forward, demo, dashboard).
 ///
 /// # Errors
-/// For `tell`.
+/// In words; `exit_of` has its exit code.
 pub async fn run(cli: &Cli) -> Result<Option<Exit>> {
     match &cli.command {
         None | Some(Command::Forward(_) | Command::Demo(_)) => Ok(None),
@@ -57,7 +55,7 @@ pub async fn run(cli: &Cli) -> Result<Option<Exit>> {
 /// The same on any streams.
 ///
 /// # Errors
-/// For `tell`.
+/// In words; `exit_of` has its exit code.
 pub async fn one(cli: &Cli, command: &Command, console: &mut Console<'_>) -> Result<Exit> {
     let loaded = |console: &mut Console<'_>| -> Result<Resolved> {
         let resolved = load(cli.flags())?;
@@ -83,13 +81,6 @@ pub async fn one(cli: &Cli, command: &Command, console: &mut Console<'_>) -> Res
     }
 }
 
-/// Says what went wrong, and answers the exit code for it.
-pub fn tell(error: &anyhow::Error) -> Exit {
-    // Who cannot be told is told nothing.
-    let _ = writeln!(std::io::stderr(), "error: {error:#}");
-    exit_of(error)
-}
-
 /// The exit code of an error.
 pub fn exit_of(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
@@ -98,7 +89,12 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
         }
         match cause.downcast_ref::<StoreError>() {
             Some(StoreError::Held(_)) => return Exit::Held,
-            Some(StoreError::Damaged { .. } | StoreError::Newer { .. } | StoreError::Io { .. }) => {
+            Some(
+                StoreError::Damaged { .. }
+                | StoreError::Newer { .. }
+                | StoreError::Io { .. }
+                | StoreError::Row { .. },
+            ) => {
                 return Exit::Store;
             }
             _ => {}
