@@ -36,6 +36,18 @@ pub fn secret_options(kind: &str) -> Vec<&'static str> {
         .unwrap_or_default()
 }
 
+/// The options of a connector that its kind does not have. A secret under a mistyped name is among them: they are
+/// never shown.
+pub fn unknown_options(spec: &ConnectorSpec) -> Vec<String> {
+    let fields = connector::def(&spec.kind).map(|d| d.fields).unwrap_or_default();
+    let known = |key: &str| {
+        let file_of = key.strip_suffix("_file").unwrap_or_default();
+        connector::COMMON.contains(&key)
+            || fields.iter().any(|f| f.name == key || (f.secret && f.name == file_of))
+    };
+    spec.config.keys().filter(|k| !known(k)).cloned().collect()
+}
+
 impl Workshop {
     /// With the settings that hold for all connectors.
     pub fn new(settings: &Settings) -> Result<Self> {

@@ -104,7 +104,7 @@ fn following_a_store_that_nobody_serves_survives_its_writer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_an_engine_prints_each_event_once_though_the_feed_lags_and_breaks() {
     let home = Home::new();
-    let store = fill(&home, &["a"]);
+    let store = tokio::task::block_in_place(|| fill(&home, &["a"]));
     let (feed, _) = broadcast::channel(16);
     let stop = CancellationToken::new();
     let mut serving = tokio::task::JoinSet::new();

@@ -12,7 +12,7 @@ use super::{out::Console, usage};
 use crate::{
     app::{
         connector_edits::told,
-        connectors::{Workshop, secret_options},
+        connectors::{Workshop, secret_options, unknown_options},
     },
     cli::{ConfigArgs, ConfigCommand, Exit},
     config::{Env, Flags, Resolved, config_path, example::example, load, show},
@@ -34,7 +34,13 @@ pub fn run(args: &ConfigArgs, flags: Flags, console: &mut Console<'_>) -> Result
             check(&load(flags)?, path.as_deref(), console)
         }
         ConfigCommand::Show => {
-            let resolved = load(flags)?;
+            let mut resolved = load(flags)?;
+            for spec in &mut resolved.settings.connectors {
+                for option in unknown_options(spec) {
+                    // Whatever stands there may be a secret under a mistyped name.
+                    spec.config.insert(option, "•••• (no such option)".into());
+                }
+            }
             resolved.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
             console.out.write_all(show(&resolved, &secret_options).trim_start().as_bytes())?;
             Ok(Exit::Ok)

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     app::{
         connector_edits::{savable, told},
-        connectors::{Workshop, all_specs, secret_options},
+        connectors::{Workshop, all_specs, secret_options, unknown_options},
     },
     cli::{Add, Connectors, ConnectorsCommand, Exit, SecretsAs},
     config::{ConnectorSpec, ExportSecrets, Origin, Resolved, Settings, export_connectors, parse_connectors},
@@ -158,6 +158,12 @@ fn export(
         bail!("there is no connector {unknown:?}: `barrelman connectors list` names them");
     }
     specs.retain(|s| names.is_empty() || names.contains(&s.name));
+    for spec in &mut specs {
+        for option in unknown_options(spec) {
+            spec.config.remove(&option);
+            console.note(format!("{}: {option} is left out, {} has no such option", spec.name, spec.kind));
+        }
+    }
     let style = match secrets {
         SecretsAs::Placeholders => ExportSecrets::Placeholders,
         SecretsAs::Cut => ExportSecrets::Cut,
