@@ -53,7 +53,8 @@ impl Engine {
         let since = *cluster.away_since.get_or_insert(since.min(now));
         tx.put(&MEMORY, &keys::memory(uid, "api", "why"), &why.into())?;
         self.dues.set(tx, &format!("api\0back\0{uid}"), None, || api(uid, false))?;
-        self.dues.set(tx, &format!("api\0away\0{uid}"), Some(later(since, self.config.away)), || api(uid, true))
+        self.dues
+            .set(tx, &format!("api\0away\0{uid}"), Some(later(since, self.config.away)), || api(uid, true))
     }
 
     /// The API answers.

@@ -72,7 +72,10 @@ fn what_heals_while_it_waits_is_not_told_but_written_down() {
     let rows = rig.deliveries();
     assert_eq!(rows.len(), 1, "{rows:#?}");
     assert_eq!(rows[0].state, DeliveryState::Dropped);
-    assert!(rows[0].detail.starts_with("not told, healed in ") && rows[0].detail.ends_with(" s"), "{rows:#?}");
+    assert!(
+        rows[0].detail.starts_with("not told, healed in ") && rows[0].detail.ends_with(" s"),
+        "{rows:#?}"
+    );
 }
 
 #[test]
@@ -90,7 +93,10 @@ fn worse_takes_the_place_of_what_waits_and_is_told_after_what_was_told() {
         "{:#?}",
         rig.story()
     );
-    assert_eq!(rig.sent[0].message.incident.as_ref().unwrap().id, rig.sent[1].message.incident.as_ref().unwrap().id);
+    assert_eq!(
+        rig.sent[0].message.incident.as_ref().unwrap().id,
+        rig.sent[1].message.incident.as_ref().unwrap().id
+    );
 }
 
 #[test]
@@ -133,7 +139,8 @@ fn a_subject_short_of_its_wanted_count_stays_open() {
         })
         .unwrap();
     rig.advance(100);
-    let ended = rig.events_of(EventType::ServiceUnavailable).into_iter().any(|e| e.status == Status::Resolved);
+    let ended =
+        rig.events_of(EventType::ServiceUnavailable).into_iter().any(|e| e.status == Status::Resolved);
     assert!(ended, "{:#?}", rig.story());
     assert_eq!(rig.incident("Deployment/shop/search").status, IncidentStatus::Open, "{:#?}", rig.story());
     assert_eq!(rig.sent.len(), 1, "{:#?}", rig.story());
@@ -195,9 +202,8 @@ fn reopened_within_a_quarter_of_an_hour_and_flapping_at_the_second_time() {
     for _ in 0..5 {
         break_and_heal(&mut rig, 200);
     }
-    let words = |rig: &Rig| -> Vec<String> {
-        rig.sent.iter().map(|s| s.message.phase.as_str().to_owned()).collect()
-    };
+    let words =
+        |rig: &Rig| -> Vec<String> { rig.sent.iter().map(|s| s.message.phase.as_str().to_owned()).collect() };
     assert_eq!(words(&rig), ["opened", "resolved", "reopened", "resolved", "flapping"], "{:#?}", rig.story());
     assert_eq!(rig.incidents().len(), 1);
     // Silence until it has stayed resolved for a quarter of an hour; then its one resolve, which says so.

@@ -1,6 +1,10 @@
 //! The one integration binary: a file per behaviour, real parts, no network beyond loopback.
 
 mod architecture;
+mod cli_check;
+mod cli_config;
+mod cli_connectors;
+mod cli_events;
 mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;

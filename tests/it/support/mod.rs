@@ -1,6 +1,7 @@
 //! What several files of tests share.
 
 pub mod bench;
+pub mod cli;
 pub mod connectors;
 pub mod controlplane;
 pub mod process;

@@ -460,9 +460,8 @@ impl Watched {
     }
 
     fn open(&self, kind: Kind, namespace: &str) -> Option<Arc<StreamId>> {
-        let fits = |s: &Arc<StreamId>| {
-            s.kind == kind && (s.namespace.is_empty() || *s.namespace == *namespace)
-        };
+        let fits =
+            |s: &Arc<StreamId>| s.kind == kind && (s.namespace.is_empty() || *s.namespace == *namespace);
         self.streams().into_iter().find(fits).filter(|_| !self.shut.contains(&kind))
     }
 
