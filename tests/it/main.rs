@@ -12,6 +12,7 @@ mod dispatch;
 mod example_config;
 mod painchain;
 mod readme;
+mod real_scenarios;
 mod real_watch;
 mod simulated_cluster;
 mod store_crash;

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod connectors;
 pub mod controlplane;
+pub mod forward;
 pub mod watching;
 
 use std::sync::Arc;
