@@ -6,6 +6,7 @@ pub mod connectors;
 pub mod controlplane;
 pub mod process;
 pub mod rig;
+pub mod forward;
 pub mod watching;
 
 use std::sync::Arc;
