@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{EventType, Kind, Severity, filter::Filter};
 
 /// Everything.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Which clusters, and how to reach them.
     pub clusters: ClusterSettings,

@@ -1,12 +1,32 @@
 //! Services that are told: one file each. A connector renders and sends; it never sleeps, retries or touches the
 //! store. `dispatch` does all that.
 
+mod common;
+mod def;
+mod heartbeat;
+pub mod http;
 mod notification;
+mod options;
+mod painchain;
+pub mod payload;
+pub mod samples;
+mod slack;
+pub mod template;
+pub mod text;
+mod webhook;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use common::{COMMON, COST_DETAIL, Common, Conditions, Deliver};
+pub use def::{Build, Built, COMMON_FIELDS, ConnectorDef, Field, Shape, build, def, settings_hash};
+pub use heartbeat::heartbeat;
+pub use http::{Clock, HttpClients, HttpError};
 pub use notification::{DigestLine, Notification};
+pub use options::{Options, Problem, is_placeholder};
+
+/// Every kind of connector, a line each.
+pub const CONNECTORS: &[&ConnectorDef] = &[&painchain::DEF, &slack::DEF, &webhook::DEF];
 
 /// What a service answered with, that a later message about the same thing needs: an issue number, a message id.
 pub type Receipt = serde_json::Value;
@@ -41,7 +61,8 @@ pub enum Outcome {
         /// The first 200 bytes of the answer.
         answer: String,
     },
-    /// Try again.
+    /// Try again. With reason `BadRequest` only a dozen times: the answer is one that the service also gives to what it
+    /// will never take.
     Retry {
         /// Why.
         reason: Reason,

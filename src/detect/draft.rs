@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::{
-    event::{EventType, Link, Recommendation, Role, Severity, TimeSource},
+    event::{EventType, Link, ObjectRef, Recommendation, Role, Severity, TimeSource},
     object::Object,
 };
 
@@ -17,6 +17,9 @@ pub struct Draft {
     pub event_type: EventType,
     /// The object it happened to (for a deletion, as it last was).
     pub object: Arc<Object>,
+    /// What it is about instead, where `object` is a Kubernetes Event whose involved object is not known: the event's
+    /// object and subject.
+    pub about: Option<ObjectRef>,
     /// The catalogue's, unless the rule knows better.
     pub severity: Severity,
     /// The catalogue's, unless the rule gives a lesser one.
@@ -49,6 +52,7 @@ impl Draft {
         Self {
             event_type,
             object: Arc::clone(object),
+            about: None,
             severity: def.severity,
             role: def.role,
             at: Timestamp::UNIX_EPOCH,

@@ -10,6 +10,57 @@
 mod draft;
 pub mod kube_reasons;
 mod registry;
+// pods and nodes
+mod image_pull_failed;
+mod node_added;
+mod node_cordoned;
+mod node_facts;
+mod node_scaled_down;
+mod node_uncordoned;
+mod node_unhealthy;
+mod pod_crash_loop;
+mod pod_created;
+mod pod_deleted;
+mod pod_evicted;
+mod pod_facts;
+mod pod_failed;
+mod pod_oom_restart;
+mod pod_restarted;
+mod pod_start_failed;
+mod pod_status_changed;
+mod pod_stuck_terminating;
+mod pod_unready;
+mod pod_unschedulable;
+// workloads, config, network, storage, kubernetes events
+mod certificate_expiring;
+mod config_changed;
+mod cron;
+mod cronjob_missed;
+mod deployment_scaled;
+mod endpoint_facts;
+mod endpoints_changed;
+mod helm_release;
+mod hpa_maxed;
+mod image_changed;
+mod ingress_changed;
+mod job_failed;
+mod kubernetes_event;
+mod namespace_lifecycle;
+mod namespace_stuck;
+pub mod painchain;
+mod painchain_data;
+mod pv_failed;
+mod pvc_pending;
+mod rollout_completed;
+mod rollout_started;
+mod rollout_stuck;
+mod service_changed;
+mod service_unavailable;
+mod template_diff;
+mod workload_blocked;
+mod workload_degraded;
+mod workload_facts;
+mod workload_lifecycle;
 
 use std::sync::Arc;
 
@@ -61,11 +112,11 @@ impl Change {
     }
 
     /// The object that was created: no before, or one of another uid. Not at a baseline.
-    pub fn created(&self) -> Option<&Object> {
+    pub fn created(&self) -> Option<&Arc<Object>> {
         if self.origin == Origin::Baseline {
             return None;
         }
-        let after = self.after.as_deref()?;
+        let after = self.after.as_ref()?;
         match self.before.as_deref() {
             Some(before) if before.meta.uid == after.meta.uid => None,
             _ => Some(after),
@@ -73,8 +124,8 @@ impl Change {
     }
 
     /// The object that is gone (or was replaced under its name), as it last was.
-    pub fn deleted(&self) -> Option<&Object> {
-        let before = self.before.as_deref()?;
+    pub fn deleted(&self) -> Option<&Arc<Object>> {
+        let before = self.before.as_ref()?;
         match self.after.as_deref() {
             Some(after) if after.meta.uid == before.meta.uid => None,
             _ => Some(before),
@@ -172,7 +223,7 @@ pub trait Condition: Send + Sync {
         &[]
     }
     /// The state of the object. `origin` is `Baseline` at the first sight.
-    fn judge(&self, object: &Object, cx: &Context<'_>, out: &mut Output) -> Verdict;
+    fn judge(&self, object: &Arc<Object>, cx: &Context<'_>, out: &mut Output) -> Verdict;
 }
 
 /// A rule about something that happens.
@@ -198,7 +249,8 @@ pub struct Output {
     pub dues: Vec<(String, Timestamp)>,
     /// Conditions: judge the same object again at that time, whatever the findings say.
     pub look_again: Vec<Timestamp>,
-    /// Rows to remember under this rule's name; `None` forgets.
+    /// Rows to remember under this rule's name; `None` forgets. What a Condition remembers of an object has the
+    /// object's uid as its key: nobody asks it when the object is gone, so the harness forgets that row then.
     pub memory: Vec<(String, Option<Value>)>,
 }
 

@@ -51,6 +51,9 @@ pub struct Incident {
     pub events: u64,
     /// How many members hold it open now.
     pub holding: u32,
+    /// Whether any member ever held it open; else it is of one-shots only, and ends quietly.
+    #[serde(default)]
+    pub held: bool,
     /// How many members it ever had.
     pub members: u32,
     /// How many other subjects it takes down with it (a node's incident).

@@ -189,6 +189,8 @@ pub struct Event {
     pub incident: Option<IncidentId>,
 }
 
+// serde gives a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_false(b: &bool) -> bool {
     !*b
 }

@@ -55,6 +55,11 @@ impl Str {
         })
     }
 
+    /// A copy of its own, outside the pool: for uids and resourceVersions, which hardly ever occur twice.
+    pub fn unique(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

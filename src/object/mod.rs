@@ -11,6 +11,7 @@ mod net;
 mod node;
 mod pod;
 mod storage;
+mod stream;
 mod workload;
 mod world;
 
@@ -23,6 +24,7 @@ pub use net::{Endpoint, EndpointSlice, Ingress, IngressRule, Service, ServicePor
 pub use node::{Namespace, Node, Taint};
 pub use pod::{ConfigRef, ConfigRefKind, Container, ContainerState, Pod, Terminated};
 pub use storage::{Claim, IngressClass, StorageClass, Volume};
+pub use stream::{Said, StreamId};
 pub use workload::{Autoscaler, CronJob, Job, Template, TemplateContainer, Workload};
 pub use world::World;
 

@@ -40,11 +40,37 @@ pub(super) fn prepare(dir: &Path) -> Result<()> {
 
 /// Opens for writing, beside any number of readers of other processes.
 pub(super) fn open(path: &Path) -> Result<redb::Database> {
+    look(path)?;
     let file = options().open(path).map_err(io(path))?;
     drop(file);
     let database = builder().create(path).map_err(|e| failed(path, e))?;
     check_version(path, &database)?;
     Ok(database)
+}
+
+/// Looks at what is there before it is opened for writing, which changes the file: one that is newer or damaged is
+/// left as it is.
+fn look(path: &Path) -> Result<()> {
+    if std::fs::metadata(path).map_or(0, |m| m.len()) == 0 {
+        return Ok(());
+    }
+    match builder().open_read_only(path) {
+        Ok(database) => {
+            let txn = database.begin_read().map_err(|e| failed(path, e))?;
+            let snapshot = Snapshot::new(txn, path);
+            let found = version(&snapshot)?;
+            if found.is_none() && !snapshot.tables()?.is_empty() {
+                let cause = "it is the database of another program".to_owned();
+                return Err(Error::Damaged { path: path.to_owned(), cause });
+            }
+            known(path, found)
+        }
+        Err(e) => match failed(path, e) {
+            // After a crash only a writer can read; the version is checked once it has repaired the file.
+            Error::NeedsWriter(_) => Ok(()),
+            error => Err(error),
+        },
+    }
 }
 
 /// A new file for a copy, with nothing in it.

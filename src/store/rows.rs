@@ -61,6 +61,9 @@ pub struct FoldRow {
     pub seq: u64,
     /// The first occurrence: the window is counted from here.
     pub first: Timestamp,
+    /// The count that the newest occurrence carried: a Kubernetes Event counts its own repeats.
+    #[serde(default)]
+    pub counted: u64,
 }
 
 /// Something to do at a time.
@@ -98,6 +101,16 @@ pub enum Due {
         seq: u64,
         /// The types that speak for it.
         types: Vec<EventType>,
+    },
+    /// A trouble that may be its node's doing waited a moment.
+    Held {
+        /// The event's row.
+        seq: u64,
+    },
+    /// A cluster's API has been away, or back, for as long as it takes.
+    Api {
+        /// Away, or back.
+        away: bool,
     },
     /// Anything about an incident's life: quiet end, affected left over, reminder.
     Incident {
@@ -139,6 +152,19 @@ pub struct Claim {
     /// Further rows that this message answers (a digest): their seqs.
     #[serde(default)]
     pub answers: Vec<u64>,
+    /// The delivery row that says that it is being retried; it goes when the answer is final.
+    #[serde(default)]
+    pub log: Option<u64>,
+}
+
+/// As much of an outbox row as it takes to know that it is still there, and whether it is claimed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct OutboxHead {
+    /// Its place in the queue of its connector.
+    pub seq: u64,
+    /// Claimed already.
+    #[serde(default)]
+    pub claim: Option<serde::de::IgnoredAny>,
 }
 
 /// What one connector was told of one incident.
@@ -157,6 +183,12 @@ pub struct Told {
     /// When it was reopened, newest last; for flapping.
     #[serde(default)]
     pub reopened: Vec<Timestamp>,
+    /// Its resolve was routed.
+    #[serde(default)]
+    pub ended: bool,
+    /// Rows made for it that may still be in the outbox, oldest first.
+    #[serde(default)]
+    pub queued: Vec<u64>,
     /// It flaps: silence until it has stayed resolved.
     #[serde(default)]
     pub flapping: bool,
@@ -226,6 +258,27 @@ pub struct DeadLetter {
     pub reason: crate::connector::Reason,
     /// In words.
     pub detail: String,
+}
+
+/// As much of a dead letter as it takes to count and choose.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DeadHead {
+    /// The row as it was.
+    pub row: DeadHeadRow,
+}
+
+/// See `DeadHead`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DeadHeadRow {
+    /// What to say.
+    pub notification: DeadHeadNotification,
+}
+
+/// See `DeadHead`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DeadHeadNotification {
+    /// The connector's name.
+    pub connector: String,
 }
 
 /// A connector made in the terminal or on the command line. Secret strings in `config` are sealed.

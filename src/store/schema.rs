@@ -6,8 +6,8 @@
 use std::marker::PhantomData;
 
 use super::rows::{
-    AuditRow, Baseline, ConnectorRow, ConnectorState, DeadLetter, DeliveryRow, DueRow, FiringRow, FoldRow,
-    GapRow, OutboxRow, Told,
+    AuditRow, Baseline, ConnectorRow, ConnectorState, DeadHead, DeadLetter, DeliveryRow, DueRow, FiringRow,
+    FoldRow, GapRow, OutboxHead, OutboxRow, Told,
 };
 use crate::{
     event::{
@@ -92,6 +92,10 @@ pub const MEMBERS: Keyed<Member> = keyed("members");
 pub const INCIDENT_EVENTS: Keyed<()> = keyed("incident_events");
 /// (connector, seq) → a message on its way.
 pub const OUTBOX: Keyed<OutboxRow> = keyed("outbox");
+/// The same rows, without decoding more than a reader needs who only asks whether they are still there.
+pub const OUTBOX_HEADS: Keyed<OutboxHead> = keyed("outbox");
+/// The same rows as text that was encoded before the transaction, so that the writer only copies it.
+pub const OUTBOX_TEXT: Keyed<Box<serde_json::value::RawValue>> = keyed("outbox");
 /// (connector, incident id) → what it was told.
 pub const TOLD: Keyed<Told> = keyed("told");
 /// seq → delivery, newest last.
@@ -100,6 +104,8 @@ pub const DELIVERIES: Log<DeliveryRow> = log("deliveries");
 pub const DELIVERIES_BY: Keyed<()> = keyed("deliveries_by");
 /// seq → dead letter.
 pub const DEAD: Log<DeadLetter> = log("dead_letters");
+/// The same rows, without decoding more than their connector's name.
+pub const DEAD_HEADS: Log<DeadHead> = log("dead_letters");
 /// name → connector made in the terminal.
 pub const CONNECTORS: Keyed<ConnectorRow> = keyed("connectors");
 /// name → what it remembers.

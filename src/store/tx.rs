@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    io::ErrorKind,
     ops::Bound,
     path::Path,
 };
@@ -117,7 +118,7 @@ pub(super) fn failed(path: &Path, error: impl Into<redb::Error>) -> Error {
         redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Error::Held(path),
         redb::Error::RepairAborted => Error::NeedsWriter(path),
         redb::Error::Corrupted(cause) => Error::Damaged { path, cause },
-        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+        redb::Error::Io(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
             Error::Damaged { path, cause: e.to_string() }
         }
         redb::Error::DatabaseClosed => Error::Closed,

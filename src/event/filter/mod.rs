@@ -110,6 +110,25 @@ impl fmt::Display for Filter {
     }
 }
 
+/// The language on one page, for people.
+pub fn help() -> String {
+    let line = |def: &KeyDef| {
+        let others = def.names.get(1..).unwrap_or_default().join(", ");
+        let also = if others.is_empty() { others } else { format!(" (also {others})") };
+        format!("  {:<26} {}{also}\n", def.example, def.means)
+    };
+    std::iter::once(HELP.to_owned()).chain(KEYS.iter().map(line)).collect()
+}
+
+const HELP: &str = "Terms are separated by spaces. The same key means either, different keys all; - or ! excludes.
+Values are globs (*, ?) without regard to case; a|b is either; in \"quotes\" they are literal, /between slashes/ they are
+regular expressions. What has no key is searched for as text: crash, \"two words\", /regex/, ~fuzzy.
+As in k9s: !regex, -l app=api,tier!=db, -f fuzzy.
+
+  ns:payments|checkout type:trouble severity>=high -obj:canary-* since:2h
+
+";
+
 /// A value that means exactly this text: as it is where that is safe, else in quotes.
 pub fn quote(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');

@@ -269,7 +269,9 @@ fn an_error_is_shown_with_carets_under_wide_characters_too() {
 fn every_example_of_the_help_parses() {
     for def in KEYS {
         parse(def.example);
+        assert!(help().contains(def.example) && help().contains(def.means));
     }
+    parse("ns:payments|checkout type:trouble severity>=high -obj:canary-* since:2h");
     parse(
         "type:pod_* severity>=high ns:a|b -obj:canary-* kind:Pod label:app=api reason:BackOff|OOM* cluster:prod count>=3 since:1h until:09:30 \"free text\" /regex/ ~fuzzy",
     );

@@ -123,16 +123,11 @@ impl<'a, 't> Chunk<'a, 't> {
         let mut open: HashMap<IncidentId, bool> = HashMap::new();
         for (seq, event) in found {
             if let Some(id) = &event.incident {
-                let open = match open.get(id) {
-                    Some(open) => *open,
-                    None => {
-                        let glance = self.tx.get(&GLANCE, id.as_str())?;
-                        let is = glance.is_some_and(|g| g.status == IncidentStatus::Open);
-                        open.insert(id.clone(), is);
-                        is
-                    }
-                };
-                if open {
+                if !open.contains_key(id) {
+                    let glance = self.tx.get(&GLANCE, id.as_str())?;
+                    open.insert(id.clone(), glance.is_some_and(|g| g.status == IncidentStatus::Open));
+                }
+                if open.get(id) == Some(&true) {
                     continue;
                 }
             }

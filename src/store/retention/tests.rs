@@ -45,7 +45,7 @@ fn sixty_days(store: &Store) {
                 let mut event = event(n, n as i64 * DAY);
                 event.incident = (n % 10 == 0).then(|| "open".into());
                 let seq = put_event(tx, &event)?;
-                let fold = FoldRow { seq, first: event.timestamp };
+                let fold = FoldRow { seq, first: event.timestamp, counted: 1 };
                 tx.put(&FOLDS, event.fingerprint.as_str(), &fold)?;
                 put_delivery(tx, &delivery("slack", n as i64 * DAY, None, DeliveryState::Delivered))?;
                 put_outbox(tx, "slack", n as i64 * DAY, false)?;

@@ -1,0 +1,145 @@
+//! Connectors from where they are written (file, environment, store) to what dispatch runs and the pipeline routes to.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use crate::{
+    config::{ConnectorSpec, Origin, Settings, Vault, secret::Resolver},
+    connector::{self, Built, Common, Deliver, HttpClients, Problem},
+    dispatch::Definition,
+    event::{Event, EventType, Role, Severity},
+    pipeline::{self, Target},
+    store::{CONNECTOR_STATES, CONNECTORS, ConnectorState, Read, Store},
+};
+
+/// The environment variable with the key that seals secrets.
+pub const KEY_VARIABLE: &str = "BARRELMAN_KEY";
+
+/// Everything that is needed to build connectors.
+#[derive(Clone)]
+pub struct Workshop {
+    /// HTTP clients, shared.
+    pub clients: HttpClients,
+    /// The data directory, for the key.
+    pub data_dir: std::path::PathBuf,
+}
+
+/// The names of a kind's secret options.
+pub fn secret_options(kind: &str) -> Vec<&'static str> {
+    connector::def(kind)
+        .map(|d| d.fields.iter().filter(|f| f.secret).map(|f| f.name).collect())
+        .unwrap_or_default()
+}
+
+impl Workshop {
+    /// With the settings that hold for all connectors.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let clients = HttpClients::new(&settings.delivery, Arc::new(super::engine::now))?;
+        Ok(Self { clients, data_dir: settings.store.dir.clone() })
+    }
+
+    /// The key that seals secrets, made on demand.
+    pub fn vault(&self) -> Result<Vault> {
+        let key = std::env::var(KEY_VARIABLE).ok();
+        Ok(Vault::open(key.as_deref(), &self.data_dir)?)
+    }
+
+    /// Builds one; what is missing or wrong is told, never sent.
+    pub fn build(&self, spec: &ConnectorSpec) -> Result<Built, Vec<Problem>> {
+        let sealed = spec.config.values().any(contains_sealed);
+        let vault = sealed.then(|| self.vault().ok()).flatten();
+        let resolver = Resolver {
+            env: &|name| std::env::var(name).ok(),
+            read: &|path: &Path| std::fs::read_to_string(path),
+            vault: vault.as_ref(),
+        };
+        let secrets = secret_options(&spec.kind);
+        let config = resolver.resolve(&spec.config, &secrets).map_err(|errors| {
+            errors.iter().map(|e| Problem::invalid(&e.option, e.message.clone())).collect::<Vec<_>>()
+        })?;
+        connector::build(&ConnectorSpec { config, ..spec.clone() }, &self.clients)
+    }
+}
+
+fn contains_sealed(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => crate::config::secret::is_sealed(text),
+        serde_json::Value::Object(map) => map.values().any(contains_sealed),
+        serde_json::Value::Array(items) => items.iter().any(contains_sealed),
+        _ => false,
+    }
+}
+
+/// Every connector there is: of the file and the environment first, then those of the store whose name is free.
+pub fn all_specs(settings: &Settings, store: &impl Read) -> Result<Vec<ConnectorSpec>> {
+    let mut specs = settings.connectors.clone();
+    for (name, row) in store.all(&CONNECTORS, "")? {
+        if !specs.iter().any(|s| s.name == name) {
+            specs.push(ConnectorSpec { origin: Origin::Store, ..row.spec });
+        }
+    }
+    Ok(specs)
+}
+
+/// What dispatch runs, and what the pipeline routes to.
+pub struct Wired {
+    /// For `Dispatcher::apply`.
+    pub definitions: Vec<Definition>,
+    /// For the engine: enabled and complete connectors only.
+    pub targets: Arc<[Target]>,
+}
+
+/// Builds all connectors.
+pub fn wire(settings: &Settings, store: &Store, workshop: &Workshop) -> Result<Wired> {
+    let snapshot = store.snapshot()?;
+    let mut wired = (Vec::new(), Vec::new());
+    for spec in all_specs(settings, &snapshot)? {
+        let state: ConnectorState = snapshot.get(&CONNECTOR_STATES, &spec.name)?.unwrap_or_default();
+        let enabled =
+            if spec.origin == Origin::Store { spec.enabled } else { state.enabled.unwrap_or(spec.enabled) };
+        let built = workshop.build(&spec);
+        match &built {
+            Ok(built) if enabled => wired.1.push(target(&spec, &built.common, settings)),
+            Ok(_) => {}
+            Err(problems) => {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                tracing::warn!(
+                    connector = spec.name,
+                    problems = problems.join("; "),
+                    "a connector cannot be used"
+                );
+            }
+        }
+        wired.0.push(Definition { spec, built });
+    }
+    Ok(Wired { definitions: wired.0, targets: wired.1.into() })
+}
+
+fn target(spec: &ConnectorSpec, common: &Common, settings: &Settings) -> Target {
+    let deliver = match common.deliver {
+        Deliver::Incidents => pipeline::Deliver::Incidents,
+        Deliver::Events if spec.kind == "painchain" => pipeline::Deliver::Posts,
+        Deliver::Events => pipeline::Deliver::Events,
+    };
+    let common = Arc::new(common.clone());
+    let by_type = Arc::clone(&common);
+    Target {
+        name: spec.name.clone(),
+        deliver,
+        repeat: common.repeat_interval.unwrap_or(settings.incidents.repeat_interval),
+        settle: common.settle,
+        passes: {
+            let common = Arc::clone(&common);
+            Arc::new(move |event: &Event, now: Timestamp| common.passes(event, now))
+        },
+        passes_type: Arc::new(move |event_type: EventType, severity: Severity| {
+            let selected = match &by_type.events {
+                Some(set) => set.types().contains(&event_type),
+                None => event_type.def().role != Role::Context,
+            };
+            selected && by_type.severity.is_none_or(|min| severity >= min)
+        }),
+    }
+}

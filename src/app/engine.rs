@@ -1,0 +1,409 @@
+//! Builds and runs the engine: watches, pipeline, store, dispatch; and stops them in order.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow};
+use jiff::Timestamp;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    actions::{Desk, REQUESTS},
+    connectors::{self, Workshop},
+    observe::Observe,
+    status::Reporter,
+    tasks::Tasks,
+};
+use crate::{
+    config::Settings,
+    dispatch::{Deps, Dispatcher},
+    event::ClusterUid,
+    feed::{FEED_CAPACITY, Feed},
+    object::Said,
+    pipeline::{Engine, EngineConfig, Handles, Target},
+    server::Request,
+    status::Status,
+    store::{META, Read, Store, retention},
+    watch::{self as watching, Board},
+};
+
+/// The one place that reads the clock.
+#[allow(clippy::disallowed_methods, reason = "only app reads the clock")]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Inputs of other parts to the pipeline; each is rare.
+const INPUTS: usize = 64;
+/// A stop must not hang on a watch that does not end.
+const WATCH_STOP: Duration = Duration::from_secs(5);
+/// Sends in flight get this long, and a little more to be written down.
+const DISPATCH_STOP: Duration = Duration::from_secs(7);
+
+/// What is asked of whoever owns the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// List everything again.
+    RestartWatches,
+    /// Read the configuration again.
+    Reload,
+}
+
+/// Handles of a running engine, for those who act on it.
+pub struct Control {
+    engine: Arc<Mutex<Engine>>,
+    status: watch::Receiver<Arc<Status>>,
+    ask: Mutex<watching::Handle>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Control {
+    /// Lists everything again.
+    pub fn restart_watches(&self) {
+        // A full queue holds the same command already.
+        let _ = self.commands.try_send(Command::RestartWatches);
+    }
+
+    /// Reads the configuration again.
+    pub fn reload(&self) {
+        let _ = self.commands.try_send(Command::Reload);
+    }
+
+    /// The newest status.
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status.borrow())
+    }
+
+    /// Asks the cluster about one object.
+    pub fn ask(&self) -> watching::Handle {
+        self.ask.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Other incident settings or connectors.
+    pub fn configure(&self, settings: &Settings, targets: Arc<[Target]>) {
+        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        engine.configure(engine_config(settings), targets);
+    }
+}
+
+/// A running engine.
+pub struct Running {
+    /// The store.
+    pub store: Store,
+    /// What is committed.
+    pub feed: broadcast::Sender<Feed>,
+    /// How things are.
+    pub status: watch::Receiver<Arc<Status>>,
+    /// Its tasks.
+    pub tasks: Tasks,
+    /// To act on it.
+    pub control: Arc<Control>,
+    /// What its owner is asked to do.
+    pub commands: mpsc::Receiver<Command>,
+    /// Where actions go.
+    pub requests: mpsc::Sender<Request>,
+    /// Ends whatever runs beside watches, pipeline and dispatch.
+    pub stop_rest: CancellationToken,
+    dispatcher: Dispatcher,
+    workshop: Workshop,
+    settings: Arc<tokio::sync::Mutex<Arc<Settings>>>,
+    board: Board,
+    said: mpsc::Sender<Vec<Said>>,
+    watching: Option<Watching>,
+    stop_pipeline: CancellationToken,
+    stop_dispatch: CancellationToken,
+}
+
+struct Watching {
+    stop: CancellationToken,
+    thread: std::thread::JoinHandle<()>,
+}
+
+fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
+    Arc::new(EngineConfig {
+        incidents: settings.incidents.clone(),
+        types: settings.types.clone(),
+        ignore: settings.ignore.clone(),
+        watch_only: settings.watch_only,
+    })
+}
+
+impl Running {
+    /// Opens the store and starts everything.
+    pub async fn start(settings: Settings, mode: &str) -> Result<Self> {
+        let store = Store::open(&settings.store.dir)?;
+        let workshop = Workshop::new(&settings)?;
+        let wired = connectors::wire(&settings, &store, &workshop)?;
+        let engine = Engine::load(&store.snapshot()?, engine_config(&settings), wired.targets)?;
+        let engine = Arc::new(Mutex::new(engine));
+        let (feed, _) = broadcast::channel(FEED_CAPACITY);
+        let (inputs, inputs_out) = mpsc::channel(INPUTS);
+        let (said, said_out) = mpsc::channel(watching::CHANNEL);
+        let (commands, commands_out) = mpsc::channel(4);
+        let (requests, requests_out) = mpsc::channel(REQUESTS);
+        let board = Board::default();
+        let (stop_pipeline, stop_dispatch, stop_rest) =
+            (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        let mut tasks = Tasks::default();
+        let (dispatcher, dispatch) = Dispatcher::new(Deps {
+            store: store.clone(),
+            clock: Arc::new(now),
+            horizon: settings.delivery.horizon,
+            stale_after: settings.incidents.stale_after,
+            observer: Arc::new(Observe::new(feed.clone(), inputs.clone())),
+        });
+        let stop = stop_dispatch.clone();
+        tasks.start("dispatch", async move { dispatch.run(stop).await.map_err(|e| e.to_string()) });
+        let reporter = Reporter::new(
+            (store.clone(), Arc::clone(&engine), board.clone()),
+            settings.store.clone(),
+            (mode, settings.watch_only),
+        );
+        let lines = dispatcher.clone();
+        let reporter = reporter.with_connectors(Arc::new(move || lines.status()));
+        let full: Arc<AtomicBool> = reporter.full();
+        let wake = dispatcher.clone();
+        let handles = Handles {
+            store: store.clone(),
+            engine: Arc::clone(&engine),
+            said: said_out,
+            inputs: inputs_out,
+            feed: feed.clone(),
+            wake: Arc::new(move |names| names.iter().for_each(|name| wake.wake(name))),
+            clock: Arc::new(now),
+            full: Arc::new(move || full.load(Ordering::Relaxed)),
+            stop: stop_pipeline.clone(),
+        };
+        tasks.run("pipeline", crate::pipeline::run(handles));
+        let status = reporter.subscribe();
+        tasks.run("status", reporter.run(feed.clone(), stop_rest.clone()));
+        let limits = retention::Retention::new(&settings.store, settings.delivery.horizon);
+        tasks.run("retention", sweep(store.clone(), limits, settings.watch.poll_interval, stop_rest.clone()));
+        tasks.run("slow connectors", super::observe::slow(status.clone(), inputs, stop_rest.clone()));
+        let control = Arc::new(Control {
+            engine,
+            status: status.clone(),
+            ask: Mutex::new(watching::handle().0),
+            commands,
+        });
+        let settings = Arc::new(tokio::sync::Mutex::new(Arc::new(settings)));
+        let desk = Desk {
+            store: store.clone(),
+            dispatcher: dispatcher.clone(),
+            workshop: workshop.clone(),
+            settings: Arc::clone(&settings),
+            control: Arc::clone(&control),
+        };
+        let stop = stop_rest.clone();
+        tasks.run("actions", async move {
+            tokio::select! { () = desk.run(requests_out) => {}, () = stop.cancelled() => {} }
+        });
+        let watch_only = settings.lock().await.watch_only;
+        if !watch_only {
+            dispatcher.apply(wired.definitions).await?;
+        }
+        let mut running = Self {
+            store,
+            feed,
+            status,
+            tasks,
+            control,
+            commands: commands_out,
+            requests,
+            stop_rest,
+            dispatcher,
+            workshop,
+            settings,
+            board,
+            said,
+            watching: None,
+            stop_pipeline,
+            stop_dispatch,
+        };
+        running.watch().await?;
+        Ok(running)
+    }
+
+    /// Starts the watches, on a thread of their own.
+    async fn watch(&mut self) -> Result<()> {
+        let settings = Arc::clone(&*self.settings.lock().await);
+        let options = watching::Options {
+            clusters: settings.clusters.clone(),
+            watch: settings.watch.clone(),
+            hash_key: hash_key(&self.store)?,
+            known_uids: known_uids(&self.store)?,
+            clock: now,
+            stored: Some(stored_in(&self.control.engine)),
+        };
+        let (ask, questions) = watching::handle();
+        *self.control.ask.lock().unwrap_or_else(PoisonError::into_inner) = ask;
+        let stop = CancellationToken::new();
+        let links = watching::Links {
+            out: self.said.clone(),
+            board: self.board.clone(),
+            questions,
+            cancel: stop.clone(),
+        };
+        let (ended, wait) = tokio::sync::oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("watch".into())
+            .spawn(move || {
+                let _ = ended.send(watching::run(options, links));
+            })
+            .context("cannot start the thread of the watches")?;
+        self.tasks.start("watch", async move {
+            match wait.await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("the thread of the watches panicked".to_owned()),
+            }
+        });
+        self.watching = Some(Watching { stop, thread });
+        Ok(())
+    }
+
+    /// Ends the watches and starts them anew: everything is listed again and compared.
+    pub async fn restart_watches(&mut self) -> Result<()> {
+        self.stop_watching().await;
+        self.watch().await
+    }
+
+    /// Runs with other settings: only what changed is touched. Answers what needs a restart of the program.
+    pub async fn reconfigure(&mut self, new: Settings) -> Result<Vec<&'static str>> {
+        let old = Arc::clone(&*self.settings.lock().await);
+        let mut later = Vec::new();
+        for (changed, what) in [
+            (old.store != new.store, "[store]"),
+            (old.listen != new.listen, "[server] listen"),
+            (old.log != new.log, "[log]"),
+            (old.watch_only != new.watch_only, "watch_only"),
+            (old.delivery != new.delivery, "[delivery]"),
+            (old.heartbeat != new.heartbeat, "[heartbeat]"),
+        ] {
+            if changed {
+                later.push(what);
+            }
+        }
+        let watches = old.clusters != new.clusters || old.watch != new.watch;
+        let wired = connectors::wire(&new, &self.store, &self.workshop)?;
+        *self.settings.lock().await = Arc::new(new.clone());
+        self.control.configure(&new, wired.targets);
+        if !old.watch_only {
+            self.dispatcher.apply(wired.definitions).await?;
+        }
+        if watches {
+            self.restart_watches().await?;
+        }
+        Ok(later)
+    }
+
+    async fn stop_watching(&mut self) {
+        let Some(watching) = self.watching.take() else { return };
+        watching.stop.cancel();
+        let joined = tokio::task::spawn_blocking(move || watching.thread.join());
+        if tokio::time::timeout(WATCH_STOP, joined).await.is_err() {
+            tracing::warn!("the watches did not end in time; they are left behind");
+        }
+    }
+
+    /// What its owner is asked to do next; an error when a task ended without being asked to, because the engine
+    /// cannot go on then. Cancel safe.
+    pub async fn next(&mut self) -> Result<Command> {
+        loop {
+            let ended = tokio::select! {
+                Some(command) = self.commands.recv() => return Ok(command),
+                ended = self.tasks.ended() => ended,
+            };
+            match ended {
+                // Watches end when they are restarted.
+                Some(("watch", Ok(()))) => {}
+                Some((name, Ok(()))) => return Err(anyhow!("{name} ended unexpectedly")),
+                Some((name, Err(error))) => return Err(anyhow!("{name} died: {error}")),
+                None => return Err(anyhow!("every task has ended")),
+            }
+        }
+    }
+
+    /// Stops in order: watches, pipeline (drained and committed), sends in flight, the rest, the store.
+    pub async fn stop(mut self) {
+        self.stop_watching().await;
+        self.stop_pipeline.cancel();
+        self.wait_for("pipeline", DISPATCH_STOP).await;
+        self.stop_dispatch.cancel();
+        self.wait_for("dispatch", DISPATCH_STOP).await;
+        self.stop_rest.cancel();
+        let all = async { while self.tasks.ended().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_secs(2), all).await.is_err() {
+            self.tasks.abort().await;
+        }
+        let Self { store, control, dispatcher, requests, .. } = self;
+        drop((control, dispatcher, requests));
+        let closing = tokio::task::spawn_blocking(move || store.close());
+        let _ = tokio::time::timeout(WATCH_STOP, closing).await;
+    }
+
+    async fn wait_for(&mut self, task: &str, most: Duration) {
+        let ended = async {
+            while let Some((name, result)) = self.tasks.ended().await {
+                if let Err(error) = result {
+                    tracing::warn!(task = name, %error, "a task failed while stopping");
+                }
+                if name == task {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(most, ended).await.is_err() {
+            tracing::warn!(task, "did not end in time");
+        }
+    }
+}
+
+async fn sweep(store: Store, limits: retention::Retention, every: Duration, stop: CancellationToken) {
+    loop {
+        match retention::sweep(&store, limits.clone(), now()).await {
+            Ok(evicted) => {
+                let evicted: BTreeMap<_, _> = evicted.into_iter().filter(|(_, n)| *n > 0).collect();
+                if !evicted.is_empty() {
+                    tracing::info!(?evicted, "old rows were evicted");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "old rows could not be evicted"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+    }
+}
+
+fn hash_key(store: &Store) -> Result<[u8; 32]> {
+    let text = store.snapshot()?.get(&META, "hash_key")?;
+    let text = text
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .ok_or_else(|| anyhow!("the store has no hash key"))?;
+    hex::decode(text)?.try_into().map_err(|_| anyhow!("the store's hash key has not 32 bytes"))
+}
+
+fn known_uids(store: &Store) -> Result<BTreeMap<String, ClusterUid>> {
+    let rows = store.snapshot()?.all(&META, "context\0")?;
+    let uid = |v: serde_json::Value| v.as_str().map(|uid| ClusterUid(uid.to_owned()));
+    Ok(rows
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix("context\0")?.to_owned(), uid(value)?)))
+        .collect())
+}
+
+/// What is stored of a stream's scope: where a selector is set, the watch asks for each object that is not listed any
+/// more whether it is gone, or only out of scope.
+fn stored_in(engine: &Arc<Mutex<Engine>>) -> watching::Stored {
+    let engine = Arc::clone(engine);
+    Arc::new(move |stream| engine.lock().unwrap_or_else(PoisonError::into_inner).known_in(stream))
+}

@@ -1,0 +1,76 @@
+//! From the parsed command line to the exit code.
+
+use anyhow::Result;
+
+use super::{demo, forward, logging};
+use crate::{
+    cli::{Cli, Command, Exit},
+    config::{self, Flags},
+    store,
+};
+
+/// Does what the command line says.
+pub fn run(cli: Cli) -> Exit {
+    // Before anything speaks TLS: there is one provider in the whole program.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::anyhow!("cannot start the runtime: {error}")),
+    };
+    let result = runtime.block_on(command(cli));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result.unwrap_or_else(|error| fail(&error))
+}
+
+async fn command(cli: Cli) -> Result<Exit> {
+    let mut flags = cli.global.flags();
+    match cli.command {
+        Some(Command::Forward(args)) => {
+            flags.log_format = args.log_format.map(|f| f.as_str().to_owned());
+            flags.listen.clone_from(&args.listen);
+            let Some(resolved) = load(&flags) else { return Ok(Exit::Usage) };
+            logging::to_stderr(&resolved.settings.log);
+            for warning in &resolved.warnings {
+                tracing::warn!("{warning}");
+            }
+            forward::run(resolved.settings, flags).await
+        }
+        Some(Command::Demo(args)) if args.headless => {
+            logging::to_stderr(&config::LogSettings { level: "warn".into(), json: false });
+            demo::headless(&args).await
+        }
+        _ => anyhow::bail!("not wired yet"),
+    }
+}
+
+/// The configuration, or every problem with it on standard error.
+pub fn load(flags: &Flags) -> Option<config::Resolved> {
+    match config::load(flags.clone()) {
+        Ok(resolved) => Some(resolved),
+        Err(problems) => {
+            complain(&problems.to_string());
+            None
+        }
+    }
+}
+
+fn complain(text: &str) {
+    use std::io::Write;
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// The cause on standard error, and the exit code that fits it.
+fn fail(error: &anyhow::Error) -> Exit {
+    complain(&format!("barrelman: {error:#}"));
+    match error.downcast_ref::<store::Error>() {
+        Some(store::Error::Held(_)) => Exit::Held,
+        Some(
+            store::Error::Newer { .. }
+            | store::Error::Damaged { .. }
+            | store::Error::Io { .. }
+            | store::Error::Row { .. },
+        ) => Exit::Store,
+        _ => Exit::Failed,
+    }
+}

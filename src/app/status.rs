@@ -1,0 +1,152 @@
+//! Collects how things are, once a second, for screen, health, metrics and the socket.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::engine::now;
+use crate::{
+    config::StoreSettings,
+    feed::Feed,
+    pipeline::Engine,
+    status::{Status, StoreStatus},
+    store::{Store, maintain, retention},
+    watch::Board,
+};
+
+/// How often it is collected; a look at the store is cheap, but not free.
+const EVERY: Duration = Duration::from_secs(1);
+/// Over how many collections the rate is taken.
+const RATE_OVER: usize = 10;
+/// How often rows are counted.
+const COUNT_EVERY: u32 = 5;
+
+/// What connectors report; filled in by dispatch.
+pub type Connectors = Arc<dyn Fn() -> Vec<crate::status::ConnectorStatus> + Send + Sync>;
+
+/// The task that collects.
+pub struct Reporter {
+    store: Store,
+    engine: Arc<Mutex<Engine>>,
+    board: Board,
+    settings: StoreSettings,
+    full: Arc<AtomicBool>,
+    out: watch::Sender<Arc<Status>>,
+    events: VecDeque<u64>,
+    last_store: StoreStatus,
+    connectors: Connectors,
+}
+
+impl Reporter {
+    pub fn new(
+        (store, engine, board): (Store, Arc<Mutex<Engine>>, Board),
+        settings: StoreSettings,
+        (mode, watch_only): (&str, bool),
+    ) -> Self {
+        let first = Status {
+            at: now(),
+            started_at: now(),
+            pid: std::process::id(),
+            mode: mode.to_owned(),
+            watch_only,
+            ..Status::default()
+        };
+        Self {
+            store,
+            engine,
+            board,
+            settings,
+            full: Arc::default(),
+            out: watch::Sender::new(Arc::new(first)),
+            events: VecDeque::new(),
+            last_store: StoreStatus::default(),
+            connectors: Arc::new(Vec::new),
+        }
+    }
+
+    /// Whether the outbox is at its cap.
+    pub fn full(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.full)
+    }
+
+    /// The newest status, at any time.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Status>> {
+        self.out.subscribe()
+    }
+
+    /// Where connectors' lines come from.
+    pub fn with_connectors(mut self, connectors: Connectors) -> Self {
+        self.connectors = connectors;
+        self
+    }
+
+    /// Collects until it is stopped.
+    pub async fn run(mut self, feed: broadcast::Sender<Feed>, stop: CancellationToken) {
+        let mut round = 0_u32;
+        loop {
+            if round.is_multiple_of(COUNT_EVERY) {
+                self.look_at_store().await;
+            }
+            round = round.wrapping_add(1);
+            let status = Arc::new(self.collect());
+            self.out.send_replace(Arc::clone(&status));
+            let _ = feed.send(Feed::Status { status });
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    async fn look_at_store(&mut self) {
+        let (store, settings) = (self.store.clone(), self.settings.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            let full = store.snapshot().and_then(|s| retention::outbox_full(&s, &settings)).unwrap_or(false);
+            (maintain::status(&store, full, now()), full)
+        });
+        match looked.await {
+            Ok((Ok(status), full)) => {
+                self.full.store(full, Ordering::Relaxed);
+                self.last_store = status;
+            }
+            Ok((Err(error), _)) => {
+                self.last_store = maintain::unreadable(&self.last_store, &self.store, &error);
+            }
+            Err(error) => tracing::warn!(%error, "the store's state could not be read"),
+        }
+    }
+
+    fn collect(&mut self) -> Status {
+        let mut pipeline = Engine::counters(&self.engine);
+        self.events.push_back(pipeline.events);
+        if self.events.len() > RATE_OVER + 1 {
+            self.events.pop_front();
+        }
+        let (first, steps) = (self.events.front().copied().unwrap_or(0), self.events.len().saturating_sub(1));
+        if steps > 0 {
+            pipeline.rate = pipeline.events.saturating_sub(first) as f64 / steps as f64 / EVERY.as_secs_f64();
+        }
+        let objects = Engine::objects_of(&self.engine);
+        let mut clusters = self.board.snapshot();
+        for cluster in &mut clusters {
+            cluster.objects = objects.get(&cluster.uid).copied().unwrap_or(0);
+        }
+        let previous = Arc::clone(&self.out.borrow());
+        Status {
+            at: now(),
+            clusters,
+            connectors: (self.connectors)(),
+            store: self.last_store.clone(),
+            pipeline,
+            ..(*previous).clone()
+        }
+    }
+}

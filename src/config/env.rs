@@ -1,0 +1,126 @@
+//! The environment: the names of the PainChain document, their aliases, and `BARRELMAN_<PATH>` for every option.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json};
+
+use super::{
+    layer::Layers,
+    options::{OPTIONS, Opt},
+    settings::{ConnectorSpec, Origin},
+    value::{Raw, Type, Value},
+};
+use crate::event::nearest;
+
+/// A copy of the environment.
+pub type Env = BTreeMap<String, String>;
+
+/// Names that others read: `load`, the vault, the PainChain connector below.
+const OTHERS: [&str; 2] = ["BARRELMAN_CONFIG", "BARRELMAN_KEY"];
+
+/// Lays the environment over what is there.
+pub(super) fn apply(env: &Env, layers: &mut Layers) {
+    for option in OPTIONS {
+        one(option, env, layers);
+    }
+    unknown(env, layers);
+}
+
+fn one(option: &'static Opt, env: &Env, layers: &mut Layers) {
+    let mut set = option.env_names().filter_map(|name| env.get(&name).map(|value| (name, value)));
+    let Some((name, value)) = set.next() else { return };
+    for (other, _) in set.filter(|(_, v)| *v != value) {
+        layers.warn(format!("{other} is ignored, because {name} says otherwise"));
+    }
+    let separator = match option.takes {
+        Type::Paths => Some(if cfg!(windows) { ';' } else { ':' }),
+        Type::Filters => Some('\n'),
+        _ => Some(','),
+    };
+    layers.set(option, &Raw::Text(value.clone()), separator, &format!("environment {name}"));
+}
+
+/// A `BARRELMAN_*` that nobody reads is a slip. Not an error: a Service called barrelman puts names of its own into
+/// every pod beside it (`BARRELMAN_SERVICE_HOST`, `BARRELMAN_PORT_8080_TCP`).
+fn unknown(env: &Env, layers: &mut Layers) {
+    let known: Vec<String> =
+        OPTIONS.iter().flat_map(Opt::env_names).chain(OTHERS.iter().map(|n| (*n).to_owned())).collect();
+    for name in env.keys().filter(|n| n.starts_with("BARRELMAN_") && !known.contains(n)) {
+        let service =
+            name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT") || name.contains("_PORT");
+        // The tests of the project itself are steered by names like these.
+        if service || name == "BARRELMAN_REQUIRE_CONTROLPLANE" {
+            continue;
+        }
+        let near = nearest(name, known.iter().map(String::as_str))
+            .map_or_else(String::new, |n| format!(", did you mean {n}?"));
+        layers.warn(format!("environment {name}: no option has this name{near}"));
+    }
+}
+
+/// The first name that is set and not empty.
+fn first<'a>(env: &'a Env, names: &[&'a str]) -> Option<(&'a str, &'a str)> {
+    names.iter().find_map(|n| env.get(*n).map(|v| (*n, v.trim())).filter(|(_, v)| !v.is_empty()))
+}
+
+/// `PAINCHAIN_API_URL` alone makes an enabled painchain connector, named by `CONNECTOR_NAME`. One of the file with
+/// the same name and type is overridden instead.
+pub(super) fn painchain(env: &Env, layers: &mut Layers, connectors: &mut Vec<ConnectorSpec>) {
+    const OPTIONAL: [(&str, &str); 4] = [
+        ("PAINCHAIN_TOKEN", "token"),
+        ("PAINCHAIN_TENANT_ID", "tenant_id"),
+        ("PAINCHAIN_INTEGRATION_ID", "integration_id"),
+        ("PAINCHAIN_CA_FILE", "ca_file"),
+    ];
+    let Some((name, url)) = first(env, &["PAINCHAIN_API_URL", "BACKEND_API_URL"]) else {
+        let lonely = OPTIONAL.iter().map(|(n, _)| *n).chain(["PAINCHAIN_ALLOW_HTTP"]);
+        for name in lonely.filter(|n| first(env, &[n]).is_some()) {
+            layers.warn(format!("environment {name} has no effect without PAINCHAIN_API_URL"));
+        }
+        return;
+    };
+    let origin = format!("environment {name}");
+    if let Err(message) = Type::Url.check(&Raw::Text(url.to_owned()), None) {
+        layers.problem(&origin, "", message);
+    }
+    let mut config = Map::new();
+    // A reference, not the value: what is secret stays in the environment until the connector is built.
+    config.insert("api_url".into(), Json::from(url));
+    for (variable, option) in OPTIONAL {
+        if let Some((_, value)) = first(env, &[variable]) {
+            let secret = option == "token";
+            config
+                .insert(option.into(), if secret { format!("${{{variable}}}").into() } else { value.into() });
+        }
+    }
+    if let Some((variable, value)) = first(env, &["PAINCHAIN_ALLOW_HTTP"]) {
+        match Type::Bool.check(&Raw::Text(value.to_owned()), None) {
+            Ok(Value::Bool(allow)) => {
+                config.insert("allow_insecure_http".into(), allow.into());
+            }
+            Ok(_) => {}
+            Err(message) => layers.problem(&format!("environment {variable}"), "", message),
+        }
+    }
+    let name = layers.text("clusters.name").unwrap_or_else(|| "painchain".to_owned());
+    match connectors.iter_mut().find(|c| c.name == name) {
+        Some(spec) if spec.kind == "painchain" => {
+            spec.config.extend(config);
+            spec.enabled = true;
+        }
+        Some(spec) => {
+            let message = format!(
+                "makes a painchain connector named {name:?}, but the file has one of type {} with that name",
+                spec.kind
+            );
+            layers.problem(&origin, "", message);
+        }
+        None => connectors.push(ConnectorSpec {
+            name,
+            kind: "painchain".into(),
+            enabled: true,
+            config,
+            origin: Origin::Environment,
+        }),
+    }
+}

@@ -1,0 +1,218 @@
+//! The TOML file: every unknown key and bad value at once, with its line.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use serde_json::{Map, Value as Json};
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    connectors::{Found, spec},
+    layer::Layers,
+    options::{OPTIONS, Opt, TYPE_OPTIONS},
+    settings::{ConnectorSpec, Origin},
+    value::{Raw, Value},
+};
+use crate::event::{EventType, Kind, nearest, type_names};
+
+/// What the file says beside plain options.
+#[derive(Debug, Default)]
+pub struct FileParts {
+    /// `[watch.kinds]`
+    pub kinds: BTreeMap<Kind, bool>,
+    /// `[types.<type>]`: key → value.
+    pub types: BTreeMap<EventType, BTreeMap<&'static str, Value>>,
+    /// `[[connectors]]`
+    pub connectors: Vec<ConnectorSpec>,
+}
+
+/// Reads the text into the layers.
+pub fn read(name: &str, text: &str, layers: &mut Layers) -> FileParts {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut reader = Reader { name, text, layers, parts: FileParts::default() };
+    for error in errors {
+        let origin = reader.origin(error.span().unwrap_or_default());
+        reader.layers.problem(&origin, "", format!("not TOML: {}", error.message()));
+    }
+    reader.table("", table.get_ref());
+    let parts = reader.parts;
+    // Keys come in the order of the alphabet; people read from the top.
+    layers
+        .problems
+        .sort_by_key(|p| p.origin.rsplit_once(':').and_then(|(_, line)| line.parse::<usize>().ok()));
+    parts
+}
+
+/// A literal of the table of options.
+pub(super) fn literal(toml: &str) -> Raw {
+    DeValue::parse(toml).map_or(Raw::Other("invalid literal"), |v| raw(v.get_ref()))
+}
+
+struct Reader<'a> {
+    name: &'a str,
+    text: &'a str,
+    layers: &'a mut Layers,
+    parts: FileParts,
+}
+
+impl Reader<'_> {
+    /// `config.toml:12`
+    fn origin(&self, span: Range<usize>) -> String {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        format!("{}:{}", self.name, before.matches('\n').count() + 1)
+    }
+
+    fn table(&mut self, path: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let full = join(path, key.get_ref());
+            let origin = self.origin(key.span());
+            match (full.as_str(), value.get_ref()) {
+                ("connectors", DeValue::Array(items)) => {
+                    for (i, item) in items.iter().enumerate() {
+                        self.connector(i, &json(item.get_ref()), &self.origin(item.span()));
+                    }
+                }
+                ("connectors", _) => {
+                    self.layers.problem(&origin, &full, "expected [[connectors]], a table per connector");
+                }
+                ("types", DeValue::Table(types)) => self.types(types),
+                ("watch.kinds", DeValue::Table(kinds)) => self.kinds(kinds),
+                (_, DeValue::Table(inner)) if is_section(&full) => self.table(&full, inner),
+                _ if is_section(&full) || matches!(full.as_str(), "types" | "watch.kinds") => {
+                    self.layers.problem(&origin, &full, format!("expected a section, [{full}]"));
+                }
+                (_, value) => match Opt::find(&full) {
+                    Some(option) => self.layers.set(option, &raw(value), None, &origin),
+                    None => self.layers.problem(&origin, &full, unknown_key(path, key.get_ref())),
+                },
+            }
+        }
+    }
+
+    fn kinds(&mut self, kinds: &DeTable<'_>) {
+        for (key, value) in kinds {
+            let (name, origin) = (key.get_ref().as_ref(), self.origin(key.span()));
+            let path = join("watch.kinds", name);
+            match (Kind::ALL.iter().find(|k| k.plural() == name), value.get_ref().as_bool()) {
+                (Some(kind), Some(on)) => {
+                    self.parts.kinds.insert(*kind, on);
+                }
+                (Some(_), None) => self.layers.problem(&origin, &path, "expected true or false"),
+                (None, _) => {
+                    let near = Kind::parse(name)
+                        .map(Kind::plural)
+                        .or_else(|| nearest(name, Kind::ALL.iter().map(|k| k.plural())));
+                    self.layers.problem(&origin, &path, format!("unknown kind{}", did_you_mean(near)));
+                }
+            }
+        }
+    }
+
+    fn types(&mut self, types: &DeTable<'_>) {
+        for (key, value) in types {
+            let (name, origin) = (key.get_ref().as_ref(), self.origin(key.span()));
+            let path = join("types", name);
+            let Some(event_type) = EventType::parse(name) else {
+                let near = did_you_mean(nearest(name, type_names()));
+                self.layers.problem(&origin, &path, format!("unknown event type{near}"));
+                continue;
+            };
+            let DeValue::Table(inner) = value.get_ref() else {
+                self.layers.problem(&origin, &path, format!("expected a section, [{path}]"));
+                continue;
+            };
+            for (key, value) in inner {
+                let (name, origin) = (key.get_ref().as_ref(), self.origin(key.span()));
+                let path = join(&path, name);
+                let Some(option) = TYPE_OPTIONS.iter().find(|o| o.path == name) else {
+                    let near = did_you_mean(nearest(name, TYPE_OPTIONS.iter().map(|o| o.path)));
+                    self.layers.problem(&origin, &path, format!("unknown key{near}"));
+                    continue;
+                };
+                match option.takes.check(&raw(value.get_ref()), None) {
+                    Ok(Value::Unset) => {}
+                    Ok(value) => {
+                        self.parts.types.entry(event_type).or_default().insert(option.path, value);
+                    }
+                    Err(message) => self.layers.problem(&origin, &path, message),
+                }
+            }
+        }
+    }
+
+    fn connector(&mut self, index: usize, value: &Json, origin: &str) {
+        match spec(value, &format!("connectors[{index}]")) {
+            Ok(mut spec) => {
+                spec.origin = Origin::File;
+                self.parts.connectors.push(spec);
+            }
+            Err(found) => {
+                for Found { path, message } in found {
+                    self.layers.problem(origin, &path, message);
+                }
+            }
+        }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// Some option lies below it.
+fn is_section(path: &str) -> bool {
+    OPTIONS.iter().any(|o| o.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+}
+
+fn did_you_mean(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |n| format!(", did you mean {n}?"))
+}
+
+/// The nearest key of the same section, else the same key in another one, else the nearest section.
+fn unknown_key(section: &str, key: &str) -> String {
+    let siblings = OPTIONS.iter().filter(|o| o.section() == section).map(Opt::key);
+    let depth = if section.is_empty() { 0 } else { section.split('.').count() };
+    let sections = OPTIONS
+        .iter()
+        .filter(|o| section.is_empty() || o.path.strip_prefix(section).is_some_and(|r| r.starts_with('.')))
+        .filter_map(|o| o.section().split('.').nth(depth))
+        .chain(if section.is_empty() { &["types", "connectors"][..] } else { &[] }.iter().copied());
+    if let Some(near) = nearest(key, siblings.chain(sections)) {
+        return format!("unknown key, did you mean {near}?");
+    }
+    match OPTIONS.iter().find(|o| o.key() == key) {
+        Some(option) if option.section().is_empty() => {
+            format!("unknown key here: {key} belongs to the top of the file")
+        }
+        Some(option) => format!("unknown key here: {key} belongs to [{}]", option.section()),
+        None => "unknown key".into(),
+    }
+}
+
+fn raw(value: &DeValue<'_>) -> Raw {
+    match value {
+        DeValue::String(text) => Raw::Text(text.to_string()),
+        DeValue::Boolean(b) => Raw::Bool(*b),
+        DeValue::Integer(n) => {
+            i64::from_str_radix(n.as_str(), n.radix()).map_or(Raw::Other("number out of range"), Raw::Int)
+        }
+        DeValue::Array(items) => Raw::List(items.iter().map(|i| raw(i.get_ref())).collect()),
+        other => Raw::Other(other.type_str()),
+    }
+}
+
+/// A connector's table: everything that JSON has; dates become texts.
+pub(super) fn json(value: &DeValue<'_>) -> Json {
+    match value {
+        DeValue::String(text) => Json::from(text.to_string()),
+        DeValue::Boolean(b) => Json::from(*b),
+        DeValue::Integer(n) => i64::from_str_radix(n.as_str(), n.radix()).map_or(Json::Null, Json::from),
+        DeValue::Float(n) => n.as_str().parse::<f64>().map_or(Json::Null, Json::from),
+        DeValue::Datetime(at) => Json::from(at.to_string()),
+        DeValue::Array(items) => items.iter().map(|i| json(i.get_ref())).collect(),
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(k, v)| (k.get_ref().to_string(), json(v.get_ref())))
+            .collect::<Map<_, _>>()
+            .into(),
+    }
+}

@@ -1,0 +1,215 @@
+//! Defaults, file, environment and flags become `Settings`: pure, so that every combination can be tested.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::tz::TimeZone;
+
+use super::{
+    env::{self, Env},
+    file::{self, FileParts},
+    flags::Flags,
+    layer::{Layers, Sourced},
+    options::OPTIONS,
+    problem::{Problem, Problems, Warning},
+    settings::{
+        ClusterSettings, ConnectorSpec, DeliverySettings, HeartbeatSettings, IncidentSettings, LogSettings,
+        Settings, StoreSettings, TypeSettings, WatchSettings,
+    },
+    value::Value,
+};
+use crate::event::{EventType, Kind, Severity, filter::Filter};
+
+/// All that a configuration is made of.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The file's name as shown in messages, and its text.
+    pub file: Option<(String, String)>,
+    /// The environment.
+    pub env: Env,
+    /// The command line.
+    pub flags: Flags,
+    /// Where data goes when nothing says otherwise.
+    pub default_data_dir: PathBuf,
+}
+
+/// A configuration that can be used.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// For the rest of the program.
+    pub settings: Settings,
+    /// To be said once.
+    pub warnings: Vec<Warning>,
+    /// Every option in the order of the table, with where it came from: for `config show`.
+    pub shown: Vec<(&'static str, Sourced)>,
+}
+
+/// Flags win over the environment, the environment over the file, the file over the defaults.
+///
+/// # Errors
+/// Every problem at once, each with its place, the key and what was expected.
+pub fn resolve(sources: &Sources) -> Result<Resolved, Problems> {
+    let mut layers = Layers::defaults();
+    let mut parts = match &sources.file {
+        Some((name, text)) => file::read(name, text, &mut layers),
+        None => FileParts::default(),
+    };
+    env::apply(&sources.env, &mut layers);
+    sources.flags.apply(&mut layers);
+    unique_names(&parts.connectors, &mut layers);
+    env::painchain(&sources.env, &mut layers, &mut parts.connectors);
+    cross_checks(&parts, &mut layers);
+    if !layers.problems.is_empty() {
+        return Err(Problems(layers.problems));
+    }
+    let settings = settings(&layers, parts, &sources.default_data_dir).map_err(|p| Problems(vec![p]))?;
+    let shown = OPTIONS.iter().filter_map(|o| Some((o.path, layers.get(o.path)?.clone()))).collect();
+    Ok(Resolved { settings, warnings: layers.warnings, shown })
+}
+
+fn unique_names(connectors: &[ConnectorSpec], layers: &mut Layers) {
+    for (i, spec) in connectors.iter().enumerate() {
+        if connectors.iter().take(i).any(|c| c.name == spec.name) {
+            let message = format!("the name {:?} is taken by an earlier connector", spec.name);
+            layers.problem("file", &format!("connectors[{i}].name"), message);
+        }
+    }
+}
+
+/// What single options cannot know of each other.
+fn cross_checks(parts: &FileParts, layers: &mut Layers) {
+    if layers.flag("clusters.in_cluster") == Some(true) && !layers.list("clusters.contexts").is_empty() {
+        layers.warn("clusters.contexts is ignored, because in_cluster = true");
+    }
+    if layers.number("store.outbox_max_bytes") > layers.number("store.max_bytes") {
+        layers.warn(
+            "store.outbox_max_bytes is above store.max_bytes: undelivered messages may take all the room",
+        );
+    }
+    if !Kind::ALL.iter().any(|k| parts.kinds.get(k).copied().unwrap_or(true)) {
+        layers.problem("file", "watch.kinds", "every kind is switched off: leave at least one on");
+    }
+    let dedup = layers.number("incidents.dedup_window_secs");
+    let repeat = layers.number("incidents.repeat_interval_secs");
+    if repeat != 0 && repeat < 60 {
+        layers.problem(
+            "incidents",
+            "incidents.repeat_interval_secs",
+            "expected at least 60 seconds, or 0 for no reminders",
+        );
+    }
+    if dedup == 0 {
+        layers.warn("incidents.dedup_window_secs = 0: every repeat of a trouble is an event of its own");
+    }
+}
+
+fn settings(layers: &Layers, parts: FileParts, default_dir: &Path) -> Result<Settings, Problem> {
+    Ok(Settings {
+        clusters: ClusterSettings {
+            name: layers.text("clusters.name"),
+            kubeconfig: layers.list("clusters.kubeconfig").iter().map(PathBuf::from).collect(),
+            contexts: layers.list("clusters.contexts"),
+            in_cluster: layers.flag("clusters.in_cluster"),
+        },
+        watch: WatchSettings {
+            namespaces: layers.list("watch.namespaces"),
+            selector: layers.text("watch.selector"),
+            kinds: Kind::ALL
+                .iter()
+                .copied()
+                .filter(|k| parts.kinds.get(k).copied().unwrap_or(true))
+                .collect(),
+            poll_interval: secs(layers, "watch.poll_interval_secs"),
+            metrics_interval: secs(layers, "watch.metrics_interval_secs"),
+            watch_timeout: secs(layers, "watch.watch_timeout_secs"),
+        },
+        incidents: incidents(layers),
+        types: parts
+            .types
+            .into_iter()
+            .map(|(t, values)| (t, type_settings(&values)))
+            .collect::<BTreeMap<EventType, _>>(),
+        ignore: ignore(layers)?,
+        store: StoreSettings {
+            dir: layers.text("store.dir").map_or_else(|| default_dir.to_owned(), PathBuf::from),
+            retention: Duration::from_secs(layers.number("store.retention_days") * 86_400),
+            max_bytes: layers.number("store.max_bytes"),
+            outbox_max_bytes: layers.number("store.outbox_max_bytes"),
+            dead_letters_max_bytes: layers.number("store.dead_letters_max_bytes"),
+        },
+        delivery: DeliverySettings {
+            horizon: secs(layers, "delivery.horizon_secs"),
+            timeout: secs(layers, "delivery.timeout_secs"),
+            ca_file: layers.text("delivery.ca_file").map(PathBuf::from),
+            allow_insecure_http: layers.flag("delivery.allow_insecure_http").unwrap_or_default(),
+        },
+        heartbeat: layers
+            .text("heartbeat.url")
+            .map(|url| HeartbeatSettings { url, interval: secs(layers, "heartbeat.interval_secs") }),
+        // The check of the type left nothing but addresses.
+        listen: layers.text("server.listen").and_then(|text| text.parse().ok()),
+        log: LogSettings {
+            level: layers.text("log.level").unwrap_or_else(|| "info".into()),
+            json: layers.text("log.format").is_some_and(|f| f == "json"),
+        },
+        connectors: parts.connectors,
+        watch_only: layers.flag("watch_only").unwrap_or_default(),
+    })
+}
+
+fn secs(layers: &Layers, path: &str) -> Duration {
+    Duration::from_secs(layers.number(path))
+}
+
+fn incidents(layers: &Layers) -> IncidentSettings {
+    IncidentSettings {
+        dedup_window: secs(layers, "incidents.dedup_window_secs"),
+        settle: Severity::ALL
+            .into_iter()
+            .map(|s| (s, secs(layers, &format!("incidents.settle_secs.{s}"))))
+            .collect(),
+        heal_for: layers.maybe_number("incidents.heal_for_secs").map(Duration::from_secs),
+        reopen_within: secs(layers, "incidents.reopen_within_secs"),
+        one_shot: secs(layers, "incidents.one_shot_secs"),
+        repeat_interval: secs(layers, "incidents.repeat_interval_secs"),
+        stale_after: secs(layers, "incidents.stale_after_secs"),
+        logs: layers.flag("incidents.logs").unwrap_or_default(),
+        runbook_url: layers.text("incidents.runbook_url"),
+        dashboard_url: layers.text("incidents.dashboard_url"),
+    }
+}
+
+fn type_settings(values: &BTreeMap<&'static str, Value>) -> TypeSettings {
+    let secs = |key: &str| match values.get(key) {
+        Some(Value::Number(n)) => Some(Duration::from_secs(*n)),
+        _ => None,
+    };
+    let severity = match values.get("severity") {
+        Some(Value::Text(text)) => text.parse().ok(),
+        _ => None,
+    };
+    TypeSettings {
+        dedup_window: secs("dedup_window_secs"),
+        settle: secs("settle_secs"),
+        heal_for: secs("heal_for_secs"),
+        reopen_within: secs("reopen_within_secs"),
+        one_shot: secs("one_shot_secs"),
+        repeat_interval: secs("repeat_interval_secs"),
+        severity,
+    }
+}
+
+/// The rules have no times, so the zone does not matter.
+fn ignore(layers: &Layers) -> Result<Vec<Filter>, Problem> {
+    let parse = |text: &String| {
+        Filter::parse(text, &TimeZone::UTC).map_err(|error| Problem {
+            origin: "ignore".into(),
+            path: "ignore".into(),
+            message: error.to_string(),
+        })
+    };
+    layers.list("ignore").iter().map(parse).collect()
+}

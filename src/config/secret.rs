@@ -1,0 +1,324 @@
+//! Secrets of connectors: where they come from, how they are shown, how they are kept.
+//!
+//! A secret is a literal, `${NAME}` of the environment inside any text, or the content of the file that the option's
+//! `_file` twin names. Literals entered in the terminal are sealed by a `Vault` before they reach the database.
+//! Resolved values go to the connector alone: never into a log, an error, an export or the screen.
+
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+use super::vault::{SEALED, Vault};
+
+/// A secret could not be had. Never holds the secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{option}: {message}")]
+pub struct SecretError {
+    /// `webhook_url_file`, `headers.Authorization`
+    pub option: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// A variable of the environment.
+pub type EnvFn<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// The content of a file.
+pub type ReadFn<'a> = &'a dyn Fn(&Path) -> std::io::Result<String>;
+
+/// Where secrets come from.
+pub struct Resolver<'a> {
+    /// The environment.
+    pub env: EnvFn<'a>,
+    /// Files.
+    pub read: ReadFn<'a>,
+    /// What was sealed; `None` where there is no data directory.
+    pub vault: Option<&'a Vault>,
+}
+
+impl std::fmt::Debug for Resolver<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Resolver")
+    }
+}
+
+impl Resolver<'_> {
+    /// A connector's options with every secret in its place: `${NAME}` replaced in every text, `_file` twins of the
+    /// options in `secrets` read (their last line end cut), sealed texts opened.
+    ///
+    /// # Errors
+    /// Every secret that could not be had.
+    pub fn resolve(
+        &self,
+        config: &Map<String, Value>,
+        secrets: &[&str],
+    ) -> Result<Map<String, Value>, Vec<SecretError>> {
+        let mut errors = Vec::new();
+        let mut resolved = Map::new();
+        for (key, value) in config {
+            let twin = key.strip_suffix("_file").filter(|option| secrets.contains(option));
+            if let (Some(option), Value::String(path)) = (twin, value) {
+                if config.contains_key(option) {
+                    errors.push(error(key, format!("is given beside {option}: keep one of them")));
+                    continue;
+                }
+                match (self.read)(Path::new(path)) {
+                    Ok(text) => {
+                        resolved.insert(option.to_owned(), text.trim_end_matches(['\n', '\r']).into());
+                    }
+                    Err(why) => errors.push(error(key, format!("{path} cannot be read: {why}"))),
+                }
+                continue;
+            }
+            resolved.insert(key.clone(), self.value(key, value, &mut errors));
+        }
+        if errors.is_empty() { Ok(resolved) } else { Err(errors) }
+    }
+
+    fn value(&self, option: &str, value: &Value, errors: &mut Vec<SecretError>) -> Value {
+        match value {
+            Value::String(text) => match self.text(text) {
+                Ok(secret) => Value::from(secret.expose_secret()),
+                Err(message) => {
+                    errors.push(error(option, message));
+                    Value::Null
+                }
+            },
+            Value::Array(items) => items.iter().map(|v| self.value(option, v, errors)).collect(),
+            Value::Object(map) => {
+                let mut inner = Map::new();
+                for (key, value) in map {
+                    inner.insert(key.clone(), self.value(&format!("{option}.{key}"), value, errors));
+                }
+                inner.into()
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn text(&self, text: &str) -> Result<SecretString, String> {
+        if !is_sealed(text) {
+            return expand(text, self.env);
+        }
+        let vault = self.vault.ok_or("is sealed, and there is no key to open it")?;
+        vault.unseal(text).map_err(|e| e.to_string())
+    }
+}
+
+fn error(option: &str, message: impl Into<String>) -> SecretError {
+    SecretError { option: option.to_owned(), message: message.into() }
+}
+
+/// Replaces every `${NAME}`; `$$` is a dollar sign where `{` follows. A variable that is not set is an error, an
+/// empty one too: half a URL must not be sent to.
+pub fn expand(text: &str, env: EnvFn<'_>) -> Result<SecretString, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        if let Some(before) = before.strip_suffix('$') {
+            out.push_str(before);
+            out.push_str("${");
+            rest = after;
+            continue;
+        }
+        out.push_str(before);
+        let (name, tail) = after.split_once('}').ok_or("a ${ is not closed")?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty() || !name.chars().all(fits) {
+            return Err(format!("${{{name}}}: expected the name of an environment variable"));
+        }
+        let value = env(name).filter(|v| !v.is_empty());
+        out.push_str(&value.ok_or_else(|| format!("the environment variable {name} is not set"))?);
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(SecretString::from(out))
+}
+
+/// It refers to the environment: nothing secret in itself.
+pub fn is_reference(text: &str) -> bool {
+    text.contains("${") && text.split("${").skip(1).all(|p| p.contains('}')) && {
+        // What is left beside the variables must not look like a secret of its own.
+        let literal: String =
+            text.split("${").map(|p| p.split_once('}').map_or(p, |(_, tail)| tail)).collect();
+        literal.chars().filter(char::is_ascii_alphanumeric).count() < 12 || is_plain_url(&literal)
+    }
+}
+
+fn is_plain_url(text: &str) -> bool {
+    text.starts_with("http") && !is_secret_url(text)
+}
+
+/// It was sealed by a vault.
+pub fn is_sealed(text: &str) -> bool {
+    text.starts_with(SEALED)
+}
+
+/// An option that is secret by its name, whatever its connector says.
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    // Paths and identifiers that end like a secret.
+    if name.ends_with("_file") || name == "dedup_key" {
+        return false;
+    }
+    [
+        "token",
+        "password",
+        "secret",
+        "webhook_url",
+        "integration_key",
+        "api_key",
+        "apikey",
+        "authorization",
+        "headers",
+        "cookie",
+    ]
+    .iter()
+    .any(|part| name.contains(part))
+        || name == "key"
+        || name.ends_with("-key")
+}
+
+/// A URL with a user, a query or a long path: it may be a secret as a whole.
+pub fn is_secret_url(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("://") else { return false };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    host.contains('@') || rest.contains('?') || path.split('/').any(|p| p.len() >= 16)
+}
+
+/// How a secret is shown: its last four characters, none of a short one.
+pub fn mask(secret: &str) -> String {
+    let chars: Vec<char> = secret.chars().collect();
+    let tail: String =
+        if chars.len() >= 12 { chars.iter().skip(chars.len() - 4).collect() } else { String::new() };
+    let host = secret.split_once("://").and_then(|(scheme, rest)| {
+        let host = rest.split(['/', '?', '#']).next()?;
+        let host = host.rsplit('@').next()?;
+        Some(format!("{scheme}://{host}/"))
+    });
+    format!("{}••••{tail}", host.unwrap_or_default())
+}
+
+/// A connector's options as they may be shown: what is in `secrets`, or looks secret, is masked.
+pub fn masked(config: &Map<String, Value>, secrets: &[&str]) -> Map<String, Value> {
+    let hide = |key: &str| is_secret_name(key) || secrets.contains(&key);
+    config.iter().map(|(key, value)| (key.clone(), masked_value(value, hide(key)))).collect()
+}
+
+fn masked_value(value: &Value, hide: bool) -> Value {
+    match value {
+        Value::String(text) if is_reference(text) => value.clone(),
+        Value::String(text) if is_sealed(text) => Value::from("•••• (sealed)"),
+        Value::String(text) if hide || is_secret_url(text) => Value::from(mask(text)),
+        Value::Number(_) | Value::Bool(_) if hide => Value::from("••••"),
+        Value::Array(items) => items.iter().map(|v| masked_value(v, hide)).collect(),
+        Value::Object(map) => {
+            let inner: Map<String, Value> =
+                map.iter().map(|(k, v)| (k.clone(), masked_value(v, hide || is_secret_name(k)))).collect();
+            inner.into()
+        }
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn env(name: &str) -> Option<String> {
+        (name == "TOKEN").then(|| "t0k3n".to_owned())
+    }
+
+    fn map(value: &Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn variables_files_and_sealed_texts_are_resolved() {
+        let vault = Vault::from_bytes([7; 32]);
+        let sealed = vault.seal("literal").unwrap();
+        let read = |path: &Path| match path.to_str() {
+            Some("/run/hook") => Ok("https://x.example/y\n".to_owned()),
+            _ => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+        };
+        let resolver = Resolver { env: &env, read: &read, vault: Some(&vault) };
+        let config = map(&json!({
+            "webhook_url_file": "/run/hook", "token": sealed, "ca_file": "/ca.pem", "n": 3,
+            "headers": {"Authorization": "Bearer ${TOKEN}", "X": "$${TOKEN}"}, "list": ["a${TOKEN}b"],
+        }));
+        let resolved = resolver.resolve(&config, &["webhook_url"]).unwrap();
+        assert_eq!(
+            Value::from(resolved),
+            json!({
+                "webhook_url": "https://x.example/y", "token": "literal", "ca_file": "/ca.pem", "n": 3,
+                "headers": {"Authorization": "Bearer t0k3n", "X": "${TOKEN}"}, "list": ["at0k3nb"],
+            })
+        );
+    }
+
+    #[test]
+    fn every_secret_that_cannot_be_had_is_told() {
+        let vault = Vault::from_bytes([7; 32]);
+        let sealed = Vault::from_bytes([8; 32]).seal("x").unwrap();
+        let read = |_: &Path| Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+        let resolver = Resolver { env: &env, read: &read, vault: Some(&vault) };
+        let config = map(&json!({
+            "a": "${NOPE}", "b": "${open", "token_file": "/nope", "url_file": "/x", "url": "y",
+            "headers": {"h": "${a b}"}, "sealed": sealed,
+        }));
+        let mut said: Vec<String> = resolver
+            .resolve(&config, &["token", "url"])
+            .unwrap_err()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        said.sort();
+        assert_eq!(said.len(), 6, "{said:?}");
+        for (line, part) in said.iter().zip([
+            "a: the environment variable NOPE is not set",
+            "b: a ${ is not closed",
+            "headers.h: ${a b}: expected the name",
+            "sealed: was sealed with another key",
+            "token_file: /nope cannot be read",
+            "url_file: is given beside url",
+        ]) {
+            assert!(line.starts_with(part), "{line}");
+        }
+    }
+
+    #[test]
+    fn shown_secrets_keep_their_last_four_characters_at_most() {
+        assert_eq!(mask("ghp_abcdefghijJ4xQ"), "••••J4xQ");
+        assert_eq!(mask("short"), "••••");
+        assert_eq!(
+            mask("https://hooks.slack.com/services/T0/B0/abcdJ4xQ"),
+            "https://hooks.slack.com/••••J4xQ"
+        );
+        assert_eq!(mask("https://user:pass@h.example"), "https://h.example/••••mple");
+        let shown = masked(
+            &map(&json!({
+                "webhook_url": "https://hooks.example/T0/abcdefghijkl", "channel": "#a", "token": "${TOKEN}",
+                "headers": {"X-Api": "abcdefgh12345678"}, "url": "https://api.example.com/hook?sig=abcd1234abcd",
+                "base": "https://api.example.com/events", "own": "private-thing-1", "password": 12345,
+            })),
+            &["own"],
+        );
+        let text = Value::from(shown).to_string();
+        for secret in ["abcdefghijkl", "abcdefgh1234", "sig=", "private", "12345\"", "12345}"] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+        for kept in ["#a", "${TOKEN}", "https://api.example.com/events"] {
+            assert!(text.contains(kept), "{kept} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_reference_with_a_literal_secret_beside_it_is_no_reference() {
+        assert!(is_reference("Bearer ${TOKEN}"));
+        assert!(is_reference("https://hooks.example/${PATH_PART}"));
+        assert!(!is_reference("ghp_abcdefghijklmnop${X}"));
+        assert!(!is_reference("plain"));
+    }
+}

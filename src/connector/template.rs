@@ -1,0 +1,284 @@
+//! The guide's `body_template`: `{{title}}`, `{{details.restart_count}}`. Values are encoded for the body they stand
+//! in, so a quote, a newline or an emoji in a title cannot break the document.
+
+use std::{fmt::Write, io};
+
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, escape_formatter,
+    value::Serde,
+};
+
+use super::{Deliver, Notification, payload::Payload, samples};
+use crate::event::{EventType, Role, incident::Phase};
+
+/// A larger body is a mistake in the template, and no service takes it.
+const MAX_OUTPUT: usize = 256 * 1024;
+/// Steps of the engine: a loop over a large payload stays far below, an endless one ends within a second.
+const FUEL: u64 = 200_000;
+const NAME: &str = "body_template";
+
+/// How values are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escape {
+    /// Within the quotes of a JSON document.
+    Json,
+    /// As in `application/x-www-form-urlencoded`.
+    Form,
+    /// HTML and XML.
+    Markup,
+    /// As it is.
+    Plain,
+}
+
+impl Escape {
+    /// By the body's MIME type.
+    pub fn of(content_type: &str) -> Self {
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if essence.ends_with("json") || essence.ends_with("ndjson") {
+            Escape::Json
+        } else if essence == "application/x-www-form-urlencoded" {
+            Escape::Form
+        } else if essence.ends_with("xml") || essence.ends_with("html") {
+            Escape::Markup
+        } else {
+            Escape::Plain
+        }
+    }
+}
+
+/// A template that parsed.
+pub struct Template {
+    env: Environment<'static>,
+    escape: Escape,
+}
+
+impl std::fmt::Debug for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Template").field("escape", &self.escape).finish_non_exhaustive()
+    }
+}
+
+impl Template {
+    /// Parses the text.
+    ///
+    /// # Errors
+    /// Where and what does not parse.
+    pub fn parse(source: &str, escape: Escape) -> Result<Self, String> {
+        let mut env = Environment::new();
+        env.set_undefined_behavior(UndefinedBehavior::Strict);
+        env.set_fuel(Some(FUEL));
+        env.set_recursion_limit(50);
+        env.set_auto_escape_callback(move |_| match escape {
+            Escape::Json => AutoEscape::Custom("json".into()),
+            Escape::Form => AutoEscape::Custom("form".into()),
+            Escape::Markup => AutoEscape::Html,
+            Escape::Plain => AutoEscape::None,
+        });
+        env.set_formatter(format_value);
+        env.add_template_owned(NAME, source.to_owned()).map_err(|e| explain(&e))?;
+        Ok(Self { env, escape })
+    }
+
+    /// The body of a notification; a body in JSON is checked to be JSON.
+    ///
+    /// # Errors
+    /// An undefined variable, too much work, too much output, or a body that is no JSON.
+    pub fn render(&self, notification: &Notification) -> Result<String, String> {
+        let template = self.env.get_template(NAME).map_err(|e| explain(&e))?;
+        let mut out = Capped { bytes: Vec::new(), full: false };
+        let result = template.render_captured_to(context(notification), &mut out).map(drop);
+        if out.full {
+            return Err(format!("more than {} KiB come out", MAX_OUTPUT / 1024));
+        }
+        result.map_err(|e| explain(&e))?;
+        let text = String::from_utf8(out.bytes).map_err(|e| e.to_string())?;
+        if self.escape == Escape::Json {
+            check_json(&text)?;
+        }
+        Ok(text)
+    }
+
+    /// Renders a sample of every type that can be sent: a template that works for one type only is found now.
+    ///
+    /// # Errors
+    /// The first type and phase that fail, with a way out.
+    pub fn try_samples(&self, types: &[EventType], deliver: Deliver) -> Result<(), String> {
+        for event_type in types {
+            let alone = deliver == Deliver::Events || event_type.def().role == Role::Context;
+            let phases: &[Phase] = if alone { &[Phase::Event] } else { &[Phase::Opened, Phase::Resolved] };
+            for phase in phases {
+                let sample = samples::notification(*event_type, *phase, "sample");
+                self.render(&sample).map_err(|why| {
+                    format!(
+                        "fails for {event_type} ({}): {why}. Use {{{{ x | default('') }}}} for what only some types \
+                         have, or narrow `events`",
+                        phase.as_str()
+                    )
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a template sees: the payload, and what a webhook has in its headers.
+fn context(notification: &Notification) -> Value {
+    let payload = Value::from(Serde(Payload::of(notification)));
+    minijinja::context! {
+        notification_id => notification.id.as_str(),
+        phase => notification.phase.as_str(),
+        connector => notification.connector.as_str(),
+        ..payload
+    }
+}
+
+fn check_json(text: &str) -> Result<(), String> {
+    let whole = serde_json::from_str::<serde::de::IgnoredAny>(text);
+    // JSON lines are several documents.
+    let lines = || {
+        text.lines()
+            .filter(|l| !l.is_empty())
+            .try_for_each(|l| serde_json::from_str(l).map(|_: serde::de::IgnoredAny| ()))
+    };
+    whole.map(drop).or_else(|e| lines().map_err(|_| e)).map_err(|e| format!("what comes out is no JSON: {e}"))
+}
+
+fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    if value.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    let AutoEscape::Custom(custom) = state.auto_escape() else {
+        return escape_formatter(out, state, value);
+    };
+    if value.is_safe() {
+        return out.write_str(value.as_str().unwrap_or_default()).map_err(Error::from);
+    }
+    if custom == "form" {
+        let text = value.to_string();
+        let encoded: String = form_encode(&text);
+        return out.write_str(&encoded).map_err(Error::from);
+    }
+    let json = |e: serde_json::Error| Error::new(ErrorKind::BadSerialization, e.to_string());
+    let Some(text) = value.as_str() else {
+        // Numbers, lists and tables are JSON by themselves: `{"details": {{ details }}}`.
+        return out.write_str(&serde_json::to_string(value).map_err(json)?).map_err(Error::from);
+    };
+    // The template's author wrote the quotes: only what stands between them is ours.
+    let quoted = serde_json::to_string(text).map_err(json)?;
+    let inner = quoted.strip_prefix('"').and_then(|q| q.strip_suffix('"')).unwrap_or_default();
+    out.write_str(inner).map_err(Error::from)
+}
+
+fn form_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => encoded.push(byte.into()),
+            b' ' => encoded.push('+'),
+            // Writing to a String cannot fail.
+            _ => write!(encoded, "%{byte:02X}").unwrap_or_default(),
+        }
+    }
+    encoded
+}
+
+/// The engine's words without its debug dump.
+fn explain(error: &Error) -> String {
+    let what = match (error.kind(), error.detail()) {
+        (ErrorKind::UndefinedError, None) => "a variable is not defined".to_owned(),
+        (kind, None) => kind.to_string(),
+        (kind, Some(detail)) => format!("{kind}: {detail}"),
+    };
+    match error.line() {
+        Some(line) => format!("line {line}: {what}"),
+        None => what,
+    }
+}
+
+/// A writer that stops at `MAX_OUTPUT`.
+struct Capped {
+    bytes: Vec<u8>,
+    full: bool,
+}
+
+impl io::Write for &mut Capped {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + more.len() > MAX_OUTPUT {
+            self.full = true;
+            return Err(io::Error::other("too much output"));
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crash() -> Notification {
+        samples::notification(EventType::PodCrashLoop, Phase::Opened, "c")
+    }
+
+    #[test]
+    fn the_guides_template_renders() {
+        let source = r#"{"alert": "{{title}}", "cluster": "{{cluster}}", "n": {{details.restart_count}}}"#;
+        let template = Template::parse(source, Escape::Json).unwrap();
+        let body = template.render(&crash()).unwrap();
+        assert_eq!(body, r#"{"alert": "Pod my-app-123 in crash loop", "cluster": "production", "n": 5}"#);
+    }
+
+    #[test]
+    fn hostile_values_cannot_break_the_document() {
+        let template = Template::parse(r#"{"t": "{{title}}", "d": {{details}}}"#, Escape::Json).unwrap();
+        let mut notification = crash();
+        let title = format!("a \"quote\"\nand \\ a 🚀 {} {{{{title}}}}", "x".repeat(100_000));
+        notification.event.title.clone_from(&title);
+        let body: serde_json::Value = serde_json::from_str(&template.render(&notification).unwrap()).unwrap();
+        assert_eq!(body["t"], title);
+        assert_eq!(body["d"]["restart_count"], 5);
+    }
+
+    #[test]
+    fn other_bodies_are_encoded_for_what_they_are() {
+        let mut notification = crash();
+        notification.event.title = "a <b> & c=d".into();
+        let render = |escape| Template::parse("{{title}}", escape).unwrap().render(&notification).unwrap();
+        assert_eq!(render(Escape::Form), "a+%3Cb%3E+%26+c%3Dd");
+        assert_eq!(render(Escape::Markup), "a &lt;b&gt; &amp; c=d");
+        assert_eq!(render(Escape::Plain), "a <b> & c=d");
+        assert_eq!(Escape::of("application/vnd.api+json; charset=utf-8"), Escape::Json);
+        assert_eq!(Escape::of("text/plain"), Escape::Plain);
+    }
+
+    #[test]
+    fn mistakes_are_found_when_saved() {
+        let tried = |source: &str, types: &[EventType]| {
+            Template::parse(source, Escape::Json).and_then(|t| t.try_samples(types, Deliver::Incidents))
+        };
+        let crash = [EventType::PodCrashLoop];
+        assert!(tried("{{ title", &crash).is_err());
+        assert!(tried("{\"a\": \"{{ titel }}\"}", &crash).unwrap_err().contains("pod_crash_loop"));
+        assert!(tried("{\"a\": {{ title }}}", &crash).unwrap_err().contains("no JSON"));
+        assert!(tried("{\"a\": {{ details.restart_count }}}", &crash).is_ok());
+        let both = [EventType::PodCrashLoop, EventType::NodeUnhealthy];
+        assert!(tried("{\"a\": {{ details.restart_count }}}", &both).unwrap_err().contains("node_unhealthy"));
+        assert!(tried("{\"a\": {{ details.restart_count | default(0) }}}", &both).is_ok());
+    }
+
+    #[test]
+    fn endless_work_and_endless_output_end() {
+        let render =
+            |source: &str| Template::parse(source, Escape::Plain).unwrap().render(&crash()).unwrap_err();
+        assert!(
+            render("{% for i in range(10000) %}{% for j in range(10000) %}x{% endfor %}{% endfor %}").len()
+                > 5
+        );
+        assert!(render("{{ 'x' * 300000 }}").contains("256 KiB"));
+        render("{{ 'x' * 100000000 }}");
+    }
+}

@@ -1,0 +1,471 @@
+//! What a message says, as data: the words are chosen here, a service only lays them out within its limits.
+//!
+//! In this order: what is broken and since when; why; what changed just before; the container's last words; one or
+//! two commands to look; links.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::Notification;
+use crate::event::{
+    Event, Severity,
+    incident::{IncidentFacts, Phase},
+};
+
+/// How many suspects are named.
+const MAX_SUSPECTS: usize = 3;
+/// How many objects are named.
+const MAX_MEMBERS: usize = 5;
+/// How many commands are given.
+const MAX_COMMANDS: usize = 2;
+/// How many lines of a digest are listed.
+const MAX_DIGEST: usize = 25;
+
+/// The colour of a message, in services that have colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// As bad as this.
+    Trouble(Severity),
+    /// It is over.
+    Over,
+    /// Somebody asked for it.
+    Test,
+}
+
+/// One message, in plain text without any markup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its colour.
+    pub tone: Tone,
+    /// `CRITICAL`, `RESOLVED`, `STILL OPEN (high)`, …
+    pub label: String,
+    /// What is broken, on one line.
+    pub title: String,
+    /// Where, since when, how many of how many: short parts that fit on one line.
+    pub place: Vec<String>,
+    /// Why: at least one line, unless nothing is known.
+    pub why: Vec<String>,
+    /// The objects concerned, where there is more than one.
+    pub members: Vec<String>,
+    /// What changed just before; `None` where the question makes no sense (a resolve, a single event).
+    pub changes: Option<Vec<String>>,
+    /// The container's last words.
+    pub words: Vec<String>,
+    /// What to do next: words and a command.
+    pub commands: Vec<(String, String)>,
+    /// Name and URL.
+    pub links: Vec<(String, String)>,
+    /// Of a digest: what it stands for.
+    pub digest: Vec<String>,
+    /// The incident's id, for finding it again.
+    pub footer: String,
+}
+
+/// Says that no change was seen before the trouble.
+pub const NOTHING_CHANGED: &str = "nothing that we watched";
+
+impl Message {
+    /// The words of a notification.
+    pub fn of(notification: &Notification) -> Self {
+        if notification.phase == Phase::Digest {
+            return digest(notification);
+        }
+        let event = &notification.event;
+        let facts = notification.incident.as_ref();
+        let over = notification.phase.is_end();
+        let mut why = why(event);
+        if over {
+            // What was broken is no news any more.
+            why.truncate(usize::from(!event.description.is_empty()));
+        }
+        let words = if over { Vec::new() } else { words(event, &why) };
+        Self {
+            tone: tone(notification),
+            label: label(notification),
+            title: title(event, facts),
+            place: place(event, facts),
+            members: facts.map(members).unwrap_or_default(),
+            changes: facts.filter(|_| !over).map(changes),
+            commands: if over { Vec::new() } else { commands(event) },
+            links: links(event),
+            footer: facts.map_or_else(
+                || format!("event {}", event.id),
+                |f| format!("incident {} · {} {}", f.id, f.events, plural(f.events, "event")),
+            ),
+            digest: Vec::new(),
+            why,
+            words,
+        }
+    }
+
+    /// `CRITICAL: Pod my-app-123 in crash loop`
+    pub fn headline(&self) -> String {
+        format!("{}: {}", self.label, self.title)
+    }
+
+    /// All of it as plain text: the fall-back of services that show no layout, and the text part of a mail.
+    pub fn plain(&self) -> String {
+        let mut lines = vec![self.headline(), self.place.join(" · ")];
+        lines.extend(self.why.iter().cloned());
+        lines.extend(self.members.iter().map(|m| format!("- {m}")));
+        if let Some(changes) = &self.changes {
+            lines.push("Changed just before:".into());
+            lines.extend(changes.iter().map(|c| format!("- {c}")));
+        }
+        if !self.words.is_empty() {
+            lines.push("Last words:".into());
+            lines.extend(self.words.iter().map(|w| format!("  {w}")));
+        }
+        lines.extend(self.digest.iter().map(|d| format!("- {d}")));
+        lines.extend(self.commands.iter().map(|(action, command)| format!("{action}: {command}")));
+        lines.extend(self.links.iter().map(|(name, url)| format!("{name}: {url}")));
+        lines.push(self.footer.clone());
+        lines.retain(|l| !l.is_empty());
+        lines.join("\n")
+    }
+}
+
+fn tone(notification: &Notification) -> Tone {
+    match notification.phase {
+        Phase::Test => Tone::Test,
+        Phase::Resolved => Tone::Over,
+        _ => Tone::Trouble(notification.severity()),
+    }
+}
+
+fn label(notification: &Notification) -> String {
+    let severity = notification.severity();
+    let upper = severity.as_str().to_uppercase();
+    match notification.phase {
+        Phase::Opened | Phase::Event => upper,
+        Phase::Worse => format!("WORSE, now {upper}"),
+        Phase::Repeated => format!("STILL OPEN ({severity})"),
+        Phase::Resolved => "RESOLVED".into(),
+        Phase::Reopened => format!("BROKEN AGAIN ({severity})"),
+        Phase::Flapping => format!("FLAPPING ({severity})"),
+        Phase::Digest => "SUMMARY".into(),
+        Phase::Test => "TEST".into(),
+    }
+}
+
+/// The event's title, led by the subject where the title does not name it.
+fn title(event: &Event, facts: Option<&IncidentFacts>) -> String {
+    let title = one_line(&event.title);
+    match facts.map(|f| &f.subject).filter(|s| !title.contains(&s.name)) {
+        Some(subject) => format!("{}: {title}", subject.resource()),
+        None => title,
+    }
+}
+
+fn place(event: &Event, facts: Option<&IncidentFacts>) -> Vec<String> {
+    let subject = facts.map_or(&event.subject, |f| &f.subject);
+    let mut parts = vec![event.cluster.clone()];
+    if !subject.namespace.is_empty() {
+        parts.push(subject.namespace.clone());
+    }
+    parts.push(subject.resource());
+    let Some(facts) = facts else {
+        parts.push(moment(event.timestamp));
+        return parts;
+    };
+    if let Some((ready, wanted)) = facts.ready {
+        parts.push(format!("{ready} of {wanted} ready"));
+    }
+    if facts.member_count > 1 {
+        parts.push(format!("{} objects", facts.member_count));
+    }
+    if !facts.affected.is_empty() {
+        parts.push(format!("{} affected", facts.affected.len()));
+    }
+    let end = facts.resolved_at.unwrap_or(event.timestamp);
+    let lasted = age(end.duration_since(facts.opened_at));
+    parts.push(match facts.resolved_at {
+        Some(at) => format!("{} to {} ({lasted})", moment(facts.opened_at), moment(at)),
+        None => format!("since {}", moment(facts.opened_at)),
+    });
+    parts
+}
+
+/// The description, then what it does not say yet: reason, exit code, probe's or scheduler's message.
+fn why(event: &Event) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut said = event.description.trim().to_owned();
+    if !said.is_empty() {
+        lines.push(one_line(&said));
+    }
+    let detail = |name: &str| match event.details.get(name) {
+        Some(Value::String(text)) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    let mut facts = Vec::new();
+    if let Some(reason) = detail("reason").filter(|r| !said.contains(r.as_str())) {
+        facts.push(reason);
+    }
+    if let Some(code) = detail("exit_code") {
+        let text = format!("exit code {code}");
+        if !said.contains(&text) {
+            facts.push(detail("exit_meaning").map_or_else(|| text.clone(), |m| format!("{text} ({m})")));
+        }
+    }
+    if !facts.is_empty() {
+        lines.push(facts.join(", "));
+        said = lines.join("\n");
+    }
+    if let Some(message) = detail("message").filter(|m| !said.contains(m.as_str())) {
+        lines.push(one_line(&message));
+    }
+    if let Some(named) = signature(event) {
+        lines.push(named);
+    }
+    if event.late {
+        lines.push("Found late: it happened while nobody watched.".into());
+    }
+    lines
+}
+
+fn members(facts: &IncidentFacts) -> Vec<String> {
+    if facts.member_count < 2 {
+        return Vec::new();
+    }
+    let name = |m: &crate::event::incident::MemberFact| {
+        format!("{} {}", m.resource, m.event_type.name().replace('_', " "))
+    };
+    let mut lines: Vec<String> = facts.members.iter().take(MAX_MEMBERS).map(name).collect();
+    let more = (facts.member_count as usize).saturating_sub(lines.len());
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines
+}
+
+fn changes(facts: &IncidentFacts) -> Vec<String> {
+    if facts.suspects.is_empty() {
+        return vec![NOTHING_CHANGED.to_owned()];
+    }
+    let line = |s: &crate::event::incident::Suspect| {
+        let by = if s.manager.is_empty() { String::new() } else { format!(" by {}", s.manager) };
+        let before = facts.opened_at.duration_since(s.at);
+        let when = if before.is_negative() { "after".to_owned() } else { format!("{} before", age(before)) };
+        format!("{} {}{by}, {when} ({})", s.object.resource(), one_line(&s.title), clock(s.at))
+    };
+    facts.suspects.iter().take(MAX_SUSPECTS).map(line).collect()
+}
+
+/// The termination message and the last lines of the log, where they say more than is said already.
+fn words(event: &Event, why: &[String]) -> Vec<String> {
+    let said = why.join("\n");
+    let mut lines: Vec<String> = Vec::new();
+    for name in ["last_error", "termination_message", "log_tail"] {
+        let texts: Vec<&str> = match event.details.get(name) {
+            Some(Value::String(text)) => text.lines().collect(),
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+            _ => continue,
+        };
+        for text in texts.into_iter().map(str::trim_end).filter(|t| !t.is_empty()) {
+            if !said.contains(text.trim()) && !lines.iter().any(|l| l == text) {
+                lines.push(text.to_owned());
+            }
+        }
+    }
+    lines
+}
+
+fn commands(event: &Event) -> Vec<(String, String)> {
+    event.recommendations.iter().take(MAX_COMMANDS).map(|r| (r.action.clone(), r.command.clone())).collect()
+}
+
+/// Runbook and dashboard: what a browser can open.
+fn links(event: &Event) -> Vec<(String, String)> {
+    let page = |l: &crate::event::Link| {
+        let url = l.href.as_deref().unwrap_or(&l.reference);
+        let web = url.starts_with("https://") || url.starts_with("http://");
+        (matches!(l.rel.as_str(), "runbook" | "dashboard") && web).then(|| (l.rel.clone(), url.to_owned()))
+    };
+    event.links.iter().filter_map(page).collect()
+}
+
+/// Troubles that the last words name outright.
+fn signature(event: &Event) -> Option<String> {
+    let mut text = String::new();
+    for name in ["last_error", "termination_message", "message", "log_tail"] {
+        match event.details.get(name) {
+            Some(Value::String(t)) => text.push_str(t),
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).for_each(|t| {
+                text.push_str(t);
+                text.push('\n');
+            }),
+            _ => {}
+        }
+        text.push('\n');
+    }
+    let lower = text.to_lowercase();
+    let found = |needle: &str| lower.contains(needle);
+    if found("connection refused") {
+        return Some(match refused_by(&text) {
+            Some(target) => format!("Known sign: connection refused to {target}."),
+            None => "Known sign: connection refused: what it needs does not answer.".into(),
+        });
+    }
+    let known = [
+        ("no space left on device", "Known sign: no space left on a disk."),
+        ("certificate has expired", "Known sign: a certificate has expired."),
+        ("certificate expired", "Known sign: a certificate has expired."),
+        ("permission denied", "Known sign: permission denied: user, volume or security context."),
+        ("no such host", "Known sign: a host name cannot be resolved."),
+    ];
+    known.iter().find(|(needle, _)| found(needle)).map(|(_, said)| (*said).to_owned())
+}
+
+/// `host:port` just before "connection refused", as most languages print it.
+fn refused_by(text: &str) -> Option<String> {
+    let at = text.to_ascii_lowercase().find("connection refused")?;
+    let before = text.get(..at)?;
+    let word = |w: &&str| {
+        let w = w.trim_matches(|c: char| !c.is_alphanumeric() && c != ']' && c != '[');
+        w.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    let found = before.split_whitespace().rev().take(6).find(word)?;
+    Some(found.trim_matches(|c: char| !c.is_alphanumeric() && c != ']' && c != '[').to_owned())
+}
+
+fn digest(notification: &Notification) -> Message {
+    let lines = &notification.digest;
+    let worst = lines.iter().map(|l| l.severity).max().unwrap_or_default();
+    let count = |severity: &Severity| {
+        let n = lines.iter().filter(|l| l.severity == *severity).count();
+        (n > 0).then(|| format!("{n} {severity}"))
+    };
+    let counts = Severity::ALL.iter().filter_map(count).collect::<Vec<_>>().join(", ");
+    let span = match (lines.first(), lines.last()) {
+        (Some(first), Some(last)) => format!("{} to {}", moment(first.timestamp), moment(last.timestamp)),
+        _ => String::new(),
+    };
+    let mut listed: Vec<String> = lines
+        .iter()
+        .take(MAX_DIGEST)
+        .map(|l| {
+            format!("{} {} {} ({})", clock(l.timestamp), l.severity, one_line(&l.title), l.phase.as_str())
+        })
+        .collect();
+    if lines.len() > MAX_DIGEST {
+        listed.push(format!("and {} more", lines.len() - MAX_DIGEST));
+    }
+    let n = lines.len() as u64;
+    Message {
+        tone: Tone::Trouble(worst),
+        label: "SUMMARY".into(),
+        title: format!("{n} {} in one", plural(n, "message")),
+        place: vec![notification.event.cluster.clone(), span],
+        why: vec![counts],
+        members: Vec::new(),
+        changes: None,
+        words: Vec::new(),
+        commands: Vec::new(),
+        links: Vec::new(),
+        digest: listed,
+        footer: format!("{n} {} since the last message", plural(n, "notification")),
+    }
+}
+
+fn plural(n: u64, word: &str) -> String {
+    if n == 1 { word.to_owned() } else { format!("{word}s") }
+}
+
+/// Text on one line.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `2025-01-15 10:28:25 UTC`
+fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// `10:28:25 UTC`: beside a time that has its day.
+fn clock(at: Timestamp) -> String {
+    at.strftime("%H:%M:%S UTC").to_string()
+}
+
+/// `35 s`, `12 min`, `3 h 5 min`, `2 d 4 h`
+pub fn age(span: SignedDuration) -> String {
+    let secs = span.as_secs().max(0);
+    match secs {
+        0..=119 => format!("{secs} s"),
+        120..=7199 => format!("{} min", secs / 60),
+        7200..=172_799 => format!("{} h {} min", secs / 3600, secs % 3600 / 60),
+        _ => format!("{} d {} h", secs / 86_400, secs % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{connector::samples, event::EventType};
+
+    fn crash(phase: Phase) -> Notification {
+        let mut n = samples::notification(EventType::PodCrashLoop, phase, "c");
+        n.event.details.insert("exit_meaning".into(), "application error".into());
+        n.event
+            .details
+            .insert("last_error".into(), "dial tcp 10.0.0.7:5432: connect: connection refused".into());
+        n.event.details.remove("message");
+        n
+    }
+
+    #[test]
+    fn a_message_says_everything_in_order() {
+        insta::assert_snapshot!(Message::of(&crash(Phase::Opened)).plain(), @r#"
+        CRITICAL: Pod my-app-123 in crash loop
+        production · default · Deployment/my-app · 2 of 3 ready · since 2025-01-15 10:28:25 UTC
+        Pod has restarted 5 times in the last 10 minutes
+        Error, exit code 1 (application error)
+        Known sign: connection refused to 10.0.0.7:5432.
+        Changed just before:
+        - Deployment/my-app image my-app 1.41.0 → 1.42.0 by helm, 65 s before (10:27:20 UTC)
+        Last words:
+          dial tcp 10.0.0.7:5432: connect: connection refused
+        Check pod logs: kubectl logs my-app-123 -n default
+        incident 78b9298622fbfdce7516b4c7aa3c0552 · 4 events
+        "#);
+    }
+
+    #[test]
+    fn a_resolve_says_how_long_and_nothing_to_do() {
+        insta::assert_snapshot!(Message::of(&crash(Phase::Resolved)).plain(), @r#"
+        RESOLVED: Pod my-app-123 in crash loop
+        production · default · Deployment/my-app · 3 of 3 ready · 2025-01-15 10:28:25 UTC to 2025-01-15 10:30:00 UTC (95 s)
+        Pod has restarted 5 times in the last 10 minutes
+        incident 78b9298622fbfdce7516b4c7aa3c0552 · 4 events
+        "#);
+    }
+
+    #[test]
+    fn without_suspects_it_says_so() {
+        let mut n = crash(Phase::Worse);
+        n.incident.as_mut().unwrap().suspects.clear();
+        assert_eq!(Message::of(&n).changes, Some(vec![NOTHING_CHANGED.to_owned()]));
+        assert!(Message::of(&n).headline().starts_with("WORSE, now CRITICAL: "));
+    }
+
+    #[test]
+    fn a_digest_counts_and_lists() {
+        let mut n = crash(Phase::Digest);
+        while n.digest.len() < 40 {
+            n.digest.push(n.digest[0].clone());
+        }
+        let message = Message::of(&n);
+        assert_eq!(message.headline(), "SUMMARY: 40 messages in one");
+        assert_eq!(message.why, ["40 critical"]);
+        assert_eq!((message.digest.len(), message.digest[25].as_str()), (26, "and 15 more"));
+    }
+
+    #[test]
+    fn ages_read_well() {
+        let said = |secs| age(SignedDuration::from_secs(secs));
+        assert_eq!(
+            [said(-5), said(95), said(3600), said(7260), said(200_000)].join("|"),
+            "0 s|95 s|60 min|2 h 1 min|2 d 7 h"
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! Kubernetes' own Events: each occurrence, a grown count included.
+//!
+//! An Event joins what a rule of ours says of the same trouble (`kube_reasons`); a Warning that nobody speaks for
+//! leads by itself.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Change, Context, Draft, Moment, Output, kube_reasons};
+use crate::{
+    event::{EventType, Kind, ObjectRef, Role, Severity},
+    object::{KubeEvent, Object, ObjectKey},
+};
+
+/// See the module.
+pub struct Rule;
+
+impl Moment for Rule {
+    fn name(&self) -> &'static str {
+        "kubernetes_event"
+    }
+    fn types(&self) -> &'static [EventType] {
+        &[EventType::KubernetesEvent]
+    }
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Event]
+    }
+    fn detect(&self, change: &Change, cx: &Context<'_>, out: &mut Output) {
+        let Some(row) = &change.after else { return };
+        let Some(event) = row.kube_event() else { return };
+        let again = change.update().is_none_or(|(before, _)| {
+            before.kube_event().is_none_or(|was| event.count > was.count || event.last > was.last)
+        });
+        if again {
+            out.tell(draft(row, event, cx));
+        }
+    }
+}
+
+fn draft(row: &Arc<Object>, event: &KubeEvent, cx: &Context<'_>) -> Draft {
+    let about = ObjectRef {
+        kind: event.involved_kind.to_string(),
+        namespace: event.involved_namespace.to_string(),
+        name: event.involved_name.to_string(),
+        uid: event.involved_uid.to_string(),
+    };
+    let involved = involved(event, &about, cx);
+    let severity = if event.warning { Severity::Medium } else { Severity::Info };
+    let object = involved.unwrap_or(row);
+    let mut draft = Draft::new(
+        EventType::KubernetesEvent,
+        object,
+        format!("{} on {} {}", event.reason, about.kind, about.name),
+    )
+    .severity(severity)
+    .role(role(event))
+    .discriminator(format!("{}/{}", event.reason, event.component))
+    .moment(format!("{}/{}", row.meta.uid, event.count))
+    .description(if event.message.is_empty() { event.reason.as_str() } else { event.message.as_str() })
+    .detail("reason", event.reason.as_str())
+    .detail("message", event.message.as_str())
+    .detail("count", event.count)
+    .detail("type", if event.warning { "Warning" } else { "Normal" })
+    .detail(
+        "involved_object",
+        json!({ "kind": about.kind, "name": about.name, "namespace": about.namespace }),
+    )
+    .detail("component", event.component.as_str())
+    .detail("host", event.host.as_str())
+    .detail("field_path", event.field_path.as_str())
+    .detail("first_seen", event.first.map(|t| t.to_string()));
+    if let Some(pod) = object.pod() {
+        draft = draft.detail("pod_name", object.meta.name.as_str()).detail("restart_count", pod.restarts());
+        draft = draft.detail("namespace", object.meta.namespace.as_str());
+    }
+    if event.warning {
+        draft = draft.recommend("See all that was said about it", command(&about));
+    }
+    draft.about = involved.is_none().then_some(about);
+    match event.last {
+        Some(at) => draft.at(at),
+        None => super::workload_facts::observed(draft, cx.now),
+    }
+}
+
+/// The object it is about, if it is known, and still the same one.
+fn involved<'a>(event: &KubeEvent, about: &ObjectRef, cx: &Context<'a>) -> Option<&'a Arc<Object>> {
+    let by_uid = cx.world.by_uid(&event.involved_uid);
+    // Some controllers, and kubelets about their Node, give the name in place of the uid, or none.
+    by_uid.or_else(|| {
+        let found = cx.world.get(&ObjectKey::of(about)?)?;
+        (about.uid.is_empty() || about.uid == about.name).then_some(found)
+    })
+}
+
+fn command(about: &ObjectRef) -> String {
+    let scope = match about.namespace.as_str() {
+        "" => "-n default".to_owned(),
+        namespace => format!("-n {namespace}"),
+    };
+    format!("kubectl events {scope} --for {}/{}", about.kind.to_ascii_lowercase(), about.name)
+}
+
+/// Where nobody can see what an Event speaks of, the pipeline lets it lead after all.
+fn role(event: &KubeEvent) -> Role {
+    if !event.warning || kube_reasons::is_noise(event) {
+        Role::Context
+    } else if kube_reasons::spoken_for(&event.reason).is_empty() {
+        Role::OneShot
+    } else {
+        Role::Joins
+    }
+}

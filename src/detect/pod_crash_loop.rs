@@ -1,0 +1,189 @@
+//! pod_crash_loop: a container keeps crashing.
+//!
+//! It waits in CrashLoopBackOff, or was restarted at least five times within ten minutes. Between two crashes the
+//! container runs, and without a readiness probe it is even ready then: the heal time bridges that.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+
+use super::{Condition, Context, Draft, Finding, Output, Verdict, pod_facts};
+use crate::{
+    event::{EventType, Kind},
+    object::{Container, ContainerState, Object, Pod},
+};
+
+/// Within this time restarts are counted.
+const WINDOW_SECS: i64 = 600;
+/// As many make a loop, even if no back-off was seen.
+const RESTARTS: usize = 5;
+/// More need not be remembered.
+const REMEMBERED: usize = 2 * RESTARTS;
+/// A ready container whose newest restart is older is out of the loop as far as counting goes. Also the latest
+/// time at which one that is ready is judged again.
+const CALM_SECS: i64 = 60;
+
+/// The rule.
+pub struct Rule;
+
+impl Condition for Rule {
+    fn name(&self) -> &'static str {
+        "pod_crash_loop"
+    }
+
+    fn types(&self) -> &'static [EventType] {
+        &[EventType::PodCrashLoop]
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Pod
+    }
+
+    fn judge(&self, object: &Arc<Object>, cx: &Context<'_>, out: &mut Output) -> Verdict {
+        let Some(pod) = object.pod() else { return Verdict::healthy() };
+        if object.is_terminating() {
+            return Verdict::Unknown;
+        }
+        if pod.is_finished() {
+            return Verdict::healthy();
+        }
+        let suspects = pod.containers.iter().filter(|c| c.restarts > 0 || backs_off(c));
+        let mut findings = Vec::new();
+        let mut restarts: Option<Restarts> = None;
+        for container in suspects {
+            let restarts = restarts.get_or_insert_with(|| Restarts::recall(self.name(), object, cx));
+            let recent = restarts.count(pod, container, cx.now);
+            findings.extend(look(object, pod, container, (&recent, cx), out));
+        }
+        if let Some(restarts) = restarts.filter(|r| r.changed) {
+            out.remember(object.meta.uid.as_str(), restarts.row);
+        }
+        Verdict::Known(findings)
+    }
+}
+
+fn backs_off(container: &Container) -> bool {
+    container.waiting_reason() == "CrashLoopBackOff"
+}
+
+fn look(
+    object: &Arc<Object>,
+    pod: &Pod,
+    container: &Container,
+    (recent, cx): (&[Timestamp], &Context<'_>),
+    out: &mut Output,
+) -> Option<Finding> {
+    let since = pod_facts::firing_since(object, cx, EventType::PodCrashLoop, &container.name);
+    let mut often = recent.len() >= RESTARTS;
+    if often && container.ready {
+        // Counting may begin a loop while the container runs; being ready then ends it, as it does any other.
+        let calm_at = recent.last().map_or(cx.now, |at| *at + SignedDuration::from_secs(CALM_SECS));
+        often = since.is_none() && calm_at > cx.now;
+        if often {
+            out.look_again.push(calm_at);
+        }
+    }
+    let between_crashes = since.is_some() && !container.ready && !is_done(pod, container);
+    if !backs_off(container) && !often && !between_crashes {
+        return None;
+    }
+    Some(Finding { draft: draft(object, container, recent.len(), (since, cx)), after_secs: 0 })
+}
+
+/// What is remembered of a Pod, under its uid: by container the restarts that are known, and the times of the
+/// newest ones: `{"app": {"count": 7, "at": [1795330000]}}`.
+struct Restarts {
+    row: Map<String, Value>,
+    created_at: Option<Timestamp>,
+    changed: bool,
+}
+
+impl Restarts {
+    fn recall(rule: &str, object: &Object, cx: &Context<'_>) -> Self {
+        let row = match cx.memory.recall(rule, &object.meta.uid) {
+            Some(Value::Object(row)) => row,
+            _ => Map::new(),
+        };
+        Self { row, created_at: object.meta.created_at, changed: false }
+    }
+
+    /// The times of the restarts within the window, the newest last; takes up what is new.
+    fn count(&mut self, pod: &Pod, container: &Container, now: Timestamp) -> Vec<Timestamp> {
+        let (known, mut times) = read(self.row.get(container.name.as_str()));
+        if container.restarts != known {
+            let grown = container.restarts.saturating_sub(known) as usize;
+            let newest = restarted_at(container).unwrap_or(now);
+            let before = times.last().copied().or(pod.started_at).or(self.created_at);
+            // Restarts that nobody saw happen: together they count only if all of them fit into the window.
+            let all_fit = before.is_some_and(|b| newest.duration_since(b).as_secs() <= WINDOW_SECS);
+            let counted = if all_fit { grown.min(REMEMBERED) } else { grown.min(1) };
+            times.extend(std::iter::repeat_n(newest, counted));
+            times.retain(|at| newest.duration_since(*at).as_secs() < WINDOW_SECS);
+            times.drain(..times.len().saturating_sub(REMEMBERED));
+            let seconds: Vec<i64> = times.iter().map(|t| t.as_second()).collect();
+            self.row
+                .insert(container.name.to_string(), json!({ "count": container.restarts, "at": seconds }));
+            self.changed = true;
+        }
+        times.retain(|at| now.duration_since(*at).as_secs() < WINDOW_SECS);
+        times
+    }
+}
+
+fn read(row: Option<&Value>) -> (u32, Vec<Timestamp>) {
+    let Some(row) = row else { return (0, Vec::new()) };
+    let count = row.get("count").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
+    let at = row.get("at").and_then(Value::as_array).into_iter().flatten();
+    let times = at.filter_map(Value::as_i64).filter_map(|s| Timestamp::from_second(s).ok());
+    (count.unwrap_or(0), times.collect())
+}
+
+fn restarted_at(container: &Container) -> Option<Timestamp> {
+    match &container.state {
+        Some(ContainerState::Running { started_at: Some(at) }) => Some(*at),
+        Some(ContainerState::Terminated(t)) => pod_facts::real(t.started_at).or(t.finished_at),
+        _ => container.last.as_ref().and_then(|t| pod_facts::real(t.finished_at)),
+    }
+}
+
+/// It ended well and is not to be started again.
+fn is_done(pod: &Pod, container: &Container) -> bool {
+    let ended_well = matches!(&container.state, Some(ContainerState::Terminated(t)) if t.exit_code == 0);
+    ended_well && (pod.restart_policy != "Always" || (container.init && !container.sidecar))
+}
+
+fn draft(
+    object: &Arc<Object>,
+    container: &Container,
+    recent: usize,
+    (since, cx): (Option<Timestamp>, &Context<'_>),
+) -> Draft {
+    let name = &object.meta.name;
+    let end = container.newest_end();
+    let restarted = match recent {
+        0 => format!("Pod has restarted {} times", container.restarts),
+        1 => "Pod has restarted once in the last 10 minutes".to_owned(),
+        n => format!("Pod has restarted {n} times in the last 10 minutes"),
+    };
+    let kind = if container.init { "init container" } else { "container" };
+    let why = end.map(|end| {
+        let how = match end.reason.as_str() {
+            "OOMKilled" => format!("was OOMKilled (exit code {})", end.exit_code),
+            _ => format!("ended with {}", pod_facts::exit(end.exit_code)),
+        };
+        format!(": {kind} {} {how}", container.name)
+    });
+    let began = since.or_else(|| end.and_then(|e| e.finished_at));
+    let draft = pod_facts::draft(EventType::PodCrashLoop, object, format!("Pod {name} in crash loop"))
+        .at_or(began, cx.now)
+        .discriminator(container.name.as_str())
+        .description(restarted + &why.unwrap_or_default())
+        .detail("restarts_in_10_min", recent)
+        .detail("waiting", container.waiting_reason());
+    let mut draft = pod_facts::container(draft, container);
+    if let Some(end) = end {
+        draft = pod_facts::ended(draft, end);
+    }
+    pod_facts::look(pod_facts::look_at_previous_logs(draft, container))
+}

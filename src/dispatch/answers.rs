@@ -1,0 +1,199 @@
+//! A worker's answers: what an outcome means for its row and for the destination, and writing it down.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::{
+    ledger::{self, Ended, Ending, Logged, Verdict},
+    pace::{back_off, later},
+    queue::State,
+    worker::Worker,
+};
+use crate::{
+    connector::{Outcome, Reason},
+    store,
+};
+
+/// A `bad_request` that may be tried again is given up after so many attempts.
+const MAX_DOUBTFUL: u32 = 12;
+/// How often a row's pause may be cut short.
+const MAX_HURRIED: u32 = 3;
+
+impl Worker {
+    /// An attempt has an answer.
+    pub(super) fn answered(&mut self, seq: u64, outcome: Outcome) {
+        let now = self.deps.now();
+        let Some(entry) = self.queue.get_mut(seq) else { return };
+        if let Some(claim) = Arc::make_mut(&mut entry.row).claim.as_mut() {
+            claim.attempts += 1;
+        }
+        match outcome {
+            Outcome::Delivered { receipt, status, answer } => {
+                entry.doubtful = 0;
+                if self.pace.succeeded() > 1 {
+                    self.hurry(now);
+                }
+                self.end(seq, now, Verdict::Delivered { status, answer, receipt });
+            }
+            Outcome::Reject { reason, detail, pause } => {
+                if pause {
+                    let why = (now, detail.clone());
+                    // At once: nothing more goes out while this is being written.
+                    self.shared.control.send_modify(|c| c.paused = Some(why));
+                }
+                self.shared.update(|s| s.failed += 1);
+                self.dead(seq, now, (reason, detail), pause);
+            }
+            Outcome::Retry { reason, detail, after } => {
+                self.shared.update(|s| {
+                    s.failed += 1;
+                    s.last_error = Some((now, detail.clone()));
+                });
+                self.retry(seq, now, reason, (detail, after));
+            }
+        }
+    }
+
+    fn retry(&mut self, seq: u64, now: Timestamp, reason: Reason, words: (String, Option<Duration>)) {
+        let (detail, after) = words;
+        let Some(entry) = self.queue.get_mut(seq) else { return };
+        if reason == Reason::BadRequest {
+            entry.doubtful += 1;
+            if entry.doubtful >= MAX_DOUBTFUL {
+                let detail = format!("given up after {MAX_DOUBTFUL} attempts: {detail}");
+                return self.dead(seq, now, (reason, detail), false);
+            }
+        } else {
+            self.pace.failed(now, self.deps.chance());
+        }
+        if let Some(after) = after {
+            self.pace.pause(later(now, after));
+        }
+        let Some(claim) = Arc::make_mut(&mut entry.row).claim.as_mut() else { return };
+        if later(claim.at, self.deps.horizon) < now {
+            let detail = format!("{}; the last answer: {detail}", expired_text(self.deps.horizon));
+            return self.dead(seq, now, (Reason::Expired, detail), false);
+        }
+        let pause = back_off(claim.attempts, self.deps.chance()).max(after.unwrap_or_default());
+        claim.next_at = later(now, pause);
+        claim.last.clone_from(&detail);
+        let row = Box::new((*entry.row).clone());
+        self.end(seq, now, Verdict::Retry { row, detail });
+    }
+
+    /// The destination is back: what waits for its next attempt goes now, in order.
+    fn hurry(&mut self, now: Timestamp) {
+        let waiting: Vec<u64> = self
+            .queue
+            .iter()
+            .filter(|(_, e)| matches!(e.state(), State::Ready(at) if at > now) && e.hurried < MAX_HURRIED)
+            .map(|(seq, _)| seq)
+            .collect();
+        for seq in waiting {
+            if let Some(entry) = self.queue.get_mut(seq) {
+                entry.hurried += 1;
+            }
+            self.queue.set(seq, State::Ready(now));
+        }
+    }
+
+    pub(super) fn dead(&mut self, seq: u64, now: Timestamp, why: (Reason, String), pause: bool) {
+        let pause = pause.then(|| self.destination.settings_hash.clone());
+        let (reason, detail) = why;
+        self.shared.update(|s| s.last_error = Some((now, detail.clone())));
+        self.end(seq, now, Verdict::Dead { reason, detail, pause });
+    }
+
+    fn end(&mut self, seq: u64, at: Timestamp, verdict: Verdict) {
+        let Some(entry) = self.queue.get(seq) else { return };
+        let row = Arc::clone(&entry.row);
+        let answers = row.claim.as_ref().map(|c| c.answers.clone()).unwrap_or_default();
+        let answered = answers.iter().filter_map(|s| Some(Arc::clone(&self.queue.get(*s)?.row))).collect();
+        self.queue.set(seq, State::Ending);
+        self.endings.push(Ending { row, answered, verdict, at });
+    }
+
+    pub(super) fn start_end_write(&mut self) {
+        if self.end_write.is_some() || self.endings.is_empty() {
+            return;
+        }
+        let batch = Arc::new(std::mem::take(&mut self.endings));
+        let (job, store) = (Arc::clone(&batch), self.deps.store.clone());
+        self.end_write = Some(Box::pin(async move {
+            let result = store.write(move |tx| ledger::end(tx, &job)).await;
+            (batch, result)
+        }));
+    }
+
+    pub(super) fn ended(&mut self, batch: &Arc<Vec<Ending>>, result: store::Result<Ended>) {
+        let now = self.deps.now();
+        let ended = match result {
+            Ok(ended) => ended,
+            Err(error) => {
+                // The answers are kept, and written again: forgetting one would send its message twice.
+                self.store_failed(now, &error);
+                self.endings.extend(batch.iter().cloned());
+                return;
+            }
+        };
+        let mut paused = false;
+        for (ending, log) in batch.iter().zip(ended.retrying) {
+            let seq = ending.row.seq;
+            match &ending.verdict {
+                Verdict::Retry { .. } => self.ready_again(seq, log),
+                Verdict::Delivered { .. } => {
+                    self.shared.update(|s| {
+                        s.delivered += 1 + ending.answered.len() as u64;
+                        s.last_delivered = Some(ending.at);
+                    });
+                    self.forget(ending);
+                }
+                Verdict::Dead { pause, .. } => {
+                    paused |= pause.is_some();
+                    self.shared.update(|s| s.dead += 1 + ending.answered.len() as u64);
+                    self.forget(ending);
+                }
+            }
+        }
+        self.tell(&ended.logged);
+        self.show(now);
+        if paused {
+            self.changed();
+        }
+    }
+
+    fn ready_again(&mut self, seq: u64, log: Option<u64>) {
+        let claim = self.queue.get_mut(seq).and_then(|e| Arc::make_mut(&mut e.row).claim.as_mut());
+        let Some(claim) = claim else { return };
+        claim.log = log;
+        let at = claim.next_at;
+        self.queue.set(seq, State::Ready(at));
+    }
+
+    fn forget(&mut self, ending: &Ending) {
+        self.queue.remove(ending.row.seq);
+        for row in &ending.answered {
+            self.queue.remove(row.seq);
+        }
+    }
+
+    pub(super) fn tell(&self, logged: &Logged) {
+        for (seq, row) in logged {
+            self.deps.observer.delivery(*seq, row);
+        }
+    }
+
+    fn changed(&self) {
+        let status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.deps.observer.state_changed(&status);
+    }
+}
+
+/// Why a row was given up.
+pub(super) fn expired_text(horizon: Duration) -> String {
+    format!("not taken within {} s", horizon.as_secs())
+}

@@ -1,0 +1,201 @@
+//! A worker's claims: what goes next, its bytes, and whether they are on disk.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    digest,
+    ledger::{self, Claimed, Claiming, Logged},
+    pace::Room,
+    queue::State,
+    worker::Worker,
+};
+use crate::{
+    connector::Reason,
+    event::incident::Phase,
+    store::{self, OUTBOX_HEADS, OutboxRow, Read, keys},
+};
+
+/// Rows per claim: one commit pays for all of them.
+pub(super) const BATCH: usize = 64;
+/// Claimed rows of a destination in trouble: more would only be frozen early, and could not go as one digest when it
+/// is back; fewer, and a handful of messages that it never takes would block the rest.
+const fn most_claimed_in_trouble(folds: bool) -> usize {
+    if folds { 8 } else { 64 }
+}
+/// Rows per digest.
+const MAX_FOLDED: usize = 1000;
+
+impl Worker {
+    pub(super) fn start_claim(&mut self, now: Timestamp) {
+        if self.claim_write.is_some() || self.stopping {
+            return;
+        }
+        let batch = self.choose(now);
+        if batch.is_empty() {
+            return;
+        }
+        for one in &batch {
+            for seq in one.answers.iter().chain([&one.row.seq]) {
+                self.queue.set(*seq, State::Claiming);
+            }
+        }
+        self.pace.took(now, batch.len(), self.deps.chance());
+        let batch = Arc::new(batch);
+        let (job, store) = (Arc::clone(&batch), self.deps.store.clone());
+        self.claim_write = Some(Box::pin(async move {
+            let result = store.write(move |tx| ledger::claim(tx, &job, now)).await;
+            (batch, result)
+        }));
+    }
+
+    /// What to claim now, rendered.
+    fn choose(&mut self, now: Timestamp) -> Vec<Claiming> {
+        let claimed = self.queue.claimed();
+        let wanted = match self.destination.min_interval {
+            // A claimed row can neither be replaced nor folded: claim no more than can go now.
+            interval if !interval.is_zero() && (claimed > 0 || self.pace.next_look(now).is_some()) => 0,
+            interval if !interval.is_zero() => 1,
+            _ if self.pace.failures() > 0 && claimed >= most_claimed_in_trouble(self.destination.folds) => 0,
+            _ if self.queue.ready(now, self.destination.in_flight + 1).len() > self.destination.in_flight => {
+                0
+            }
+            _ => BATCH,
+        };
+        if wanted == 0 {
+            return Vec::new();
+        }
+        let room = self.pace.room(now, wanted);
+        if let Some(fold) = self.folding(now, room) {
+            return fold;
+        }
+        let due = self.queue.due(now, room.any, room.resolves);
+        let held = room.any < room.resolves
+            && self.queue.due(now, room.any + 1, room.resolves + 1).len() > due.len();
+        if held {
+            // The next minute begins with a digest of what stays.
+            self.pace.brake();
+        }
+        due.into_iter().filter_map(|seq| self.prepare(seq, now)).collect()
+    }
+
+    /// A digest: of what has waited too long, or of what the brake held back.
+    fn folding(&mut self, now: Timestamp, room: Room) -> Option<Vec<Claiming>> {
+        // A destination in trouble is probed with one message: what waits stays free to become one digest.
+        if !self.destination.folds || room.any == 0 || self.pace.failures() > 0 {
+            return None;
+        }
+        let stale_before = now.checked_sub(SignedDuration::try_from(self.deps.stale_after).ok()?).ok()?;
+        let stale = self.queue.any_due(stale_before);
+        let mut rows = if stale { self.stale(stale_before) } else { Vec::new() };
+        if rows.len() < 2 && room.fold {
+            rows = self.queue.foldable(now, false);
+            self.pace.folded();
+        }
+        if rows.len() < 2 {
+            return None;
+        }
+        let rows: Vec<Arc<OutboxRow>> = rows
+            .iter()
+            .take(MAX_FOLDED)
+            .filter_map(|seq| Some(Arc::clone(&self.queue.get(*seq)?.row)))
+            .collect();
+        let connector = self.destination.connector.as_ref()?;
+        match digest::claiming(&**connector, &rows, now) {
+            Ok(claiming) => Some(vec![claiming]),
+            Err(why) => {
+                tracing::warn!(connector = %self.name, %why, "a digest could not be made; its messages go one by one");
+                None
+            }
+        }
+    }
+
+    /// What has waited too long, without resolves of what was never told.
+    fn stale(&self, before: Timestamp) -> Vec<u64> {
+        let mut rows = self.queue.foldable(before, true);
+        let mut mentioned = BTreeSet::new();
+        rows.retain(|seq| {
+            let Some(row) = self.queue.get(*seq).map(|e| &e.row) else { return false };
+            let told = row.notification.phase != Phase::Resolved
+                || mentioned.contains(row.notification.order_key())
+                || digest::was_told(&self.deps.store, row);
+            if told {
+                mentioned.insert(row.notification.order_key().to_owned());
+            }
+            told
+        });
+        rows
+    }
+
+    /// Renders a row; one that cannot be rendered is a dead letter.
+    fn prepare(&mut self, seq: u64, now: Timestamp) -> Option<Claiming> {
+        let row = Arc::clone(&self.queue.get(seq)?.row);
+        let connector = self.destination.connector.clone()?;
+        let receipt = match digest::receipt(&self.deps.store, &row) {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                self.store_failed(now, &error);
+                return None;
+            }
+        };
+        let rendered = connector.render(&row.notification, receipt.as_ref());
+        match rendered.map_err(|e| e.to_string()).and_then(|m| digest::with_claim(&row, m, Vec::new(), now)) {
+            Ok(claiming) => Some(claiming),
+            Err(why) => {
+                self.dead(seq, now, (Reason::Render, why), false);
+                None
+            }
+        }
+    }
+
+    pub(super) fn claimed(
+        &mut self,
+        batch: &Arc<Vec<Claiming>>,
+        result: store::Result<(Vec<Claimed>, Logged)>,
+    ) {
+        let now = self.deps.now();
+        let rows =
+            |one: &Claiming| -> Vec<u64> { one.answers.iter().copied().chain([one.row.seq]).collect() };
+        let (results, logged) = match result {
+            Ok(done) => done,
+            Err(error) => {
+                self.store_failed(now, &error);
+                batch.iter().flat_map(rows).for_each(|seq| self.queue.set(seq, State::Waiting));
+                return;
+            }
+        };
+        for (one, result) in batch.iter().zip(results) {
+            match result {
+                Claimed::Yes => self.claim_stands(one, now),
+                // Of a digest only some rows may be gone: each is looked at again.
+                Claimed::Gone if !one.answers.is_empty() => self.recheck(&rows(one)),
+                Claimed::Gone | Claimed::NotTold => self.queue.remove(one.row.seq),
+            }
+        }
+        self.tell(&logged);
+    }
+
+    fn claim_stands(&mut self, one: &Claiming, now: Timestamp) {
+        for seq in &one.answers {
+            self.queue.set(*seq, State::Answered);
+        }
+        if let Some(entry) = self.queue.get_mut(one.row.seq) {
+            entry.row = Arc::clone(&one.claimed);
+        }
+        self.queue.set(one.row.seq, State::Ready(now));
+    }
+
+    fn recheck(&mut self, seqs: &[u64]) {
+        let snapshot = self.deps.store.snapshot();
+        for seq in seqs {
+            let key = keys::outbox(&self.name, *seq);
+            let gone = snapshot.as_ref().is_ok_and(|s| matches!(s.get(&OUTBOX_HEADS, &key), Ok(None)));
+            if gone {
+                self.queue.remove(*seq);
+            } else {
+                self.queue.set(*seq, State::Waiting);
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Making claims: the bytes of one row, or of several in one digest.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::ledger::Claiming;
+use crate::{
+    connector::{Connector, DigestLine, Notification, Receipt, Rendered},
+    event::{NotificationId, incident::Phase},
+    store::{self, Claim, OutboxRow, Read, Store, TOLD, keys},
+};
+
+/// The row with its claim, as text.
+pub fn with_claim(
+    row: &Arc<OutboxRow>,
+    message: Rendered,
+    answers: Vec<u64>,
+    now: Timestamp,
+) -> Result<Claiming, String> {
+    let claim = Claim {
+        at: now,
+        message,
+        attempts: 0,
+        next_at: now,
+        last: String::new(),
+        answers: answers.clone(),
+        log: None,
+    };
+    let claimed = OutboxRow { claim: Some(claim), ..(**row).clone() };
+    let text = serde_json::value::to_raw_value(&claimed).map_err(|e| e.to_string())?;
+    Ok(Claiming { row: Arc::clone(row), claimed: Arc::new(claimed), text, answers })
+}
+
+/// One message that stands for all these rows, oldest first; at least two.
+pub fn claiming(
+    connector: &dyn Connector,
+    rows: &[Arc<OutboxRow>],
+    now: Timestamp,
+) -> Result<Claiming, String> {
+    let Some((first, rest)) = rows.split_first() else { return Err("no rows".into()) };
+    let message = connector.render(&notification(rows, now), None).map_err(|e| e.to_string())?;
+    with_claim(first, message, rest.iter().map(|r| r.seq).collect(), now)
+}
+
+fn notification(rows: &[Arc<OutboxRow>], now: Timestamp) -> Notification {
+    let all = || rows.iter().map(|r| &r.notification);
+    let worst = all().max_by_key(|n| n.severity());
+    let line = |n: &Notification| DigestLine {
+        id: n.id.clone(),
+        phase: n.phase,
+        title: n.event.title.clone(),
+        severity: n.severity(),
+        event_type: n.event.event_type,
+        timestamp: n.event.timestamp,
+    };
+    let first = &rows[0].notification;
+    Notification {
+        id: NotificationId::digest_of(&first.connector, all().map(|n| &n.id)),
+        connector: first.connector.clone(),
+        phase: Phase::Digest,
+        event: worst.unwrap_or(first).event.clone(),
+        incident: None,
+        digest: all().map(line).collect(),
+        post: None,
+        created_at: now,
+    }
+}
+
+/// Whether the connector was told of the row's incident; a row that cannot be looked up is asked again at its claim.
+pub fn was_told(store: &Store, row: &OutboxRow) -> bool {
+    let Some(incident) = &row.notification.incident else { return true };
+    let told =
+        store.snapshot().and_then(|s| s.get(&TOLD, &keys::told(&row.notification.connector, &incident.id)));
+    told.ok().flatten().is_some_and(|t| t.told_at.is_some())
+}
+
+/// What the service answered to the last message about the same incident.
+pub fn receipt(store: &Store, row: &OutboxRow) -> store::Result<Option<Receipt>> {
+    let Some(incident) = &row.notification.incident else { return Ok(None) };
+    if row.notification.phase == Phase::Opened {
+        return Ok(None);
+    }
+    let told = store.snapshot()?.get(&TOLD, &keys::told(&row.notification.connector, &incident.id))?;
+    Ok(told.and_then(|t| t.receipt))
+}

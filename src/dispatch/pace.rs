@@ -1,0 +1,211 @@
+//! When a destination may be sent to: back-off, the service's own wishes, the storm brake. Pure; time is an argument.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// The first pause after a failure.
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest.
+const LONGEST: Duration = Duration::from_mins(5);
+/// A pause is never shorter: an unlucky draw must not become a hot loop.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// Full jitter: anywhere between nothing and 1 s doubled with every attempt, at most 5 min. `chance` is in 0..1.
+pub fn back_off(attempts: u32, chance: f64) -> Duration {
+    let ceiling = FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(LONGEST);
+    ceiling.mul_f64(chance.clamp(0.0, 1.0)).max(SHORTEST)
+}
+
+/// The time after now.
+pub fn later(now: Timestamp, by: Duration) -> Timestamp {
+    SignedDuration::try_from(by).ok().and_then(|by| now.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// One destination.
+#[derive(Debug)]
+pub struct Pace {
+    max_per_minute: Option<u32>,
+    min_interval: Duration,
+    minute: i64,
+    taken: u32,
+    braked: bool,
+    failures: u32,
+    probe_at: Option<Timestamp>,
+    paused_until: Option<Timestamp>,
+    next_send: Option<Timestamp>,
+}
+
+/// How many new messages may be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Of any kind.
+    pub any: usize,
+    /// Resolves, which the brake never holds back.
+    pub resolves: usize,
+    /// What the last minute held back goes out as one digest first.
+    pub fold: bool,
+}
+
+impl Pace {
+    /// Without history.
+    pub fn new(max_per_minute: Option<u32>, min_interval: Duration) -> Self {
+        Self {
+            max_per_minute,
+            min_interval,
+            minute: i64::MIN,
+            taken: 0,
+            braked: false,
+            failures: 0,
+            probe_at: None,
+            paused_until: None,
+            next_send: None,
+        }
+    }
+
+    /// How many new messages may be claimed now, out of `wanted`.
+    pub fn room(&mut self, now: Timestamp, wanted: usize) -> Room {
+        let none = Room { any: 0, resolves: 0, fold: false };
+        if self.paused_until.is_some_and(|until| now < until) {
+            return none;
+        }
+        let mut wanted = wanted;
+        if self.failures > 0 {
+            if self.probe_at.is_some_and(|at| now < at) {
+                return none;
+            }
+            // One message tells whether the destination is back.
+            wanted = wanted.min(1);
+        }
+        let Some(max) = self.max_per_minute else {
+            return Room { any: wanted, resolves: wanted, fold: false };
+        };
+        let minute = now.as_second().div_euclid(60);
+        if minute != self.minute {
+            self.minute = minute;
+            self.taken = 0;
+        }
+        let left = max.saturating_sub(self.taken) as usize;
+        Room { any: wanted.min(left), resolves: wanted, fold: self.braked && left > 0 }
+    }
+
+    /// So many messages were claimed.
+    pub fn took(&mut self, now: Timestamp, messages: usize, chance: f64) {
+        self.taken = self.taken.saturating_add(u32::try_from(messages).unwrap_or(u32::MAX));
+        if self.failures > 0 && messages > 0 {
+            self.probe_at = Some(later(now, back_off(self.failures, chance)));
+        }
+    }
+
+    /// Messages were held back by the brake: the next minute begins with a digest.
+    pub fn brake(&mut self) {
+        self.braked = true;
+    }
+
+    /// The digest was made, or there was nothing to fold.
+    pub fn folded(&mut self) {
+        self.braked = false;
+    }
+
+    /// Whether the brake holds messages back now, and until when.
+    pub fn braked_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let minute = now.as_second().div_euclid(60);
+        let full = self.max_per_minute.is_some_and(|max| minute == self.minute && self.taken >= max);
+        if full { Timestamp::from_second((minute + 1) * 60).ok() } else { None }
+    }
+
+    /// Whether an attempt may start now; if so, the next one waits for the service's interval.
+    pub fn may_send(&mut self, now: Timestamp) -> bool {
+        if self.paused_until.is_some_and(|until| now < until) || self.next_send.is_some_and(|at| now < at) {
+            return false;
+        }
+        if self.min_interval > Duration::ZERO {
+            self.next_send = Some(later(now, self.min_interval));
+        }
+        true
+    }
+
+    /// The destination answered well; the number of failures in a row before that.
+    pub fn succeeded(&mut self) -> u32 {
+        self.probe_at = None;
+        std::mem::take(&mut self.failures)
+    }
+
+    /// The destination as a whole seems to be in trouble.
+    pub fn failed(&mut self, now: Timestamp, chance: f64) {
+        self.failures = self.failures.saturating_add(1);
+        self.probe_at = Some(later(now, back_off(self.failures, chance)));
+    }
+
+    /// The service asked for silence.
+    pub fn pause(&mut self, until: Timestamp) {
+        self.paused_until = self.paused_until.max(Some(until));
+    }
+
+    /// Until when the service asked for silence.
+    pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.paused_until.filter(|until| now < *until)
+    }
+
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// When to look again, if something waits: the latest of what holds it back.
+    pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
+        let waits = [self.paused_until, self.probe_at.filter(|_| self.failures > 0), self.next_send];
+        waits.into_iter().flatten().filter(|at| *at > now).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_second(1_736_937_000 + secs).unwrap()
+    }
+
+    #[test]
+    fn back_off_grows_to_five_minutes_with_full_jitter() {
+        let most: Vec<u64> = (1..=11).map(|n| back_off(n, 1.0).as_secs()).collect();
+        assert_eq!(most, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(back_off(40, 0.0), SHORTEST);
+        assert_eq!(back_off(3, 0.5), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn the_brake_holds_the_rest_of_the_minute_but_no_resolve() {
+        let mut pace = Pace::new(Some(30), Duration::ZERO);
+        assert_eq!(pace.room(at(0), 64), Room { any: 30, resolves: 64, fold: false });
+        pace.took(at(0), 30, 0.5);
+        pace.brake();
+        assert_eq!(pace.room(at(59), 64), Room { any: 0, resolves: 64, fold: false });
+        assert_eq!(pace.braked_until(at(59)), Some(at(60)));
+        assert_eq!(pace.room(at(60), 64), Room { any: 30, resolves: 64, fold: true });
+        pace.folded();
+        assert!(!pace.room(at(61), 64).fold);
+    }
+
+    #[test]
+    fn a_failing_destination_gets_one_probe_at_a_time() {
+        let mut pace = Pace::new(None, Duration::ZERO);
+        pace.failed(at(0), 1.0);
+        assert_eq!(pace.room(at(0), 64).any, 0);
+        assert_eq!(pace.room(at(1), 64).any, 1);
+        pace.took(at(1), 1, 1.0);
+        assert_eq!(pace.room(at(1), 64).any, 0);
+        assert_eq!(pace.succeeded(), 1);
+        assert_eq!(pace.room(at(1), 64).any, 64);
+    }
+
+    #[test]
+    fn the_services_silence_holds_everything() {
+        let mut pace = Pace::new(None, Duration::from_secs(1));
+        assert!(pace.may_send(at(0)) && !pace.may_send(at(0)) && pace.may_send(at(1)));
+        pace.pause(at(30));
+        pace.pause(at(20));
+        assert!(!pace.may_send(at(29)) && pace.room(at(29), 1).any == 0 && pace.may_send(at(30)));
+    }
+}

@@ -1,0 +1,306 @@
+//! One connector's loop: read the queue, claim, send, write the answers. It owns no other connector's fate.
+//!
+//! Everything that must survive is written before it counts: bytes before their first POST, an answer before its row
+//! is forgotten. Between two writes the loop only keeps what it can read again.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Deps, Destination,
+    answers::expired_text,
+    claims::BATCH,
+    ledger::{Claimed, Claiming, Ended, Ending, Logged},
+    pace::{Pace, later},
+    queue::{Queue, State, WINDOW},
+};
+use crate::{
+    connector::{Outcome, Reason},
+    status::ConnectorStatus,
+    store::{self, OUTBOX, OUTBOX_HEADS, OutboxRow, Read, keys},
+};
+
+/// How long sends in flight may take when the program ends.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often rows are looked through for their horizon.
+const SWEEP: Duration = Duration::from_secs(30);
+/// After a failed write.
+const STORE_PAUSE: Duration = Duration::from_millis(500);
+
+/// What can be changed while the worker runs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Control {
+    /// Switched on.
+    pub enabled: bool,
+    /// It paused itself: since when and why.
+    pub paused: Option<(Timestamp, String)>,
+}
+
+/// What the worker shares with the dispatcher's handle.
+#[derive(Debug)]
+pub struct Shared {
+    /// New rows were committed.
+    pub wake: Notify,
+    /// How it is doing.
+    pub status: Mutex<ConnectorStatus>,
+    /// What it should do.
+    pub control: watch::Sender<Control>,
+}
+
+impl Shared {
+    /// A change of the status.
+    pub fn update(&self, change: impl FnOnce(&mut ConnectorStatus)) {
+        // Plain values, whole at any time.
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+type ClaimWrite = BoxFuture<'static, (Arc<Vec<Claiming>>, store::Result<(Vec<Claimed>, Logged)>)>;
+type EndWrite = BoxFuture<'static, (Arc<Vec<Ending>>, store::Result<Ended>)>;
+
+pub(super) struct Worker {
+    pub name: String,
+    pub destination: Destination,
+    pub shared: Arc<Shared>,
+    pub deps: Arc<Deps>,
+    pub(super) control: watch::Receiver<Control>,
+    pub(super) queue: Queue,
+    pub(super) pace: Pace,
+    pub(super) flying: FuturesUnordered<BoxFuture<'static, (u64, Outcome)>>,
+    pub(super) endings: Vec<Ending>,
+    pub(super) claim_write: Option<ClaimWrite>,
+    pub(super) end_write: Option<EndWrite>,
+    pub(super) store_wait: Option<Timestamp>,
+    swept_at: Timestamp,
+    pub(super) stopping: bool,
+}
+
+impl Worker {
+    pub fn new(name: String, destination: Destination, shared: Arc<Shared>, deps: Arc<Deps>) -> Self {
+        let pace = Pace::new(destination.max_per_minute, destination.min_interval);
+        let control = shared.control.subscribe();
+        Self {
+            name,
+            destination,
+            shared,
+            deps,
+            control,
+            queue: Queue::new(),
+            pace,
+            flying: FuturesUnordered::new(),
+            endings: Vec::new(),
+            claim_write: None,
+            end_write: None,
+            store_wait: None,
+            swept_at: Timestamp::MIN,
+            stopping: false,
+        }
+    }
+
+    /// Runs until `stop`, then finishes what is on the wire, at most 5 s.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let shared = Arc::clone(&self.shared);
+        let mut grace = Box::pin(futures::future::pending().left_future());
+        loop {
+            let next = self.step();
+            if self.stopping && self.idle() {
+                return;
+            }
+            let sleep = tokio::time::sleep(next);
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !self.stopping => {
+                    self.stopping = true;
+                    grace = Box::pin(tokio::time::sleep(GRACE).right_future());
+                }
+                () = &mut grace, if self.stopping => return,
+                Some((seq, outcome)) = self.flying.next(), if !self.flying.is_empty() => {
+                    self.answered(seq, outcome);
+                    // Answers that arrived together are written together.
+                    while let Some(Some((seq, outcome))) = self.flying.next().now_or_never() {
+                        self.answered(seq, outcome);
+                    }
+                }
+                (batch, result) = of(&mut self.end_write) => self.ended(&batch, result),
+                (batch, result) = of(&mut self.claim_write) => self.claimed(&batch, result),
+                changed = self.control.changed() => if changed.is_err() { self.stopping = true },
+                () = shared.wake.notified() => self.queue.more = true,
+                () = sleep => {}
+            }
+        }
+    }
+
+    fn idle(&self) -> bool {
+        self.flying.is_empty()
+            && self.endings.is_empty()
+            && self.claim_write.is_none()
+            && self.end_write.is_none()
+    }
+
+    pub(super) fn can_send(&self) -> bool {
+        let control = self.control.borrow();
+        !self.stopping && control.enabled && control.paused.is_none() && self.destination.connector.is_some()
+    }
+
+    /// Everything that can be done now; how long to sleep if nothing happens.
+    fn step(&mut self) -> Duration {
+        let now = self.deps.now();
+        if self.store_wait.is_some_and(|until| now >= until) {
+            self.store_wait = None;
+        }
+        if self.store_wait.is_none() {
+            self.fill(now);
+            self.sweep(now);
+            self.start_end_write();
+            if self.can_send() {
+                self.start_claim(now);
+            }
+        }
+        if self.can_send() {
+            self.send(now);
+        }
+        self.show(now);
+        let looks = [
+            self.queue.next_look(now),
+            self.pace.next_look(now),
+            self.pace.braked_until(now),
+            self.store_wait,
+            Some(later(now, SWEEP)),
+        ];
+        let next = looks.into_iter().flatten().min().unwrap_or(now);
+        Duration::try_from(next.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1))
+    }
+
+    /// Reads rows into the window.
+    fn fill(&mut self, now: Timestamp) {
+        // Reading in pieces of some size, rather than a row for each that goes.
+        if !self.queue.more || self.queue.len() > WINDOW - BATCH {
+            return;
+        }
+        if let Err(error) = self.read_rows() {
+            tracing::warn!(connector = %self.name, %error, "the outbox cannot be read; trying again");
+            self.store_wait = Some(later(now, STORE_PAUSE));
+        }
+    }
+
+    fn read_rows(&mut self) -> store::Result<()> {
+        let snapshot = self.deps.store.snapshot()?;
+        let from = keys::outbox(&self.name, self.queue.read_to + 1);
+        let room = WINDOW.saturating_sub(self.queue.len());
+        let mut rows: Vec<OutboxRow> = Vec::new();
+        self.queue.more = false;
+        let mut full = false;
+        snapshot.scan(&OUTBOX, &keys::prefix(&[&self.name]), &from, &mut |_, row| {
+            full = rows.len() == room;
+            if !full {
+                rows.push(row);
+            }
+            !full
+        })?;
+        self.queue.more = full;
+        for row in rows {
+            // A row that waits may be the one that this row replaced: it must not hold it back.
+            for earlier in self.queue.waiting_before(&row) {
+                if snapshot.get(&OUTBOX_HEADS, &keys::outbox(&self.name, earlier))?.is_none() {
+                    self.queue.remove(earlier);
+                }
+            }
+            self.queue.push(row);
+        }
+        self.queue.bind_answers();
+        Ok(())
+    }
+
+    /// Gives up rows whose horizon has passed, also of a connector that is off or paused.
+    fn sweep(&mut self, now: Timestamp) {
+        if now < later(self.swept_at, SWEEP) {
+            return;
+        }
+        self.swept_at = now;
+        let stuck = !self.can_send() || self.pace.failures() > 0;
+        if !stuck || self.stopping {
+            return;
+        }
+        let horizon = self.deps.horizon;
+        let expired = |row: &OutboxRow| later(row.claim.as_ref().map_or(row.due_at, |c| c.at), horizon) < now;
+        let given_up: Vec<u64> = self
+            .queue
+            .iter()
+            .filter(|(_, e)| matches!(e.state(), State::Waiting | State::Ready(_)) && expired(&e.row))
+            .map(|(seq, _)| seq)
+            .collect();
+        for seq in given_up {
+            self.dead(seq, now, (Reason::Expired, expired_text(horizon)), false);
+        }
+    }
+
+    /// Puts claimed rows on the wire.
+    fn send(&mut self, now: Timestamp) {
+        let Some(connector) = self.destination.connector.clone() else { return };
+        if self.flying.len() >= self.destination.in_flight {
+            return;
+        }
+        for seq in self.queue.ready(now, self.destination.in_flight) {
+            if self.flying.len() >= self.destination.in_flight || !self.pace.may_send(now) {
+                return;
+            }
+            let Some(message) =
+                self.queue.get(seq).and_then(|e| e.row.claim.as_ref()).map(|c| c.message.clone())
+            else {
+                continue;
+            };
+            self.queue.set(seq, State::Flying);
+            let connector = Arc::clone(&connector);
+            self.flying.push(Box::pin(async move { (seq, connector.deliver(&message).await) }));
+        }
+    }
+
+    pub(super) fn store_failed(&mut self, now: Timestamp, error: &store::Error) {
+        tracing::warn!(connector = %self.name, %error, "deliveries cannot be written; trying again");
+        self.store_wait = Some(later(now, STORE_PAUSE));
+        if matches!(error, store::Error::Closed) {
+            self.stopping = true;
+        }
+    }
+
+    pub(super) fn show(&self, now: Timestamp) {
+        let control = self.control.borrow().clone();
+        let in_flight = self.queue.claimed() as u64;
+        let queued = self.queue.len() as u64;
+        self.shared.update(|s| {
+            s.enabled = control.enabled;
+            s.queued = queued;
+            s.in_flight = in_flight;
+            s.oldest = self.queue.oldest();
+            s.paused_until = self.pace.paused_until(now);
+            let (state, why) = match (&self.destination.incomplete, control) {
+                (Some(why), _) => ("incomplete", why.clone()),
+                (None, Control { paused: Some((_, why)), .. }) => ("paused", why),
+                (None, Control { enabled: true, .. }) => ("on", String::new()),
+                (None, _) => ("off", String::new()),
+            };
+            state.clone_into(&mut s.state);
+            s.why = why;
+        });
+    }
+}
+
+/// The output of a write under way; never, where there is none. It is taken away when it is done.
+fn of<'a, T>(slot: &'a mut Option<BoxFuture<'static, T>>) -> impl Future<Output = T> + use<'a, T> {
+    std::future::poll_fn(move |cx| {
+        let Some(write) = slot.as_mut() else { return std::task::Poll::Pending };
+        Pin::new(write).poll(cx).map(|output| {
+            *slot = None;
+            output
+        })
+    })
+}

@@ -1,0 +1,227 @@
+//! The in-memory state of one cluster: its world, what fires, which streams are live.
+//!
+//! All of it but the streams' liveness is rebuilt from the store.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    detect::{Firing, Memory},
+    event::{ClusterUid, Event, EventId, EventType, Kind, ObjectRef},
+    object::{ObjectKey, Str, World},
+    store::{Baseline, FiringRow, MEMORY, Read, Tx, keys},
+};
+
+/// Kubernetes Events held in memory for the rules to look up, Warnings only; the store holds all.
+const WARNINGS_HELD: usize = 5_000;
+/// Changes held for suspects.
+const CHANGES_HELD: usize = 2_000;
+
+/// A change that could be a suspect later.
+#[derive(Debug, Clone)]
+pub(super) struct ChangeNote {
+    pub event: EventId,
+    pub event_type: EventType,
+    pub object: ObjectRef,
+    pub subject: ObjectRef,
+    pub at: Timestamp,
+    pub title: String,
+    pub manager: String,
+}
+
+impl ChangeNote {
+    pub fn of(event: &Event) -> Self {
+        let manager = event.details.get("field_manager").and_then(|m| m.as_str()).unwrap_or_default();
+        Self {
+            event: event.id.clone(),
+            event_type: event.event_type,
+            object: event.object.clone(),
+            subject: event.subject.clone(),
+            at: event.timestamp,
+            title: event.title.clone(),
+            manager: manager.to_owned(),
+        }
+    }
+}
+
+/// An incident that is open now.
+#[derive(Debug, Clone)]
+pub(super) struct OpenIncident {
+    pub id: crate::event::IncidentId,
+    pub holding: u32,
+    pub since: Timestamp,
+}
+
+/// One cluster.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub uid: ClusterUid,
+    pub name: Arc<str>,
+    pub world: World,
+    pub firings: HashMap<ObjectKey, Vec<FiringRow>>,
+    pub baselines: BTreeMap<String, Baseline>,
+    /// By subject key.
+    pub open: HashMap<String, OpenIncident>,
+    /// Newest last.
+    pub changes: VecDeque<ChangeNote>,
+    warnings: VecDeque<ObjectKey>,
+    streams: HashMap<(Kind, Str), StreamNote>,
+    pub away_since: Option<Timestamp>,
+    /// Until when an earlier process watched it.
+    pub watched_until: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct StreamNote {
+    live: bool,
+    was_live: bool,
+    /// Refused or absent: it will not become live by itself.
+    shut: bool,
+    lost_at: Option<Timestamp>,
+}
+
+impl Cluster {
+    pub fn new(uid: ClusterUid, name: Arc<str>) -> Self {
+        Self {
+            uid,
+            name,
+            world: World::default(),
+            firings: HashMap::new(),
+            baselines: BTreeMap::new(),
+            open: HashMap::new(),
+            changes: VecDeque::new(),
+            warnings: VecDeque::new(),
+            streams: HashMap::new(),
+            away_since: None,
+            watched_until: None,
+        }
+    }
+
+    /// Takes over what is not in the store, after a reload.
+    pub fn keep_liveness(&mut self, old: &Cluster) {
+        self.streams.clone_from(&old.streams);
+        self.away_since = old.away_since;
+        self.watched_until = old.watched_until;
+    }
+
+    /// Since when the object's scope is watched.
+    pub fn baseline_of(&self, kind: Kind, namespace: &str) -> Option<Timestamp> {
+        self.baselines
+            .iter()
+            .filter(|(key, _)| {
+                let mut parts = keys::parts(key).skip(1);
+                let (of_kind, of_namespace) = (parts.next(), parts.next().unwrap_or_default());
+                of_kind == Some(kind.as_str()) && (of_namespace.is_empty() || of_namespace == namespace)
+            })
+            .map(|(_, b)| b.since)
+            .min()
+    }
+
+    pub fn note_warning(&mut self, key: ObjectKey) {
+        self.warnings.push_back(key);
+        if self.warnings.len() > WARNINGS_HELD
+            && let Some(old) = self.warnings.pop_front()
+        {
+            self.world.remove(&old);
+        }
+    }
+
+    pub fn note_change(&mut self, note: ChangeNote) {
+        self.changes.push_back(note);
+        if self.changes.len() > CHANGES_HELD {
+            self.changes.pop_front();
+        }
+    }
+
+    /// Notes a stream's state; answers since when it was lost, if it has just come back.
+    pub fn set_stream(
+        &mut self,
+        (kind, namespace): (Kind, &Str),
+        live: bool,
+        shut: bool,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let note = self.streams.entry((kind, namespace.clone())).or_default();
+        let was = std::mem::replace(&mut note.live, live);
+        note.shut = shut;
+        match (was, live) {
+            (true, false) => {
+                note.lost_at = Some(now);
+                None
+            }
+            (false, true) if !std::mem::replace(&mut note.was_live, true) => self.watched_until,
+            (false, true) => note.lost_at.take(),
+            _ => None,
+        }
+    }
+
+    pub fn drop_streams_but(&mut self, keep: &std::collections::HashSet<(Kind, Str)>) {
+        self.streams.retain(|key, _| keep.contains(key));
+    }
+
+    /// Whether the watch of a kind is listed and live where the object lives.
+    pub fn is_live(&self, kind: Kind, namespace: &str) -> bool {
+        self.away_since.is_none()
+            && self
+                .streams
+                .iter()
+                .any(|((k, ns), note)| *k == kind && note.live && (ns.is_empty() || **ns == *namespace))
+    }
+
+    /// Whether the watch of a kind will not become live by itself: refused, absent, or not asked for.
+    pub fn is_shut(&self, kind: Kind, namespace: &str) -> bool {
+        !self
+            .streams
+            .iter()
+            .any(|((k, ns), note)| *k == kind && !note.shut && (ns.is_empty() || **ns == *namespace))
+    }
+
+    pub fn firings_of(&self, key: &ObjectKey, rule: &str) -> Vec<FiringRow> {
+        self.firings.get(key).into_iter().flatten().filter(|f| f.rule == rule).cloned().collect()
+    }
+
+    pub fn put_firing(&mut self, row: FiringRow) {
+        let rows = self.firings.entry(row.key.clone()).or_default();
+        rows.retain(|f| f.fingerprint != row.fingerprint || f.rule != row.rule);
+        rows.push(row);
+    }
+
+    pub fn drop_firing(&mut self, row: &FiringRow) {
+        if let Some(rows) = self.firings.get_mut(&row.key) {
+            rows.retain(|f| f.fingerprint != row.fingerprint || f.rule != row.rule);
+            if rows.is_empty() {
+                self.firings.remove(&row.key);
+            }
+        }
+    }
+}
+
+/// What rules may ask, answered from the cluster and the transaction.
+pub(super) struct View<'a> {
+    pub cluster: &'a Cluster,
+    pub tx: &'a Tx<'a>,
+}
+
+impl Memory for View<'_> {
+    fn recall(&self, rule: &str, key: &str) -> Option<serde_json::Value> {
+        self.tx.get(&MEMORY, &keys::memory(&self.cluster.uid, rule, key)).ok().flatten()
+    }
+
+    fn firing(&self, key: &ObjectKey) -> Vec<Firing> {
+        let rows = self.cluster.firings.get(key).into_iter().flatten();
+        rows.map(|f| Firing {
+            event_type: f.event_type,
+            discriminator: f.discriminator.clone(),
+            since: f.since,
+        })
+        .collect()
+    }
+
+    fn is_live(&self, kind: Kind, namespace: &str) -> bool {
+        self.cluster.is_live(kind, namespace)
+    }
+}

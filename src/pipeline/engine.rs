@@ -1,0 +1,231 @@
+//! The state of the pipeline, and its way through one batch.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use super::{
+    cluster::{ChangeNote, Cluster, OpenIncident},
+    dues::Dues,
+    judge::Rules,
+    route::Target,
+    suspects,
+};
+use crate::{
+    config::{IncidentSettings, TypeSettings},
+    event::{
+        ClusterUid, EventType, Kind,
+        filter::Filter,
+        incident::{Incident, IncidentStatus},
+    },
+    feed::Feed,
+    object::{Object, ObjectKey, Said, StreamId},
+    status::PipelineStatus,
+    store::{BASELINES, EVENTS, FIRINGS, INCIDENTS, META, OBJECTS, Read, Result, Tx, keys},
+};
+
+/// How many due rows one batch works off, so that a thundering herd does not hold up a commit.
+const DUES_PER_BATCH: usize = 500;
+
+/// What the pipeline needs of the settings.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Windows and delays.
+    pub incidents: IncidentSettings,
+    /// Overrides per type.
+    pub types: BTreeMap<EventType, TypeSettings>,
+    /// What is told to nobody.
+    pub ignore: Vec<Filter>,
+    /// Write no outbox rows.
+    pub watch_only: bool,
+}
+
+/// One thing for the engine to take in.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A watch said something.
+    Said(Said),
+    /// A connector cannot deliver (why), or can again.
+    Connector {
+        /// Its name.
+        name: String,
+        /// `None`: a delivery succeeded.
+        trouble: Option<String>,
+    },
+}
+
+/// All clusters, and the incident logic.
+pub struct Engine {
+    pub(super) config: Arc<EngineConfig>,
+    pub(super) targets: Arc<[Target]>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) clusters: BTreeMap<ClusterUid, Cluster>,
+    pub(super) dues: Dues,
+    /// What the lists under way have named so far. Not in the store, and changed only in ways that can be repeated:
+    /// a batch whose commit failed is taken again.
+    pub(super) listing: HashMap<Arc<StreamId>, HashSet<ObjectKey>>,
+    pub(super) feed: Vec<Feed>,
+    pub(super) wake: BTreeSet<String>,
+    pub(super) counts: PipelineStatus,
+    pub(super) store_id: String,
+}
+
+impl Engine {
+    /// From what the store holds.
+    pub fn load(read: &impl Read, config: Arc<EngineConfig>, targets: Arc<[Target]>) -> Result<Self> {
+        let store_id =
+            read.get(&META, "store_id")?.and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+        let mut engine = Self {
+            config,
+            targets,
+            rules: Arc::new(Rules::new()),
+            clusters: BTreeMap::new(),
+            dues: Dues::load(read)?,
+            listing: HashMap::new(),
+            feed: Vec::new(),
+            wake: BTreeSet::new(),
+            counts: PipelineStatus::default(),
+            store_id,
+        };
+        engine.load_clusters(read)?;
+        Ok(engine)
+    }
+
+    /// After a failed commit: forgets what was not stored.
+    pub(super) fn reload(&mut self, read: &impl Read) -> Result<()> {
+        let old = std::mem::take(&mut self.clusters);
+        self.feed.clear();
+        self.wake.clear();
+        self.dues = Dues::load(read)?;
+        self.load_clusters(read)?;
+        for (uid, was) in old {
+            let cluster = self.cluster_mut(&uid, &was.name);
+            cluster.keep_liveness(&was);
+        }
+        Ok(())
+    }
+
+    pub(super) fn cluster_mut(&mut self, uid: &ClusterUid, name: &Arc<str>) -> &mut Cluster {
+        self.clusters.entry(uid.clone()).or_insert_with(|| Cluster::new(uid.clone(), Arc::clone(name)))
+    }
+
+    fn load_clusters(&mut self, read: &impl Read) -> Result<()> {
+        let unnamed: Arc<str> = "".into();
+        let at = |key: &str| ClusterUid(keys::parts(key).next().unwrap_or_default().to_owned());
+        read.scan(&BASELINES, "", "", &mut |key, row| {
+            self.cluster_mut(&at(key), &unnamed).baselines.insert(key.to_owned(), row);
+            true
+        })?;
+        read.scan(&OBJECTS, "", "", &mut |key, object: Object| {
+            let cluster = self.cluster_mut(&at(key), &unnamed);
+            if object.kind == Kind::Event {
+                if object.kube_event().is_some_and(|e| e.warning) {
+                    let place = object.key();
+                    cluster.world.insert(Arc::new(object));
+                    cluster.note_warning(place);
+                }
+            } else {
+                cluster.world.insert(Arc::new(object));
+            }
+            true
+        })?;
+        read.scan(&FIRINGS, "", "", &mut |key, row| {
+            self.cluster_mut(&at(key), &unnamed).put_firing(row);
+            true
+        })?;
+        read.scan(&INCIDENTS, "", "", &mut |_, incident: Incident| {
+            if incident.status == IncidentStatus::Open {
+                self.note_open(&incident);
+            }
+            true
+        })?;
+        for (uid, cluster) in &mut self.clusters {
+            let alive = read.get(&META, &keys::prefix(&["alive", uid.as_str()]))?.and_then(|v| v.as_i64());
+            cluster.watched_until = alive.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        }
+        let mut held = 0;
+        let mut notes = Vec::new();
+        read.read_log_back(&EVENTS, u64::MAX, &mut |_, event: crate::event::Event| {
+            held += 1;
+            if suspects::weight(event.event_type) > 0.0 {
+                notes.push((event.cluster_uid.clone(), ChangeNote::of(&event)));
+            }
+            held < 5_000
+        })?;
+        for (uid, note) in notes.into_iter().rev() {
+            self.cluster_mut(&uid, &unnamed).note_change(note);
+        }
+        Ok(())
+    }
+
+    pub(super) fn note_open(&mut self, incident: &Incident) {
+        let name: Arc<str> = incident.cluster.as_str().into();
+        let open =
+            OpenIncident { id: incident.id.clone(), holding: incident.holding, since: incident.opened_at };
+        self.cluster_mut(&incident.cluster_uid, &name).open.insert(incident.subject.key(), open);
+    }
+
+    /// One batch, within a transaction. An error means that nothing of it is stored, and that this engine must be
+    /// reloaded before it takes the same batch again.
+    pub(super) fn process(&mut self, tx: &Tx<'_>, batch: &[Input], now: Timestamp) -> Result<()> {
+        for input in batch {
+            match input {
+                Input::Said(said) => self.take(tx, said, now)?,
+                Input::Connector { name, trouble } => self.connector(tx, name, trouble.as_deref(), now)?,
+            }
+        }
+        self.work_off(tx, now)
+    }
+
+    /// After the commit: lists that are complete are forgotten.
+    pub(super) fn committed(&mut self, batch: &[Input]) {
+        for input in batch {
+            if let Input::Said(Said::ListEnd(stream)) = input {
+                self.listing.remove(stream);
+            }
+        }
+    }
+
+    fn work_off(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {
+        for key in self.dues.due(now, DUES_PER_BATCH) {
+            self.due(tx, &key, now)?;
+        }
+        Ok(())
+    }
+
+    /// When it wants to be called, although nothing happens.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.dues.next()
+    }
+
+    /// Other settings or connectors.
+    pub fn configure(&mut self, config: Arc<EngineConfig>, targets: Arc<[Target]>) {
+        self.config = config;
+        self.targets = targets;
+    }
+
+    /// Counters for the status.
+    pub fn status(&self) -> PipelineStatus {
+        PipelineStatus {
+            open_incidents: self.clusters.values().map(|c| c.open.len() as u64).sum(),
+            ..self.counts.clone()
+        }
+    }
+
+    /// Place and uid of everything held in a stream's scope.
+    pub fn known_in(&self, stream: &StreamId) -> Vec<(ObjectKey, crate::object::Str)> {
+        let Some(cluster) = self.clusters.get(&stream.cluster) else { return Vec::new() };
+        let all = cluster.world.of_kind(stream.kind);
+        all.filter(|o| stream.namespace.is_empty() || o.meta.namespace == stream.namespace)
+            .map(|o| (o.key(), o.meta.uid.clone()))
+            .collect()
+    }
+
+    /// Objects held, by cluster uid.
+    pub fn objects(&self) -> BTreeMap<String, u64> {
+        self.clusters.iter().map(|(uid, c)| (uid.0.clone(), c.world.len() as u64)).collect()
+    }
+}

@@ -1,0 +1,273 @@
+//! Troubles of our own sight: a cluster's API that does not answer, many nodes at once, a connector that cannot
+//! deliver. They are events like any other, about subjects that are no objects of a cluster.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{cause::cluster_ref, cluster::Cluster, engine::Engine, judge::later};
+use crate::{
+    event::{
+        ClusterUid, Event, EventId, EventType, Fingerprint, Kind, Moment, ObjectRef, Recommendation, Status,
+        TimeSource,
+        incident::{Incident, IncidentStatus},
+    },
+    object::ObjectKey,
+    store::{Due, FiringRow, INCIDENTS, MEMORY, Read, Result, Tx, keys},
+};
+
+/// An API that is away for less is a restart.
+const AWAY: Duration = Duration::from_secs(60);
+/// Fewer unhealthy nodes than this are incidents of their own.
+const NODES: usize = 2;
+/// And at least every so-manieth: more than 20 %.
+const NODE_SHARE: usize = 5;
+
+/// What a trouble of our own is about.
+struct Own {
+    event_type: EventType,
+    subject: ObjectRef,
+    /// `api`, `nodes`
+    what: &'static str,
+}
+
+impl Own {
+    fn of_cluster(cluster: &Cluster, what: &'static str) -> Self {
+        Self { event_type: EventType::ClusterUnhealthy, subject: cluster_ref(cluster), what }
+    }
+
+    fn memory(&self, uid: &ClusterUid) -> String {
+        keys::memory(uid, self.event_type.name(), &format!("{}/{}", self.subject.name, self.what))
+    }
+}
+
+impl Engine {
+    /// The API does not answer.
+    pub(super) fn away(
+        &mut self,
+        tx: &Tx<'_>,
+        uid: &ClusterUid,
+        (since, why): (Timestamp, &str),
+        now: Timestamp,
+    ) -> Result<()> {
+        let Some(cluster) = self.clusters.get_mut(uid) else { return Ok(()) };
+        let since = *cluster.away_since.get_or_insert(since.min(now));
+        tx.put(&MEMORY, &keys::memory(uid, "api", "why"), &why.into())?;
+        self.dues.set(tx, &format!("api\0back\0{uid}"), None, || api(uid, false))?;
+        self.dues.set(tx, &format!("api\0away\0{uid}"), Some(later(since, AWAY)), || api(uid, true))
+    }
+
+    /// The API answers.
+    pub(super) fn live(&mut self, tx: &Tx<'_>, uid: &ClusterUid, now: Timestamp) -> Result<()> {
+        let Some(cluster) = self.clusters.get_mut(uid) else { return Ok(()) };
+        cluster.away_since = None;
+        let own = Own::of_cluster(cluster, "api");
+        self.dues.set(tx, &format!("api\0away\0{uid}"), None, || api(uid, true))?;
+        if tx.get(&MEMORY, &own.memory(uid))?.is_some() {
+            let hold = self.config.incidents.heal_for(&self.config.types, EventType::ClusterUnhealthy);
+            let key = format!("api\0back\0{uid}");
+            if self.dues.get(&key).is_none() {
+                self.dues.set(tx, &key, Some(later(now, hold)), || api(uid, false))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// It has been away, or back, for long enough.
+    pub(super) fn api_due(
+        &mut self,
+        tx: &Tx<'_>,
+        uid: &ClusterUid,
+        away: bool,
+        now: Timestamp,
+    ) -> Result<()> {
+        let Some(cluster) = self.clusters.get(uid) else { return Ok(()) };
+        let own = Own::of_cluster(cluster, "api");
+        match (away, cluster.away_since) {
+            (true, Some(since)) => {
+                let why = tx.get(&MEMORY, &keys::memory(uid, "api", "why"))?;
+                let why = why.and_then(|w| w.as_str().map(str::to_owned)).unwrap_or_default();
+                let name = cluster.name.to_string();
+                let title = format!("The API server of {name} does not answer");
+                let look =
+                    [("Ask the API server whether it is ready", "kubectl get --raw '/readyz?verbose'")];
+                self.own_fire(tx, uid, &own, (since, now), (title, why), &look)
+            }
+            (false, None) => self.own_end(tx, uid, &own, (now, now)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A node became unhealthy or well: many at once are the cluster's trouble.
+    pub(super) fn nodes_changed(&mut self, tx: &Tx<'_>, uid: &ClusterUid, now: Timestamp) -> Result<()> {
+        let Some(cluster) = self.clusters.get(uid) else { return Ok(()) };
+        let own = Own::of_cluster(cluster, "nodes");
+        let total = cluster.world.of_kind(Kind::Node).count();
+        let failing: Vec<ObjectKey> = cluster
+            .firings
+            .values()
+            .flatten()
+            .filter(|f| f.event_type == EventType::NodeUnhealthy && f.discriminator == "Ready")
+            .map(|f| f.key.clone())
+            .collect();
+        if failing.len() < NODES || failing.len() * NODE_SHARE <= total {
+            return self.own_end(tx, uid, &own, (now, now));
+        }
+        if tx.get(&MEMORY, &own.memory(uid))?.is_some() {
+            return Ok(());
+        }
+        let title = format!("{} of {total} nodes of {} are not ready", failing.len(), cluster.name);
+        let mut names: Vec<String> = failing.iter().map(|k| k.name.to_string()).collect();
+        names.sort_unstable();
+        let why = format!("Not ready: {}", names.join(", "));
+        let look = [("List the nodes", "kubectl get nodes -o wide")];
+        let ids: Vec<_> = names
+            .iter()
+            .filter_map(|name| cluster.open.get(&ObjectRef::new(Kind::Node, "", name, "").key()))
+            .map(|open| open.id.clone())
+            .collect();
+        self.own_fire(tx, uid, &own, (now, now), (title, why), &look)?;
+        let mut untold = Vec::new();
+        for id in ids {
+            let incident: Option<Incident> = tx.get(&INCIDENTS, id.as_str())?;
+            untold.extend(incident.filter(|i| i.status == IncidentStatus::Open));
+        }
+        self.overtaken(tx, &untold, now)
+    }
+
+    /// A connector cannot deliver, or can again.
+    pub(super) fn connector(
+        &mut self,
+        tx: &Tx<'_>,
+        name: &str,
+        trouble: Option<&str>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let uid = ClusterUid(self.store_id.clone());
+        // A single cluster lends its name; with several, we speak for ourselves.
+        let named: Vec<Arc<str>> =
+            self.clusters.iter().filter(|(u, _)| **u != uid).map(|(_, c)| Arc::clone(&c.name)).collect();
+        let own_name: Arc<str> = match named.as_slice() {
+            [only] => Arc::clone(only),
+            _ => "barrelman".into(),
+        };
+        self.cluster_mut(&uid, &own_name).name = Arc::clone(&own_name);
+        let subject = ObjectRef {
+            kind: "Connector".into(),
+            namespace: String::new(),
+            name: name.to_owned(),
+            uid: name.to_owned(),
+        };
+        let own = Own { event_type: EventType::ConnectorFailed, subject, what: "delivery" };
+        match trouble {
+            Some(why) => {
+                let title = format!("Connector {name} cannot deliver");
+                let look = [
+                    ("See what was not delivered", "barrelman deliveries list --state dead"),
+                    ("Check the connector", "barrelman check"),
+                ];
+                self.own_fire(tx, &uid, &own, (now, now), (title, why.to_owned()), &look)
+            }
+            None => self.own_end(tx, &uid, &own, (now, now)),
+        }
+    }
+
+    fn own_fire(
+        &mut self,
+        tx: &Tx<'_>,
+        uid: &ClusterUid,
+        own: &Own,
+        (since, now): (Timestamp, Timestamp),
+        (title, why): (String, String),
+        look: &[(&str, &str)],
+    ) -> Result<()> {
+        let place = own.memory(uid);
+        if tx.get(&MEMORY, &place)?.is_some() {
+            return Ok(());
+        }
+        let def = own.event_type.def();
+        let fingerprint = Fingerprint::new(uid, def.name, &own.subject.uid, own.what);
+        let names = (def.name, Status::Firing.as_str());
+        let id = EventId::new(uid, &own.subject.uid, Moment::At(since), names, own.what);
+        let mut details = serde_json::Map::new();
+        details.insert("reason".into(), json!(why));
+        details.insert("what".into(), json!(own.what));
+        let severity =
+            self.config.types.get(&own.event_type).and_then(|t| t.severity).unwrap_or(def.severity);
+        let event = Event {
+            id: id.clone(),
+            fingerprint: fingerprint.clone(),
+            event_type: own.event_type,
+            severity,
+            status: Status::Firing,
+            role: def.role,
+            timestamp: since,
+            time_source: TimeSource::Observed,
+            observed_at: now,
+            cluster: self.clusters.get(uid).map(|c| c.name.to_string()).unwrap_or_default(),
+            cluster_uid: uid.clone(),
+            object: own.subject.clone(),
+            subject: own.subject.clone(),
+            title,
+            description: why,
+            details,
+            recommendations: look
+                .iter()
+                .map(|(action, command)| Recommendation {
+                    action: (*action).to_owned(),
+                    command: (*command).to_owned(),
+                })
+                .collect(),
+            links: Vec::new(),
+            labels: std::collections::BTreeMap::default(),
+            annotations: std::collections::BTreeMap::default(),
+            owner_references: Vec::new(),
+            count: 1,
+            first_seen: since,
+            last_seen: since,
+            late: false,
+            standing: false,
+            ignored: None,
+            incident: None,
+        };
+        let object = event.object.clone();
+        let Some((seq, incident)) = self.record(tx, event, now)? else { return Ok(()) };
+        let row = FiringRow {
+            rule: def.name.to_owned(),
+            key: ObjectKey::new(Kind::Namespace, "", own.what),
+            object,
+            event_type: own.event_type,
+            severity,
+            discriminator: own.what.to_owned(),
+            fingerprint,
+            since,
+            event: id,
+            seq,
+            incident,
+            healthy_since: None,
+            standing: false,
+        };
+        tx.put(&MEMORY, &place, &serde_json::to_value(row).unwrap_or_default())
+    }
+
+    fn own_end(
+        &mut self,
+        tx: &Tx<'_>,
+        uid: &ClusterUid,
+        own: &Own,
+        (at, now): (Timestamp, Timestamp),
+    ) -> Result<()> {
+        let place = own.memory(uid);
+        let Some(row) = tx.get(&MEMORY, &place)? else { return Ok(()) };
+        tx.remove(&MEMORY, &place)?;
+        match serde_json::from_value::<FiringRow>(row) {
+            Ok(row) => self.resolved(tx, uid, row, at, now),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn api(uid: &ClusterUid, away: bool) -> (String, Due) {
+    (uid.0.clone(), Due::Api { away })
+}

@@ -1,0 +1,276 @@
+//! The life of an incident after its opening: ends, quiet ends, leftovers, reminders.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    engine::Engine,
+    incidents::{Place, ending},
+    judge::later,
+};
+use crate::{
+    detect::Change,
+    event::{
+        ClusterUid, Event, EventType, IncidentId, Status,
+        incident::{Incident, IncidentStatus, Member},
+    },
+    feed::Feed,
+    object::{self, ObjectKey},
+    store::{
+        EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, FOLDS, FiringRow, INCIDENT_EVENTS, INCIDENTS, MEMBERS, Read,
+        Result, Tx, keys,
+    },
+};
+
+/// Affected objects that still fail this long after their cause ended open incidents of their own.
+const LEFTOVER: std::time::Duration = std::time::Duration::from_secs(300);
+
+impl Engine {
+    /// Stores the end of a trouble as an event, and takes it out of its incident.
+    pub(super) fn resolved(
+        &mut self,
+        tx: &Tx<'_>,
+        uid: &ClusterUid,
+        row: FiringRow,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<()> {
+        tx.remove(&FOLDS, row.fingerprint.as_str())?;
+        let Some(began) = tx.entry(&EVENTS, row.seq)? else {
+            // Its beginning is older than what is kept; its incident still has to end.
+            return self.end_member(tx, &row, None, (at, now));
+        };
+        let event = ending(began, &row.fingerprint, at, now);
+        let event = Event { incident: row.incident.clone(), standing: row.standing, ..event };
+        if tx.get(&EVENT_IDS, event.id.as_str())?.is_none() {
+            let seq = tx.append(&EVENTS, &event)?;
+            tx.put(&EVENT_IDS, event.id.as_str(), &seq)?;
+            for key in keys::events_by_object(&event, seq) {
+                tx.put(&EVENTS_BY_OBJECT, &key, &())?;
+            }
+            if let Some(id) = &event.incident {
+                tx.put(&INCIDENT_EVENTS, &keys::incident_event(id, seq), &())?;
+            }
+            self.counts.events += 1;
+            let event = Arc::new(event);
+            self.feed.push(Feed::Event { seq, event: Arc::clone(&event) });
+            self.route_event(tx, &event, now)?;
+            self.end_member(tx, &row, Some(&event), (at, now))?;
+        }
+        if row.event_type == EventType::NodeUnhealthy {
+            self.nodes_changed(tx, uid, now)?;
+        }
+        Ok(())
+    }
+
+    fn end_member(
+        &mut self,
+        tx: &Tx<'_>,
+        row: &FiringRow,
+        event: Option<&Arc<Event>>,
+        (at, now): (Timestamp, Timestamp),
+    ) -> Result<()> {
+        let Some(id) = &row.incident else { return Ok(()) };
+        let key = keys::member(id, &row.fingerprint);
+        let Some(mut member) = tx.get(&MEMBERS, &key)? else { return Ok(()) };
+        let held = member.holds && !member.affected && member.ended_at.is_none();
+        member.ended_at = Some(at);
+        tx.put(&MEMBERS, &key, &member)?;
+        let Some(mut incident) = tx.get(&INCIDENTS, id.as_str())? else { return Ok(()) };
+        incident.events += u64::from(event.is_some());
+        incident.last_at = incident.last_at.max(at);
+        if held {
+            incident.holding = incident.holding.saturating_sub(1);
+        }
+        self.save(tx, &incident)?;
+        self.try_resolve(tx, incident, event, (at, now))
+    }
+
+    /// A trouble left what is watched: its incident does not wait for it, and nobody is told that it ended.
+    pub(super) fn leave(
+        &mut self,
+        tx: &Tx<'_>,
+        _uid: &ClusterUid,
+        row: &FiringRow,
+        now: Timestamp,
+    ) -> Result<()> {
+        let Some(id) = &row.incident else { return Ok(()) };
+        let key = keys::member(id, &row.fingerprint);
+        let Some(mut member) = tx.get(&MEMBERS, &key)? else { return Ok(()) };
+        let held = member.holds && !member.affected && member.ended_at.is_none();
+        member.ended_at = Some(now);
+        tx.put(&MEMBERS, &key, &member)?;
+        let Some(mut incident) = tx.get(&INCIDENTS, id.as_str())? else { return Ok(()) };
+        if held {
+            incident.holding = incident.holding.saturating_sub(1);
+        }
+        if incident.holding == 0 && incident.status == IncidentStatus::Open {
+            incident.description = "left what is watched".into();
+            return self.resolve(tx, incident, None, (now, now));
+        }
+        self.save(tx, &incident)
+    }
+
+    /// Ends an incident that nothing holds open, if its subject is well or gone.
+    fn try_resolve(
+        &mut self,
+        tx: &Tx<'_>,
+        incident: Incident,
+        event: Option<&Arc<Event>>,
+        (at, now): (Timestamp, Timestamp),
+    ) -> Result<()> {
+        if incident.status != IncidentStatus::Open || incident.holding > 0 {
+            return Ok(());
+        }
+        match self.subject_state(&incident) {
+            SubjectState::Well if incident.held => {}
+            SubjectState::Gone | SubjectState::Succeeded => {}
+            SubjectState::Well | SubjectState::Short => return Ok(()),
+        }
+        if !incident.held {
+            return self.resolve(tx, incident, None, (at, now));
+        }
+        let last = match event {
+            Some(event) => Some(Arc::clone(event)),
+            None => self.last_end(tx, &incident)?,
+        };
+        self.resolve(tx, incident, last.as_ref(), (at, now))
+    }
+
+    /// The event that ended the last of an incident's troubles.
+    fn last_end(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
+        let mut found = None;
+        let mut seqs = Vec::new();
+        tx.scan_back(&INCIDENT_EVENTS, &keys::prefix(&[incident.id.as_str()]), None, &mut |key, ()| {
+            seqs.extend(keys::last_seq(key));
+            seqs.len() < 200
+        })?;
+        for seq in seqs {
+            let event: Option<Event> = tx.entry(&EVENTS, seq)?;
+            if let Some(event) = event.filter(|e| e.status == Status::Resolved) {
+                found = Some(Arc::new(event));
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// With an event: everybody who was told is told. Without: quietly.
+    fn resolve(
+        &mut self,
+        tx: &Tx<'_>,
+        mut incident: Incident,
+        event: Option<&Arc<Event>>,
+        (at, now): (Timestamp, Timestamp),
+    ) -> Result<()> {
+        incident.status = IncidentStatus::Resolved;
+        incident.resolved_at = Some(at);
+        self.step_at(tx, &incident.id, "quiet", None)?;
+        if incident.affected > 0 {
+            self.step_at(tx, &incident.id, "affected", Some(later(now, LEFTOVER)))?;
+        }
+        self.save(tx, &incident)?;
+        match event {
+            Some(event) => self.route_resolved(tx, &incident, event, now),
+            None => self.route_quiet(tx, &incident, now),
+        }
+    }
+
+    /// The subject of an open incident changed: it may have what it wanted.
+    pub(super) fn subject_changed(
+        &mut self,
+        tx: &Tx<'_>,
+        uid: &ClusterUid,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<()> {
+        let Some(cluster) = self.clusters.get(uid) else { return Ok(()) };
+        if cluster.open.is_empty() {
+            return Ok(());
+        }
+        let subject = format!("{}/{}/{}", change.key.kind, change.key.namespace, change.key.name);
+        let Some(id) = cluster.open.get(&subject).filter(|o| o.holding == 0).map(|o| o.id.clone()) else {
+            return Ok(());
+        };
+        match tx.get(&INCIDENTS, id.as_str())? {
+            Some(incident) => self.try_resolve(tx, incident, None, (now, now)),
+            None => Ok(()),
+        }
+    }
+
+    fn subject_state(&self, incident: &Incident) -> SubjectState {
+        let subject = &incident.subject;
+        let Some(key) = ObjectKey::of(subject) else { return SubjectState::Well };
+        let Some(cluster) = self.clusters.get(&incident.cluster_uid) else { return SubjectState::Well };
+        let Some(object) = cluster.world.get(&key) else {
+            // A kind that may not be watched is known by reference alone: its absence proves nothing.
+            let blind = cluster.is_shut(key.kind, &key.namespace);
+            return if blind { SubjectState::Well } else { SubjectState::Gone };
+        };
+        if let Some(workload) = object.workload() {
+            let full = workload.ready >= workload.replicas;
+            return if full { SubjectState::Well } else { SubjectState::Short };
+        }
+        if let Some(job) = object.job() {
+            let done = job.condition("Complete").is_some_and(object::Condition::is_true);
+            return if done { SubjectState::Succeeded } else { SubjectState::Well };
+        }
+        match object.pod() {
+            Some(pod) if pod.phase == "Succeeded" => SubjectState::Succeeded,
+            Some(pod) if !pod.is_ready() && pod.phase != "Failed" => SubjectState::Short,
+            _ => SubjectState::Well,
+        }
+    }
+
+    /// A step of an incident's life is due.
+    pub(super) fn step(&mut self, tx: &Tx<'_>, id: &IncidentId, step: &str, now: Timestamp) -> Result<()> {
+        let Some(incident) = tx.get(&INCIDENTS, id.as_str())? else { return Ok(()) };
+        match step.split_once(':') {
+            Some(("repeat", connector)) => self.repeat(tx, &incident, connector, now),
+            Some(("flap", connector)) => self.flapped_out(tx, &incident, connector, now),
+            _ if step == "quiet" && incident.status == IncidentStatus::Open && !incident.held => {
+                self.resolve(tx, incident, None, (now, now))
+            }
+            _ if step == "affected" && incident.status == IncidentStatus::Resolved => {
+                self.leftovers(tx, &incident, now)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The cause is gone for a while, and these still fail: each is an incident of its own now.
+    fn leftovers(&mut self, tx: &Tx<'_>, incident: &Incident, now: Timestamp) -> Result<()> {
+        let members: Vec<(String, Member)> = tx.all(&MEMBERS, &keys::prefix(&[incident.id.as_str()]))?;
+        for (_, member) in members {
+            if !member.affected || member.ended_at.is_some() {
+                continue;
+            }
+            let row = self.clusters.get(&incident.cluster_uid).and_then(|c| {
+                c.firings.values().flatten().find(|f| f.fingerprint == member.fingerprint).cloned()
+            });
+            let Some(mut row) = row else { continue };
+            let Some(event) = tx.entry(&EVENTS, row.seq)? else { continue };
+            let place = self.find_place(tx, &event, now)?;
+            if let Place::Member { .. } | Place::Affected(_) = &place {
+                row.incident = place.incident().cloned();
+                let seq = row.seq;
+                self.put_firing(tx, &incident.cluster_uid, row)?;
+                self.place_later(tx, place, seq, event, now)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How the subject of an incident is.
+enum SubjectState {
+    /// It has what it wants, or wants no count.
+    Well,
+    /// Fewer than wanted are ready.
+    Short,
+    /// It ran to its end.
+    Succeeded,
+    /// It does not exist any more.
+    Gone,
+}

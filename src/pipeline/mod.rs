@@ -1,0 +1,25 @@
+//! From what a watch says to rows in the store: changes, rules, events, incidents, messages to send.
+//!
+//! `Engine` is the state of all clusters with the incident logic; it runs inside the store's write jobs, so that an
+//! event, the object state it came from, its incident and its outbox rows are one transaction. It knows no clock and does
+//! no I/O of its own. `run` feeds it in batches, publishes what was committed and wakes the dispatcher.
+
+mod cause;
+mod cluster;
+mod dues;
+mod engine;
+mod health;
+mod ignore;
+mod incidents;
+mod intake;
+mod judge;
+mod life;
+mod posts;
+mod record;
+mod route;
+mod run;
+mod suspects;
+
+pub use engine::{Engine, EngineConfig, Input};
+pub use route::{Deliver, Target};
+pub use run::{Handles, run};

@@ -1,0 +1,255 @@
+//! From a draft to a stored event: ids, subject, links, folding of repeats.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{cluster::ChangeNote, engine::Engine, judge::fingerprint, suspects};
+use crate::{
+    detect::{Draft, Origin},
+    event::{
+        ClusterUid, Event, EventId, EventType, IncidentId, Kind, Link, Moment, ObjectRef, Role, Severity,
+        Status, TimeSource,
+    },
+    feed::Feed,
+    object::{ConfigRefKind, Object, World},
+    store::{EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, FOLDS, FoldRow, Read, Result, Tx, keys},
+};
+
+impl Engine {
+    /// A draft of a moment becomes an event, or raises the count of an earlier one.
+    pub(super) fn tell(
+        &mut self,
+        tx: &Tx<'_>,
+        uid: &ClusterUid,
+        draft: Draft,
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<()> {
+        let event = self.build(uid, draft, (Status::Info, origin), now);
+        if tx.get(&EVENT_IDS, event.id.as_str())?.is_some() {
+            return Ok(());
+        }
+        let folds = event.role != Role::Context || event.event_type == EventType::KubernetesEvent;
+        if folds && self.fold(tx, &event, now)? {
+            return Ok(());
+        }
+        let (fingerprint, first, counted) = (event.fingerprint.clone(), event.timestamp, event.count);
+        if let Some((seq, _)) = self.record(tx, event, now)?
+            && folds
+        {
+            tx.put(&FOLDS, fingerprint.as_str(), &FoldRow { seq, first, counted })?;
+        }
+        Ok(())
+    }
+
+    /// Whether the event is a repeat within the window, and was counted by the event that opened it.
+    fn fold(&mut self, tx: &Tx<'_>, event: &Event, now: Timestamp) -> Result<bool> {
+        let Some(row) = tx.get(&FOLDS, event.fingerprint.as_str())? else { return Ok(false) };
+        let window = self.config.types.get(&event.event_type).and_then(|t| t.dedup_window);
+        let window = window.unwrap_or(self.config.incidents.dedup_window);
+        let within = SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX);
+        if event.timestamp.duration_since(row.first) > within {
+            return Ok(false);
+        }
+        let Some(mut first) = tx.entry(&EVENTS, row.seq)? else { return Ok(false) };
+        if event.severity > first.severity || event.role != first.role {
+            return Ok(false);
+        }
+        let before = first.clone();
+        // A Kubernetes Event carries the sum of its repeats, everything else counts as one.
+        let repeats = if event.count > row.counted { event.count - row.counted } else { event.count.max(1) };
+        first.count += repeats;
+        tx.put(&FOLDS, event.fingerprint.as_str(), &FoldRow { counted: event.count, ..row })?;
+        first.last_seen = first.last_seen.max(event.timestamp);
+        tx.put_entry(&EVENTS, row.seq, &first)?;
+        // The repeat's own id is known too: it may be found again by a relist.
+        tx.put(&EVENT_IDS, event.id.as_str(), &row.seq)?;
+        self.counts.folded += 1;
+        self.counted(tx, (row.seq, &before, &first), now)?;
+        self.feed.push(Feed::Event { seq: row.seq, event: Arc::new(first) });
+        Ok(true)
+    }
+
+    /// Everything that an event has, but its place in an incident.
+    pub(super) fn build(
+        &self,
+        uid: &ClusterUid,
+        draft: Draft,
+        (status, origin): (Status, Origin),
+        now: Timestamp,
+    ) -> Event {
+        let object = Arc::clone(&draft.object);
+        let cluster = self.clusters.get(uid);
+        let empty = World::default();
+        let world = cluster.map_or(&empty, |c| &c.world);
+        let reference = draft.about.clone().unwrap_or_else(|| object.reference());
+        let known = world.by_uid(&reference.uid).filter(|_| draft.about.is_some());
+        let described = known.unwrap_or(&object);
+        let subject = if draft.about.is_some() && known.is_none() {
+            reference.clone()
+        } else {
+            world.subject(described)
+        };
+        let fingerprint = fingerprint(uid, &draft, &object);
+        let moment = draft.moment.clone();
+        let timed = Moment::At(draft.at);
+        let moment = match (&moment, status) {
+            (Some(text), _) => Moment::Version(text),
+            (None, Status::Firing) => timed,
+            (None, _) => Moment::Version(&object.meta.version),
+        };
+        let names = (draft.event_type.name(), status.as_str());
+        let id = EventId::new(uid, &reference.uid, moment, names, &draft.discriminator);
+        let severity = self.severity_of(draft.event_type, draft.severity);
+        let mut details = draft.details;
+        complete(&mut details, described, &reference, draft.time_source);
+        let count = details
+            .get("count")
+            .and_then(Value::as_u64)
+            .filter(|_| draft.event_type == EventType::KubernetesEvent);
+        let mut links = draft.links;
+        links.extend(self::links(described, world));
+        Event {
+            id,
+            fingerprint,
+            event_type: draft.event_type,
+            severity,
+            status,
+            role: draft.role,
+            timestamp: draft.at,
+            time_source: draft.time_source,
+            observed_at: now,
+            cluster: cluster.map(|c| c.name.to_string()).unwrap_or_default(),
+            cluster_uid: uid.clone(),
+            object: reference,
+            subject,
+            title: draft.title,
+            description: draft.description,
+            details,
+            recommendations: draft.recommendations,
+            links,
+            labels: strings(&described.meta.labels),
+            annotations: strings(&described.meta.annotations),
+            owner_references: described.meta.owners.clone(),
+            count: count.unwrap_or(1),
+            first_seen: draft.at,
+            last_seen: draft.at,
+            late: origin == Origin::Late,
+            standing: false,
+            ignored: None,
+            incident: None,
+        }
+    }
+
+    fn severity_of(&self, event_type: EventType, own: Severity) -> Severity {
+        self.config.types.get(&event_type).and_then(|t| t.severity).unwrap_or(own)
+    }
+
+    /// Stores an event with its place in an incident and its messages. `None`: it was stored before.
+    pub(super) fn record(
+        &mut self,
+        tx: &Tx<'_>,
+        mut event: Event,
+        now: Timestamp,
+    ) -> Result<Option<(u64, Option<IncidentId>)>> {
+        if tx.get(&EVENT_IDS, event.id.as_str())?.is_some() {
+            return Ok(None);
+        }
+        event.ignored = self.ignored(&event, now);
+        let place = self.find_place(tx, &event, now)?;
+        event.incident = place.incident().cloned();
+        let seq = tx.append(&EVENTS, &event)?;
+        tx.put(&EVENT_IDS, event.id.as_str(), &seq)?;
+        for key in keys::events_by_object(&event, seq) {
+            tx.put(&EVENTS_BY_OBJECT, &key, &())?;
+        }
+        self.counts.events += 1;
+        if suspects::weight(event.event_type) > 0.0
+            && let Some(cluster) = self.clusters.get_mut(&event.cluster_uid)
+        {
+            cluster.note_change(ChangeNote::of(&event));
+        }
+        let event = Arc::new(event);
+        self.feed.push(Feed::Event { seq, event: Arc::clone(&event) });
+        let incident = event.incident.clone();
+        self.enter(tx, place, seq, &event, now)?;
+        Ok(Some((seq, incident)))
+    }
+}
+
+fn complete(
+    details: &mut serde_json::Map<String, Value>,
+    object: &Object,
+    reference: &ObjectRef,
+    time_source: TimeSource,
+) {
+    let mut add = |key: &str, value: Value| {
+        details.entry(key.to_owned()).or_insert(value);
+    };
+    if !reference.namespace.is_empty() {
+        add("namespace", reference.namespace.clone().into());
+    }
+    if let Some(pod) = object.pod() {
+        add("pod_name", reference.name.clone().into());
+        add("restart_count", pod.restarts().into());
+        if !pod.node.is_empty() {
+            add("node", pod.node.to_string().into());
+        }
+    }
+    if time_source != TimeSource::Cluster {
+        add("time_source", serde_json::to_value(time_source).unwrap_or_default());
+    }
+}
+
+fn strings(map: &crate::object::StrMap) -> BTreeMap<String, String> {
+    map.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
+}
+
+/// The API path of an object.
+fn path(kind: Kind, namespace: &str, name: &str) -> String {
+    let version = kind.api_version();
+    let root = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
+    let namespace = if kind.namespaced() { format!("/namespaces/{namespace}") } else { String::new() };
+    format!("{root}{namespace}/{}/{name}", kind.plural())
+}
+
+/// The line that shows an object.
+pub(super) fn kubectl_get(kind: &str, namespace: &str, name: &str) -> String {
+    let kind = kind.to_ascii_lowercase();
+    if namespace.is_empty() {
+        format!("kubectl get {kind} {name} -o yaml")
+    } else {
+        format!("kubectl get {kind} {name} -n {namespace} -o yaml")
+    }
+}
+
+fn link(rel: &str, reference: &ObjectRef) -> Option<Link> {
+    let kind = Kind::parse(&reference.kind)?;
+    Some(Link {
+        rel: rel.to_owned(),
+        reference: path(kind, &reference.namespace, &reference.name),
+        href: Some(kubectl_get(&reference.kind, &reference.namespace, &reference.name)),
+    })
+}
+
+/// The manifest, the owners, the node and the configuration that an object reads.
+pub(super) fn links(object: &Object, world: &World) -> Vec<Link> {
+    let mut found: Vec<Link> = link("manifest", &object.reference()).into_iter().collect();
+    found.extend(world.owners(&object.meta).iter().filter_map(|o| link("owner", o)));
+    if let Some(pod) = object.pod() {
+        if !pod.node.is_empty() {
+            found.extend(link("node", &ObjectRef::new(Kind::Node, "", &pod.node, "")));
+        }
+        for r in &pod.refs {
+            let kind = match r.kind {
+                ConfigRefKind::ConfigMap => Kind::ConfigMap,
+                ConfigRefKind::Secret => Kind::Secret,
+                ConfigRefKind::Claim => Kind::PersistentVolumeClaim,
+            };
+            found.extend(link("config", &ObjectRef::new(kind, &object.meta.namespace, &r.name, "")));
+        }
+    }
+    found
+}

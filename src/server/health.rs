@@ -1,0 +1,146 @@
+//! Whether all is well, judged from a `Status` alone: readiness, and what the heartbeat depends on.
+
+use crate::status::{ClusterState, ClusterStatus, Status, StreamState};
+
+/// Why the engine is not ready, a line each; empty when every stream that is switched on and permitted is live, the
+/// store commits, and the outbox is below its cap.
+pub fn unready(status: &Status) -> Vec<String> {
+    let mut why = Vec::new();
+    if status.clusters.is_empty() {
+        why.push("starting: no cluster is known yet".to_owned());
+    }
+    for cluster in &status.clusters {
+        unready_cluster(cluster, &mut why);
+    }
+    if let Some(error) = &status.store.error {
+        why.push(format!("store: {error}"));
+    }
+    if status.store.full {
+        why.push("store: the outbox is at its cap, reading from the cluster has stopped".to_owned());
+    }
+    why
+}
+
+fn unready_cluster(cluster: &ClusterStatus, why: &mut Vec<String>) {
+    let name = &cluster.name;
+    match &cluster.state {
+        ClusterState::Connecting => return why.push(format!("cluster {name}: not reached yet")),
+        ClusterState::Away { since, why: cause, .. } => {
+            return why.push(format!("cluster {name}: away since {since}: {cause}"));
+        }
+        ClusterState::Live => {}
+    }
+    if cluster.streams.is_empty() {
+        why.push(format!("cluster {name}: nothing is watched yet"));
+    }
+    for stream in &cluster.streams {
+        let place = if stream.namespace.is_empty() {
+            stream.kind.plural().to_owned()
+        } else {
+            format!("{} in namespace {}", stream.kind.plural(), stream.namespace)
+        };
+        match &stream.state {
+            StreamState::Syncing => why.push(format!("cluster {name}: {place}: listing")),
+            StreamState::Retrying { retry_at } => {
+                let error = &stream.last_error;
+                why.push(format!("cluster {name}: {place}: lost ({error}), tried again at {retry_at}"));
+            }
+            // What is missing by the cluster's own choice is shown elsewhere, and is no reason to restart us.
+            StreamState::Live | StreamState::Forbidden { .. } | StreamState::Absent => {}
+        }
+    }
+}
+
+/// Why no heartbeat must go out: what makes us unready, and connectors that have paused themselves.
+pub fn silent(status: &Status) -> Vec<String> {
+    let mut why = unready(status);
+    let paused = status.connectors.iter().filter(|c| c.enabled && c.state == "paused");
+    why.extend(paused.map(|c| format!("connector {}: paused: {}", c.name, c.why)));
+    why
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        event::Kind,
+        status::{ConnectorStatus, StreamStatus},
+    };
+
+    pub fn stream(kind: Kind, state: StreamState) -> StreamStatus {
+        StreamStatus {
+            kind,
+            namespace: String::new(),
+            state,
+            last_activity: Some(Timestamp::from_second(1_000).unwrap()),
+            synced: (3, 3),
+            undecodable: 2,
+            relists: 1,
+            last_error: "connection reset".into(),
+        }
+    }
+
+    /// One cluster with these streams, and nothing wrong elsewhere.
+    pub fn status(streams: Vec<StreamStatus>) -> Status {
+        let cluster = ClusterStatus {
+            name: "prod".into(),
+            state: ClusterState::Live,
+            requests: 12,
+            objects: 34,
+            streams,
+            ..ClusterStatus::default()
+        };
+        Status { clusters: vec![cluster], ..Status::default() }
+    }
+
+    #[test]
+    fn ready_is_every_permitted_stream_live() {
+        let at = Timestamp::UNIX_EPOCH;
+        let forbidden = StreamState::Forbidden { missing: "list,watch secrets".into() };
+        let ready = status(vec![
+            stream(Kind::Pod, StreamState::Live),
+            stream(Kind::Secret, forbidden),
+            stream(Kind::Ingress, StreamState::Absent),
+        ]);
+        assert_eq!(unready(&ready), [""; 0]);
+        let lost = stream(Kind::Node, StreamState::Retrying { retry_at: at });
+        let not = status(vec![stream(Kind::Pod, StreamState::Syncing), lost]);
+        assert_eq!(
+            unready(&not),
+            [
+                "cluster prod: pods: listing",
+                "cluster prod: nodes: lost (connection reset), tried again at 1970-01-01T00:00:00Z",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_cluster_that_is_away_a_store_that_fails_and_a_full_outbox_are_reasons() {
+        let mut status = status(vec![stream(Kind::Pod, StreamState::Live)]);
+        status.clusters[0].state =
+            ClusterState::Away { since: Timestamp::UNIX_EPOCH, why: "refused".into(), retry_at: None };
+        status.store.error = Some("no space".into());
+        status.store.full = true;
+        let why = unready(&status);
+        assert_eq!(why.len(), 3, "{why:?}");
+        assert!(why[0].contains("away") && why[1].contains("no space") && why[2].contains("cap"));
+        assert_eq!(unready(&Status::default()).len(), 1);
+    }
+
+    #[test]
+    fn a_paused_connector_stops_the_heartbeat_but_not_readiness() {
+        let mut status = status(vec![stream(Kind::Pod, StreamState::Live)]);
+        let connector = |enabled, state: &str| ConnectorStatus {
+            name: "slack".into(),
+            enabled,
+            state: state.into(),
+            ..ConnectorStatus::default()
+        };
+        status.connectors = vec![connector(true, "on"), connector(false, "paused")];
+        assert_eq!(silent(&status), [""; 0]);
+        status.connectors.push(connector(true, "paused"));
+        assert_eq!((silent(&status).len(), unready(&status).len()), (1, 0));
+    }
+}

@@ -1,0 +1,274 @@
+//! One cluster: connects, identifies it, keeps its streams as the scope wants them, and knows whether its API is
+//! there.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    Shared,
+    api::Api,
+    backoff::Backoff,
+    connect::{self, Access, Target},
+    cx::{Cx, Namespaces},
+    discovery::{self, Version},
+    error::{Error, Fault, Result},
+    probe::{PROBES, Probe, ready},
+    projection::Decoder,
+    resources::Resource,
+    scope::Scope,
+    streams::{LINGER, Streams},
+};
+use crate::{
+    event::{ClusterUid, Kind},
+    object::Said,
+    status::ClusterState,
+};
+
+/// The supervisor of one cluster.
+pub(super) struct Cluster {
+    index: usize,
+    shared: Rc<Shared>,
+    target: Target,
+    uid: Option<ClusterUid>,
+    server: String,
+    version: String,
+    state: ClusterState,
+}
+
+impl Cluster {
+    /// The supervisor of a configured cluster.
+    pub(super) fn new(index: usize, shared: Rc<Shared>, target: Target) -> Self {
+        let uid = shared.known_uids.get(&target.context).cloned();
+        let (server, version) = (String::new(), String::new());
+        Self { index, shared, target, uid, server, version, state: ClusterState::Connecting }
+    }
+
+    /// Runs until it is dropped. Ends by itself only when a stream panicked.
+    pub(super) async fn run(mut self) -> Died {
+        // A cluster that is stored is known before it is reached: its absence can be told.
+        self.introduce().await;
+        let mut backoff = Backoff::default();
+        let cx = loop {
+            match self.begin().await {
+                Ok(begun) => break begun,
+                Err(error) => {
+                    let wait = backoff.next(error.retry_after, rand::random());
+                    self.away(&error, wait).await;
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        };
+        self.introduce().await;
+        self.set_state(ClusterState::Live).await;
+        self.supervise(cx).await
+    }
+
+    async fn supervise(mut self, cx: Rc<Cx>) -> Died {
+        let mut streams = Streams::new(Rc::clone(&cx));
+        streams.reconcile().await;
+        let mut probe = Probe::default();
+        let mut look_again =
+            tokio::time::interval(self.shared.watch.poll_interval.max(Duration::from_secs(1)));
+        look_again.tick().await;
+        let mut tidy = tokio::time::interval(LINGER / 2);
+        loop {
+            tokio::select! {
+                Some(ended) = streams.tasks.join_next() => {
+                    if let Err(error) = ended && error.is_panic() {
+                        return Died(format!("a watch of {}: {error}", self.target.name));
+                    }
+                }
+                () = cx.namespaces.changed.notified() => streams.reconcile().await,
+                _ = tidy.tick() => streams.tidy().await,
+                _ = look_again.tick() => streams.rediscover().await,
+                () = probe.wait(&cx) => self.probe(&cx, &mut probe).await,
+            }
+        }
+    }
+
+    /// Connects and identifies the cluster.
+    async fn begin(&mut self) -> Result<Rc<Cx>> {
+        let access = connect::connect(&self.shared.clusters, &self.target).await?;
+        self.server.clone_from(&access.server);
+        let api = Api::new(access.client.clone(), self.shared.board.requests(self.index));
+        let now = self.shared.now();
+        let told = |e| connect::explain(e, &access, now);
+        let Version { git, minor } = discovery::version(&api).await.map_err(told)?;
+        let uid = self.identify(&api, &access).await.map_err(told)?;
+        self.claim(&uid)?;
+        let mut kinds = self.shared.watch.kinds.clone();
+        let scope = Scope::new(&self.shared.watch.namespaces);
+        if !scope.globs().is_empty() {
+            kinds.insert(Kind::Namespace);
+        }
+        let resources = discovery::resources(&api, &kinds).await.map_err(told)?;
+        self.uid = Some(uid.clone());
+        self.version.clone_from(&git);
+        let cx = Cx {
+            index: self.index,
+            uid,
+            api,
+            settings: Rc::clone(&self.shared.watch),
+            scope,
+            decoder: Decoder::new(self.shared.hash_key),
+            out: self.shared.out.clone(),
+            board: self.shared.board.clone(),
+            clock: self.shared.clock,
+            stored: self.shared.stored.clone(),
+            streaming: Cell::new(Version { git, minor }.may_stream_lists()),
+            heard: Cell::new(Instant::now()),
+            trouble: RefCell::new(None),
+            troubled: Notify::new(),
+            back: Notify::new(),
+            resources: RefCell::new(resources),
+            namespaces: Namespaces::default(),
+        };
+        let cx = Rc::new(cx);
+        self.shared.live.borrow_mut().insert(cx.uid.clone(), Rc::clone(&cx));
+        Ok(cx)
+    }
+
+    /// The cluster's uid: the one that is stored for the context, else that of kube-system, else a hash.
+    async fn identify(&self, api: &Api, access: &Access) -> Result<ClusterUid> {
+        if let Some(uid) = &self.uid {
+            return Ok(uid.clone());
+        }
+        match api.get(&Resource::newest(Kind::Namespace).object_path("", "kube-system")).await {
+            Ok(json) => {
+                let shape = Resource::newest(Kind::Namespace).shape;
+                let namespace = Decoder::new([0; 32]).object(Kind::Namespace, shape, &json);
+                let namespace = namespace.map_err(|e| {
+                    Error::new(Fault::Nonsense, format!("the namespace kube-system cannot be read: {e}"))
+                })?;
+                Ok(ClusterUid::from(namespace.meta.uid.as_str()))
+            }
+            Err(e) if matches!(e.fault, Fault::Forbidden | Fault::NotFound) => {
+                Ok(ClusterUid::from_server(&access.server, &access.ca))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Two contexts may lead to one cluster: it is watched once.
+    fn claim(&self, uid: &ClusterUid) -> Result<()> {
+        let mut owners = self.shared.owners.borrow_mut();
+        let owner = owners.entry(uid.clone()).or_insert(self.index);
+        if *owner == self.index {
+            return Ok(());
+        }
+        let other = self.shared.names.get(*owner).cloned().unwrap_or_default();
+        Err(Error::new(
+            Fault::Twice,
+            format!("{} is the same cluster as {other}, which is watched", self.target.name),
+        ))
+    }
+
+    /// Asks the server whether it is there, and draws the conclusions.
+    async fn probe(&mut self, cx: &Cx, probe: &mut Probe) {
+        let suspect = cx.trouble.take();
+        if suspect.as_ref().is_some_and(|e| matches!(e.fault, Fault::Unauthorized | Fault::Expired)) {
+            self.renew(cx).await;
+        }
+        match ready(cx).await {
+            Ok(()) => {
+                let was_away = self.state != ClusterState::Live;
+                probe.failed(0);
+                cx.heard.set(Instant::now());
+                self.set_state(ClusterState::Live).await;
+                if was_away {
+                    cx.back.notify_waiters();
+                }
+            }
+            Err(error) => {
+                probe.failed(probe.failures + 1);
+                if error.fault == Fault::Unauthorized {
+                    self.renew(cx).await;
+                }
+                if probe.failures >= PROBES {
+                    let error = suspect.filter(|s| s.fault == Fault::Expired).unwrap_or(error);
+                    self.away(&error, probe.pause()).await;
+                }
+            }
+        }
+    }
+
+    /// Reads the credentials anew: a login or a rotated token is found without a restart.
+    async fn renew(&self, cx: &Cx) {
+        match connect::connect(&self.shared.clusters, &self.target).await {
+            Ok(access) => cx.api.replace(access.client),
+            Err(error) => tracing::debug!(cluster = %self.target.name, %error, "no new credentials"),
+        }
+    }
+
+    async fn away(&mut self, error: &Error, wait: Duration) {
+        let now = self.shared.now();
+        let since = match self.state {
+            ClusterState::Away { since, .. } => since,
+            _ => now,
+        };
+        let why = error.to_string();
+        self.set_state(ClusterState::Away { since, why, retry_at: Some(now + wait) }).await;
+    }
+
+    async fn set_state(&mut self, state: ClusterState) {
+        let told = same_news(&self.state, &state);
+        self.state = state;
+        self.show();
+        if !told {
+            self.tell().await;
+        }
+    }
+
+    fn show(&self) {
+        self.shared.board.cluster(self.index, |status| {
+            status.state = self.state.clone();
+            status.server.clone_from(&self.server);
+            status.version.clone_from(&self.version);
+            status.uid = self.uid.as_ref().map(ToString::to_string).unwrap_or_default();
+        });
+    }
+
+    async fn introduce(&self) {
+        let Some(uid) = self.uid.clone() else { return };
+        let (name, context) = (self.target.name.as_str().into(), self.target.context.as_str().into());
+        self.say(Said::Cluster { uid, name, context }).await;
+    }
+
+    async fn tell(&self) {
+        let name = &self.target.name;
+        let said = match (&self.state, self.uid.clone()) {
+            (ClusterState::Live, Some(uid)) => {
+                tracing::info!(cluster = %name, version = %self.version, "live");
+                Said::Live(uid)
+            }
+            (ClusterState::Away { since, why, .. }, uid) => {
+                tracing::warn!(cluster = %name, %why, "away");
+                let Some(cluster) = uid else { return };
+                Said::Away { cluster, since: *since, why: why.clone() }
+            }
+            _ => return,
+        };
+        self.say(said).await;
+    }
+
+    async fn say(&self, said: Said) {
+        let _ = self.shared.out.send(vec![said]).await;
+    }
+}
+
+/// Whether a state is no news: only the time of the next try differs.
+fn same_news(a: &ClusterState, b: &ClusterState) -> bool {
+    match (a, b) {
+        (ClusterState::Away { why: a, .. }, ClusterState::Away { why: b, .. }) => a == b,
+        (a, b) => a == b,
+    }
+}
+
+/// A task ended that never should.
+#[derive(Debug)]
+pub(super) struct Died(pub(super) String);

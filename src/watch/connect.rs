@@ -1,0 +1,221 @@
+//! Which clusters, and a client for each: kubeconfig contexts or the pod's service account.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+use secrecy::ExposeSecret as _;
+
+use super::error::{Error, Fault, Result};
+use crate::config::ClusterSettings;
+
+/// One cluster to watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The name in payloads and on screen.
+    pub name: String,
+    /// The kubeconfig context; empty in a cluster, or where the kubeconfig could not be read.
+    pub context: String,
+}
+
+/// A way to a cluster.
+pub struct Access {
+    /// Sends requests.
+    pub client: Client,
+    /// The API server's URL.
+    pub server: String,
+    /// The CA certificates, concatenated, for the fallback of the cluster's uid.
+    pub ca: Vec<u8>,
+    /// When token or client certificate end, as far as that can be read from them.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The configured clusters. Reads the kubeconfig only where the name of its current context is needed.
+pub fn targets(settings: &ClusterSettings) -> Vec<Target> {
+    let name = |context: &str, several: bool| match (&settings.name, several) {
+        (Some(name), false) => name.clone(),
+        (Some(name), true) => format!("{name}/{context}"),
+        (None, _) if context.is_empty() => "in-cluster".to_owned(),
+        (None, _) => context.to_owned(),
+    };
+    if settings.in_cluster == Some(true) {
+        return vec![Target { name: name("", false), context: String::new() }];
+    }
+    let several = settings.contexts.len() > 1;
+    if settings.contexts.is_empty() {
+        let current = read_kubeconfig(&settings.kubeconfig).ok().and_then(|k| k.current_context);
+        let context = current.unwrap_or_default();
+        return vec![Target { name: name(&context, false), context }];
+    }
+    let each = settings.contexts.iter();
+    each.map(|context| Target { name: name(context, several), context: context.clone() }).collect()
+}
+
+/// Makes the client of a target. Reads files and may run a credential plugin, each time anew, so that renewed
+/// credentials are found.
+pub async fn connect(settings: &ClusterSettings, target: &Target) -> Result<Access> {
+    let mut config = config(settings, target).await?;
+    // Retries are ours: kube's would hide 429 and 503, and with them Retry-After, from the streams.
+    config.default_retry = false;
+    let server = config.cluster_url.to_string();
+    let ca = config.root_cert.clone().unwrap_or_default().concat();
+    let expires_at = credentials_end(&config);
+    // Building runs a credential plugin, which may take seconds: not on the thread of the streams.
+    let built = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
+    let client = built
+        .map_err(|e| Error::new(Fault::Plugin, format!("the client could not be made: {e}")))?
+        .map_err(|e| Error::from_kube(&e))?;
+    let expires_at = client.valid_until().or(expires_at);
+    Ok(Access { client, server: server.trim_end_matches('/').to_owned(), ca, expires_at })
+}
+
+async fn config(settings: &ClusterSettings, target: &Target) -> Result<Config> {
+    if settings.in_cluster == Some(true) {
+        return in_cluster();
+    }
+    match from_kubeconfig(settings, target).await {
+        Ok(config) => Ok(config),
+        Err(error) if settings.in_cluster == Some(false) || !target.context.is_empty() => Err(error),
+        Err(error) => in_cluster().map_err(|_| error),
+    }
+}
+
+fn in_cluster() -> Result<Config> {
+    Config::incluster().map_err(|e| Error::new(Fault::InCluster, format!("no access from within a pod: {e}")))
+}
+
+async fn from_kubeconfig(settings: &ClusterSettings, target: &Target) -> Result<Config> {
+    let kubeconfig = read_kubeconfig(&settings.kubeconfig)?;
+    let known: Vec<String> = kubeconfig.contexts.iter().map(|c| c.name.clone()).collect();
+    let context = (!target.context.is_empty()).then(|| target.context.clone());
+    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| match e {
+        KubeconfigError::CurrentContextNotSet => Error::new(
+            Fault::Context,
+            format!("the kubeconfig has no current context; it has {}", listed(&known)),
+        ),
+        KubeconfigError::LoadContext(name) => Error::new(
+            Fault::Context,
+            format!(
+                "the context {name} is not in the kubeconfig{}; it has {}",
+                nearest(&name, &known),
+                listed(&known)
+            ),
+        ),
+        KubeconfigError::LoadClusterOfContext(name) => Error::new(
+            Fault::Context,
+            format!("the kubeconfig has no cluster {name}, which the context names"),
+        ),
+        KubeconfigError::LoadCertificateAuthority(_) | KubeconfigError::ParseCertificates(_) => {
+            Error::new(Fault::Ca, e.to_string())
+        }
+        KubeconfigError::LoadClientCertificate(_) | KubeconfigError::LoadClientKey(_) => {
+            Error::new(Fault::Unauthorized, e.to_string())
+        }
+        other => Error::new(Fault::Kubeconfig, other.to_string()),
+    })
+}
+
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    match names.len() {
+        0 => "none".to_owned(),
+        n if n > SHOWN => format!(
+            "{} and {} more",
+            names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", "),
+            n - SHOWN
+        ),
+        _ => names.join(", "),
+    }
+}
+
+fn nearest(name: &str, known: &[String]) -> String {
+    let near = known.iter().min_by_key(|k| strsim::damerau_levenshtein(k, name));
+    let near = near.filter(|k| strsim::damerau_levenshtein(k, name) <= name.len().div_ceil(3));
+    near.map(|k| format!(" (did you mean {k}?)")).unwrap_or_default()
+}
+
+/// The merged kubeconfig. Of several paths those that do not exist are skipped, as kubectl does.
+fn read_kubeconfig(paths: &[PathBuf]) -> Result<Kubeconfig> {
+    let default;
+    let paths = if paths.is_empty() {
+        let home = std::env::home_dir().ok_or_else(|| {
+            Error::new(Fault::Kubeconfig, "there is no home directory to look for .kube/config in")
+        })?;
+        default = [home.join(".kube").join("config")];
+        &default[..]
+    } else {
+        paths
+    };
+    let mut merged = Kubeconfig::default();
+    for path in paths {
+        if paths.len() > 1 && !path.exists() {
+            continue;
+        }
+        let read = Kubeconfig::read_from(path).and_then(|next| merged.clone().merge(next));
+        merged = read.map_err(|e| match e {
+            KubeconfigError::ReadConfig(io, path) => Error::new(
+                Fault::Kubeconfig,
+                format!("the kubeconfig {} cannot be read: {io}", path.display()),
+            ),
+            // The parser's text quotes lines of the file, and those may hold a token: only the place is told.
+            KubeconfigError::Parse(_) => {
+                Error::new(Fault::Kubeconfig, format!("the kubeconfig {} is not valid YAML", path.display()))
+            }
+            other => Error::new(Fault::Kubeconfig, format!("the kubeconfig {}: {other}", path.display())),
+        })?;
+    }
+    Ok(merged)
+}
+
+/// When the credentials end, where they say so themselves: a JWT's `exp`, a client certificate's notAfter.
+fn credentials_end(config: &Config) -> Option<Timestamp> {
+    let auth = &config.auth_info;
+    let token = match (&auth.token, &auth.token_file) {
+        (Some(token), _) => Some(token.expose_secret().to_owned()),
+        (None, Some(file)) => std::fs::read_to_string(file).ok(),
+        (None, None) => None,
+    };
+    if let Some(token) = token {
+        return jwt_end(&token);
+    }
+    let pem = match (&auth.client_certificate_data, &auth.client_certificate) {
+        (Some(data), _) => decode_base64(data)?,
+        (None, Some(file)) => std::fs::read(file).ok()?,
+        (None, None) => return None,
+    };
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).ok()?;
+    let x509 = pem.parse_x509().ok()?;
+    Timestamp::from_second(x509.validity().not_after.timestamp()).ok()
+}
+
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(text.trim()).ok()
+}
+
+fn jwt_end(token: &str) -> Option<Timestamp> {
+    use base64::Engine as _;
+    #[derive(serde::Deserialize)]
+    struct Claims {
+        exp: i64,
+    }
+    let claims = token.trim().split('.').nth(1)?;
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).ok()?;
+    let claims: Claims = serde_json::from_slice(&claims).ok()?;
+    Timestamp::from_second(claims.exp).ok()
+}
+
+/// Says of a 401 that the credentials are past their end, where that is known.
+pub fn explain(error: Error, access: &Access, now: Timestamp) -> Error {
+    match access.expires_at {
+        Some(end) if error.fault == Fault::Unauthorized && end <= now => {
+            let ago = now.duration_since(end);
+            Error::new(Fault::Expired, format!("the credentials expired at {end} ({ago:#} ago)"))
+        }
+        _ => error,
+    }
+}

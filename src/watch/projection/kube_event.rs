@@ -1,0 +1,85 @@
+//! Kubernetes Events (core/v1).
+
+use jiff::Timestamp;
+
+use super::{
+    de::{Count, Long, Short, Time, slim},
+    meta::MetaIn,
+};
+use crate::object::{KubeEvent, Str};
+
+slim! {
+    struct EventIn {
+        metadata: MetaIn,
+        #[serde(rename = "type")]
+        kind: Short,
+        reason: Short,
+        message: Long,
+        involved_object: InvolvedIn,
+        source: SourceIn,
+        reporting_component: Short,
+        reporting_instance: Short,
+        count: Option<Count>,
+        series: Option<SeriesIn>,
+        first_timestamp: Time,
+        last_timestamp: Time,
+        event_time: Time,
+    }
+
+    struct InvolvedIn {
+        kind: Short,
+        namespace: Short,
+        name: Short,
+        uid: Short,
+        field_path: Short,
+    }
+
+    struct SourceIn {
+        component: Short,
+        host: Short,
+    }
+
+    struct SeriesIn {
+        count: Option<Count>,
+        last_observed_time: Time,
+    }
+}
+
+/// The record; `created_at` is the last resort of its times.
+pub(super) fn kube_event(e: EventIn, created_at: Option<Timestamp>) -> KubeEvent {
+    let series = e.series.unwrap_or_default();
+    let first = e.first_timestamp.0.or(e.event_time.0).or(created_at);
+    let last = series
+        .last_observed_time
+        .0
+        .or(e.last_timestamp.0)
+        .or(e.event_time.0)
+        .or(e.first_timestamp.0)
+        .or(created_at);
+    KubeEvent {
+        warning: &*e.kind.0 == "Warning",
+        reason: e.reason.0,
+        message: e.message.0,
+        involved_kind: e.involved_object.kind.0,
+        involved_namespace: e.involved_object.namespace.0,
+        involved_name: e.involved_object.name.0,
+        involved_uid: e.involved_object.uid.0,
+        field_path: e.involved_object.field_path.0,
+        component: either(e.source.component, e.reporting_component),
+        host: either(e.source.host, e.reporting_instance),
+        // A count of 0 is what a server writes where nobody set one.
+        count: [series.count, e.count]
+            .into_iter()
+            .flatten()
+            .map(|c| c.0)
+            .find(|c| *c > 0)
+            .unwrap_or(1)
+            .into(),
+        first,
+        last,
+    }
+}
+
+fn either(a: Short, b: Short) -> Str {
+    if a.0.is_empty() { b.0 } else { a.0 }
+}

@@ -1,0 +1,217 @@
+//! Which rights the configured watches need: for `check`, for `rbac`, and to name the one that is missing.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use super::{
+    resources::{Resource, is_selected},
+    scope::Scope,
+};
+use crate::{config::WatchSettings, event::Kind, event::sanitize};
+
+/// One right: verbs on a resource, in a namespace or in the whole cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Empty = the core group.
+    pub group: String,
+    /// `pods`, `pods/log`, …
+    pub resource: String,
+    /// `get`, `list`, `watch`
+    pub verbs: Vec<&'static str>,
+    /// `None` = the whole cluster.
+    pub namespace: Option<String>,
+    /// Only the object of this name.
+    pub name: Option<&'static str>,
+}
+
+/// What is wanted beside the watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extras {
+    /// The last lines of containers that died: `pods/log`.
+    pub logs: bool,
+    /// Manifests in the dashboard: `get` of every watched kind.
+    pub manifests: bool,
+}
+
+impl std::fmt::Display for Rule {
+    /// As it would stand in a Role: `list,watch deployments.apps in namespace prod`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let dot = if self.group.is_empty() { "" } else { "." };
+        write!(f, "{} {}{dot}{}", self.verbs.join(","), self.resource, self.group)?;
+        if let Some(name) = self.name {
+            write!(f, " named {name}")?;
+        }
+        match &self.namespace {
+            Some(namespace) => write!(f, " in namespace {namespace}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The rule that a watch was refused for.
+pub(super) fn missing(resource: &Resource, namespace: &str) -> String {
+    rule(resource, vec!["list", "watch"], (!namespace.is_empty()).then(|| namespace.to_owned())).to_string()
+}
+
+fn rule(resource: &Resource, verbs: Vec<&'static str>, namespace: Option<String>) -> Rule {
+    Rule {
+        group: resource.group().to_owned(),
+        resource: resource.plural.to_owned(),
+        verbs,
+        namespace,
+        name: None,
+    }
+}
+
+/// Every right that these settings need, kind by kind. With globs the namespaces are not known beforehand: the
+/// rights are needed in the whole cluster.
+pub fn needed(settings: &WatchSettings, extras: Extras) -> Vec<Rule> {
+    let scope = Scope::new(&settings.namespaces);
+    let places: Vec<Option<String>> = if scope.is_all() || !scope.globs().is_empty() {
+        vec![None]
+    } else {
+        scope.names().iter().map(|n| Some(n.to_string())).collect()
+    };
+    let mut rules = Vec::new();
+    let mut kinds = settings.kinds.clone();
+    if !scope.globs().is_empty() {
+        kinds.insert(Kind::Namespace);
+    }
+    for kind in kinds {
+        let get = extras.manifests || (settings.selector.is_some() && is_selected(kind));
+        let verbs = if get { vec!["get", "list", "watch"] } else { vec!["list", "watch"] };
+        let resource = Resource::newest(kind);
+        if kind.namespaced() {
+            rules.extend(places.iter().map(|place| rule(&resource, verbs.clone(), place.clone())));
+        } else {
+            rules.push(rule(&resource, verbs, None));
+        }
+    }
+    if extras.logs {
+        let log = |place: &Option<String>| Rule {
+            resource: "pods/log".to_owned(),
+            ..rule(&Resource::newest(Kind::Pod), vec!["get"], place.clone())
+        };
+        rules.extend(places.iter().map(log));
+    }
+    let identity = rule(&Resource::newest(Kind::Namespace), vec!["get"], None);
+    rules.push(Rule { name: Some("kube-system"), ..identity });
+    rules
+}
+
+/// The least RBAC manifest for these settings, as YAML: a ServiceAccount, roles where the scope is, bindings.
+pub fn manifest(settings: &WatchSettings, extras: Extras, namespace: &str) -> String {
+    let account = yaml_name(namespace);
+    let mut yaml = String::new();
+    let mut by_place: BTreeMap<Option<String>, Vec<Rule>> = BTreeMap::new();
+    for rule in needed(settings, extras) {
+        by_place.entry(rule.namespace.clone()).or_default().push(rule);
+    }
+    let _ = writeln!(
+        yaml,
+        "# What barrelman needs for its configuration, and nothing more. It never writes to what it watches."
+    );
+    let _ = write!(
+        yaml,
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: barrelman\n  namespace: {account}\n"
+    );
+    for (place, rules) in by_place {
+        let (prefix, within) = match &place {
+            None => ("Cluster", String::new()),
+            Some(namespace) => ("", format!("\n  namespace: {}", yaml_name(namespace))),
+        };
+        let _ = write!(
+            yaml,
+            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: {prefix}Role\nmetadata:\n  name: barrelman{within}\n\
+             rules:\n{}",
+            role_rules(&rules)
+        );
+        let _ = write!(
+            yaml,
+            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: {prefix}RoleBinding\nmetadata:\n  name: barrelman{within}\n\
+             roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {prefix}Role\n  name: barrelman\n\
+             subjects:\n  - kind: ServiceAccount\n    name: barrelman\n    namespace: {account}\n"
+        );
+    }
+    yaml
+}
+
+/// Rules of one role; resources of one group with the same verbs stand together.
+fn role_rules(rules: &[Rule]) -> String {
+    type Like<'a> = (&'a str, &'a [&'static str], Option<&'static str>);
+    let mut together: Vec<(Like<'_>, Vec<&str>)> = Vec::new();
+    for rule in rules {
+        let like: Like<'_> = (&rule.group, &rule.verbs, rule.name);
+        match together.iter_mut().find(|(l, _)| *l == like) {
+            Some((_, resources)) => resources.push(&rule.resource),
+            None => together.push((like, vec![&rule.resource])),
+        }
+    }
+    let mut yaml = String::new();
+    for ((group, verbs, name), resources) in together {
+        let _ = write!(yaml, "  - apiGroups: [\"{group}\"]\n    resources: [{}]\n", resources.join(", "));
+        if let Some(name) = name {
+            let _ = writeln!(yaml, "    resourceNames: [{name}]");
+        }
+        let _ = writeln!(yaml, "    verbs: [{}]", verbs.join(", "));
+    }
+    yaml
+}
+
+/// A namespace's name as YAML: quoted where it could be read as something else than text (`123`, `null`, `yes`).
+fn yaml_name(name: &str) -> String {
+    let name = sanitize::clean(name).replace(['"', '\\', '\n', '\t'], "");
+    let plain = name.contains('-')
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if plain { name } else { format!("\"{name}\"") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn settings(namespaces: &[&str], selector: Option<&str>, kinds: &[Kind]) -> WatchSettings {
+        WatchSettings {
+            namespaces: namespaces.iter().map(ToString::to_string).collect(),
+            selector: selector.map(str::to_owned),
+            kinds: kinds.iter().copied().collect(),
+            poll_interval: Duration::from_mins(5),
+            metrics_interval: Duration::from_mins(1),
+            watch_timeout: Duration::from_mins(1),
+        }
+    }
+
+    #[test]
+    fn rights_are_asked_for_where_the_scope_is_and_no_further() {
+        let needs = |s: &WatchSettings| -> Vec<String> {
+            needed(s, Extras::default()).iter().map(ToString::to_string).collect()
+        };
+        let kinds = [Kind::Pod, Kind::Deployment, Kind::Node];
+        assert_eq!(
+            needs(&settings(&["prod", "dev"], Some("app=web"), &kinds)),
+            [
+                "get,list,watch pods in namespace prod",
+                "get,list,watch pods in namespace dev",
+                "get,list,watch deployments.apps in namespace prod",
+                "get,list,watch deployments.apps in namespace dev",
+                "list,watch nodes",
+                "get namespaces named kube-system",
+            ]
+        );
+        assert_eq!(
+            needs(&settings(&["team-*"], None, &[Kind::Pod])),
+            ["list,watch pods", "list,watch namespaces", "get namespaces named kube-system"]
+        );
+    }
+
+    #[test]
+    fn the_manifest_is_yaml_with_a_role_per_namespace() {
+        let settings = settings(&["prod"], None, &[Kind::Pod, Kind::Event, Kind::Job, Kind::Node]);
+        insta::assert_snapshot!(manifest(&settings, Extras { logs: true, manifests: false }, "watch-tower"));
+        for document in manifest(&settings, Extras::default(), "123").split("---\n") {
+            serde_saphyr::from_str::<serde_json::Value>(document).expect("YAML");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A real control plane for one test: brought up in a directory of its own, taken down when dropped.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A running cluster.
+pub struct ControlPlane {
+    dir: tempfile::TempDir,
+    bin: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane/controlplane")
+}
+
+/// Where `controlplane build` keeps its binaries, if it has run.
+fn binaries() -> Option<PathBuf> {
+    let cache = std::env::var_os("CONTROLPLANE_CACHE").map(PathBuf::from);
+    let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache/controlplane")))?;
+    let mut versions: Vec<PathBuf> = std::fs::read_dir(cache).ok()?.flatten().map(|e| e.path()).collect();
+    versions.retain(|v| v.join("kube-apiserver").exists() && v.join("kubectl").exists());
+    versions.sort();
+    versions.pop()
+}
+
+impl ControlPlane {
+    /// Brings one up; `None`, saying so, where it has not been built.
+    pub fn up(nodes: u32) -> Option<Self> {
+        let Some(bin) = binaries() else {
+            eprintln!("skipped: `tests/controlplane/controlplane build` has not run on this machine");
+            return None;
+        };
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let kubeconfig = dir.path().join("c/kubeconfig");
+        // From here on dropping takes it down, also when it came up by half.
+        let me = Self { dir, bin, kubeconfig };
+        me.control("up", &["--nodes", &nodes.to_string()]);
+        Some(me)
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.kubeconfig.clone()
+    }
+
+    /// `controlplane COMMAND DIR ARGS…`
+    pub fn control(&self, command: &str, args: &[&str]) {
+        let out = Command::new(script()).arg(command).arg(self.dir.path().join("c")).args(args).output();
+        let out = out.expect("bash is there");
+        assert!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// Runs kubectl; answers what it printed.
+    pub fn kubectl(&self, args: &[&str]) -> String {
+        let out = Command::new(self.bin.join("kubectl"))
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(args)
+            .output()
+            .expect("kubectl is there");
+        assert!(out.status.success(), "kubectl {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
+    /// Applies YAML.
+    pub fn apply(&self, yaml: &str) {
+        let file = self.dir.path().join("apply.yaml");
+        std::fs::write(&file, yaml).expect("a writable directory");
+        self.kubectl(&["apply", "-f", &file.display().to_string()]);
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        let _ = Command::new(script()).arg("down").arg(self.dir.path().join("c")).output();
+    }
+}
