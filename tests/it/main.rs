@@ -28,4 +28,8 @@ mod store_model;
 mod store_open;
 mod store_support;
 mod support;
+mod tui_flows;
+mod tui_pty;
+mod tui_sample;
+mod tui_screens;
 mod watch_faults;
