@@ -138,7 +138,8 @@ pub fn wire(settings: &Settings, store: &Store, workshop: &Workshop) -> Result<W
     Ok(Wired { definitions: wired.0, targets: wired.1.into() })
 }
 
-fn target(spec: &ConnectorSpec, common: &Common, settings: &Settings) -> Target {
+/// One connector as routing sees it.
+pub fn target(spec: &ConnectorSpec, common: &Common, settings: &Settings) -> Target {
     let deliver = match common.deliver {
         Deliver::Incidents => pipeline::Deliver::Incidents,
         Deliver::Events if spec.kind == "painchain" => pipeline::Deliver::Posts,

@@ -27,7 +27,7 @@ use crate::{
     event::ClusterUid,
     feed::{FEED_CAPACITY, Feed},
     object::Said,
-    pipeline::{Engine, EngineConfig, Handles, Target},
+    pipeline::{self, Engine, EngineConfig, Handles, Target},
     server::Request,
     status::Status,
     store::{META, Read, Store, retention},
@@ -86,6 +86,11 @@ impl Control {
         self.ask.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Changes what no setting changes: for tests that cannot wait.
+    pub fn tune(&self, change: impl FnOnce(&mut EngineConfig)) {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).tune(change);
+    }
+
     /// Other incident settings or connectors.
     pub fn configure(&self, settings: &Settings, targets: Arc<[Target]>) {
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,12 +131,14 @@ struct Watching {
     thread: std::thread::JoinHandle<()>,
 }
 
-fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
+/// What the pipeline needs of the settings.
+pub fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
     Arc::new(EngineConfig {
         incidents: settings.incidents.clone(),
         types: settings.types.clone(),
         ignore: settings.ignore.clone(),
         watch_only: settings.watch_only,
+        away: pipeline::AWAY,
     })
 }
 
@@ -368,7 +375,7 @@ impl Running {
 
 async fn sweep(store: Store, limits: retention::Retention, every: Duration, stop: CancellationToken) {
     loop {
-        match retention::sweep(&store, limits.clone(), now()).await {
+        match retention::sweep(&store, limits, now()).await {
             Ok(evicted) => {
                 let evicted: BTreeMap<_, _> = evicted.into_iter().filter(|(_, n)| *n > 0).collect();
                 if !evicted.is_empty() {

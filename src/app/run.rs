@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{commands, forward, logging};
+use super::{commands, dashboard, demo, forward, logging};
 use crate::{
     cli::{Cli, Command, Exit},
     config::{self, Flags},
@@ -34,10 +34,16 @@ async fn command(cli: Cli) -> Result<Exit> {
             }
             forward::run(resolved.settings, flags).await
         }
-        _ => match commands::run(&cli).await? {
-            Some(exit) => Ok(exit),
-            None => anyhow::bail!("not wired yet"),
-        },
+        Some(Command::Demo(args)) if args.headless => {
+            logging::to_stderr(&config::LogSettings { level: "warn".into(), json: false });
+            demo::headless(args).await
+        }
+        Some(Command::Demo(args)) => dashboard::demo(args).await,
+        Some(_) => Ok(commands::run(&cli).await?.unwrap_or(Exit::Ok)),
+        None => {
+            let Some(resolved) = load(&flags) else { return Ok(Exit::Usage) };
+            dashboard::run(resolved, flags).await
+        }
     }
 }
 
