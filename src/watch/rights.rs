@@ -168,8 +168,8 @@ fn role_rules(rules: &[Rule]) -> String {
 
 /// A namespace's name as YAML: quoted where it could be read as something else than text (`123`, `null`, `yes`).
 fn yaml_name(name: &str) -> String {
-    let name = sanitize::clean(name).replace(['"', '\\', '\n', '\t'], "");
     const WORDS: &[&str] = &["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
+    let name = sanitize::clean(name).replace(['"', '\\', '\n', '\t'], "");
     let plain = !WORDS.contains(&name.as_str())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');

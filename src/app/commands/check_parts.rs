@@ -177,7 +177,7 @@ fn cannot_fire(what: &str, built: &Built, watch: &WatchSettings) -> Option<Findi
         match event_type.def().needs {
             Some(needs) if made => lines.push(format!("{event_type} (only with {needs})")),
             Some(needs) => {
-                lines.push(format!("{event_type} (needs {needs}, which this version does not read)"))
+                lines.push(format!("{event_type} (needs {needs}, which this version does not read)"));
             }
             None if !of.is_empty() && of.iter().all(|k| !watch.kinds.contains(k)) => {
                 let off: Vec<&str> = of.iter().map(|k| k.plural()).collect();

@@ -115,7 +115,7 @@ async fn import(text: &str, replace: bool, settings: &Settings, console: &mut Co
                 problems.push(format!("{}: is written in file or environment, change it there", spec.name));
             }
             Some(_) if !replace => {
-                problems.push(format!("{}: is there already, --replace replaces it", spec.name))
+                problems.push(format!("{}: is there already, --replace replaces it", spec.name));
             }
             _ => {}
         }

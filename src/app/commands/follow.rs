@@ -84,7 +84,7 @@ impl Follower<'_> {
             };
             let more = page.examined >= PAGE || page.rows.len() >= PAGE;
             for (_, event) in page.rows {
-                self.print(Row(event), console)?;
+                self.print(&Row(event), console)?;
             }
             self.next = page.next.unwrap_or(self.next).max(self.next);
             console.out.flush()?;
@@ -104,7 +104,7 @@ impl Follower<'_> {
         pages::events_on(&reader.snapshot()?, self.next, Span::ALL, limits, &wanted)
     }
 
-    fn print(&self, row: Row, console: &mut Console<'_>) -> Result<()> {
+    fn print(&self, row: &Row, console: &mut Console<'_>) -> Result<()> {
         match self.output {
             Output::Table => console.line(self.table.row(&row.cells(&console.view())))?,
             Output::Json | Output::Jsonl => console.line(row.json().to_string())?,

@@ -1,5 +1,7 @@
 //! `incidents`: what is broken, what was; or one of them with all that belongs to it.
 
+use std::fmt::Write as _;
+
 use anyhow::Result;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -359,10 +361,10 @@ fn text(whole: &Whole, console: &mut Console<'_>) -> Result<()> {
 fn counts(i: &Incident) -> String {
     let mut text = format!("{} events, {} members, {} hold it open", i.events, i.members, i.holding);
     if i.affected > 0 {
-        text.push_str(&format!(", {} others taken down", i.affected));
+        _ = write!(text, ", {} others taken down", i.affected);
     }
     if i.reopened > 0 {
-        text.push_str(&format!(", reopened {} times", i.reopened));
+        _ = write!(text, ", reopened {} times", i.reopened);
     }
     text
 }

@@ -30,15 +30,13 @@ const STATUS_WITHIN: Duration = Duration::from_secs(5);
 /// # Errors
 /// What the engine, or the store, says.
 pub async fn act(settings: &Settings, action: Action) -> Result<String> {
-    match ask(&settings.store.dir, action.clone()).await? {
-        Some(done) => Ok(done),
-        None => {
-            let alone = Alone::open(settings).await?;
-            let done = alone.act(action).await;
-            alone.close().await;
-            done
-        }
+    if let Some(done) = ask(&settings.store.dir, action.clone()).await? {
+        return Ok(done);
     }
+    let alone = Alone::open(settings).await?;
+    let done = alone.act(action).await;
+    alone.close().await;
+    done
 }
 
 /// Asks the running engine; `None` if none runs.

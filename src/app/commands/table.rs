@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     fn rows() -> Vec<Vec<String>> {
-        vec![vec!["a".into(), "日本語 is wide".into()], vec!["".into(), "x\ny\u{1b}[31m".into()]]
+        vec![vec!["a".into(), "日本語 is wide".into()], vec![String::new(), "x\ny\u{1b}[31m".into()]]
     }
 
     #[test]
