@@ -4,9 +4,9 @@ pub mod bench;
 pub mod cli;
 pub mod connectors;
 pub mod controlplane;
+pub mod forward;
 pub mod process;
 pub mod rig;
-pub mod forward;
 pub mod watching;
 
 use std::sync::Arc;
