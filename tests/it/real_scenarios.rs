@@ -20,6 +20,8 @@ use crate::support::{
 enum Step {
     Kubectl(Vec<String>),
     Apply(String),
+    /// Made when it is done, for what names a time.
+    Made(Arc<dyn Fn() -> Step + Send + Sync>),
     Script(&'static str, String),
     Sleep(u64),
 }
@@ -49,6 +51,24 @@ struct Trouble {
     /// Whether the time of the message is the time of the sign.
     timed: bool,
     long: bool,
+}
+
+impl Step {
+    fn take(&self, cluster: &ControlPlane) {
+        match self {
+            Step::Kubectl(args) => {
+                cluster.kubectl(&args.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+            Step::Apply(yaml) => cluster.apply(yaml),
+            Step::Made(step) => step().take(cluster),
+            Step::Script(command, arg) => cluster.control(command, &[arg.as_str()]),
+            Step::Sleep(secs) => std::thread::sleep(Duration::from_secs(*secs)),
+        }
+    }
+}
+
+fn made(step: impl Fn() -> Step + Send + Sync + 'static) -> Step {
+    Step::Made(Arc::new(step))
 }
 
 fn words(line: &str) -> Vec<String> {
@@ -105,8 +125,10 @@ fn cron_job(ns: &str, schedule: &str, pod: &str) -> String {
 
 /// A patch of a Deployment's template: its annotations, and an image.
 fn template(kind: &str, ns: &str, annotations: &str, image: Option<&str>) -> Step {
-    let image = image.map_or(String::new(), |i| format!(r#","spec":{{"containers":[{{"name":"app","image":"{i}"}}]}}"#));
-    let patch = format!(r#"{{"spec":{{"template":{{"metadata":{{"annotations":{{{annotations}}}}}{image}}}}}}}"#);
+    let image = image
+        .map_or(String::new(), |i| format!(r#","spec":{{"containers":[{{"name":"app","image":"{i}"}}]}}"#));
+    let patch =
+        format!(r#"{{"spec":{{"template":{{"metadata":{{"annotations":{{{annotations}}}}}{image}}}}}}}"#);
     let args = ["patch", kind, "web", "-n", ns, "-p", &patch];
     Step::Kubectl(args.map(str::to_owned).to_vec())
 }
@@ -128,7 +150,11 @@ fn waiting(reasons: &'static [&'static str]) -> impl Fn(&Value) -> bool + Send +
     }
 }
 
-fn condition(name: &'static str, status: &'static str, reason: &'static str) -> impl Fn(&Value) -> bool + Send + Sync {
+fn condition(
+    name: &'static str,
+    status: &'static str,
+    reason: &'static str,
+) -> impl Fn(&Value) -> bool + Send + Sync {
     move |object| {
         let all = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
         let mut all = all.filter(|c| c["type"] == name && c["status"] == status);
@@ -146,7 +172,11 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 
 impl Trouble {
     /// A Deployment of `replicas` in its own namespace, that shows a sign.
-    fn new(name: &'static str, kind: &'static str, sign: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Self {
+    fn new(
+        name: &'static str,
+        kind: &'static str,
+        sign: impl Fn(&Value) -> bool + Send + Sync + 'static,
+    ) -> Self {
         let ns = format!("t-{name}");
         Self {
             name,
@@ -169,7 +199,11 @@ impl Trouble {
         }
     }
 
-    fn on_node(name: &'static str, node: &'static str, sign: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Self {
+    fn on_node(
+        name: &'static str,
+        node: &'static str,
+        sign: impl Fn(&Value) -> bool + Send + Sync + 'static,
+    ) -> Self {
         Self {
             node: Some(node),
             before: String::new(),
@@ -392,9 +426,13 @@ fn workload_troubles() -> Vec<Trouble> {
                      maxReplicas: 2\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: web}}\n  \
                      metrics: [{{type: Resource, resource: {{name: cpu, target: {{type: Utilization, averageUtilization: 50}}}}}}]\n"
                 );
-                vec![Step::Apply(hpa), hpa_status(ns, true)]
+                let ns = ns.to_owned();
+                vec![Step::Apply(hpa), made(move || hpa_status(&ns, true))]
             })
-            .heals(|ns| vec![hpa_status(ns, false)])
+            .heals(|ns| {
+                let ns = ns.to_owned();
+                vec![made(move || hpa_status(&ns, false))]
+            })
             .told(&["hpa_maxed"], "high", 0),
         Trouble {
             timed: false,
@@ -408,7 +446,9 @@ fn workload_troubles() -> Vec<Trouble> {
         Trouble::new("controller", "Event", |e| text(e, "/reason") == "ReconcileFailed")
             .breaks(|ns| {
                 let object = format!("{{apiVersion: acme.example/v1, kind: Database, name: orders, namespace: {ns}, uid: 7d1c4b1e-0000-4000-8000-000000000001}}");
-                vec![Step::Apply(warning(ns, "orders.1", &object, "ReconcileFailed", "cannot reach the storage backend", "acme-operator"))]
+                let ns = ns.to_owned();
+                let why = "cannot reach the storage backend";
+                vec![made(move || Step::Apply(warning(&ns, "orders.1", &object, "ReconcileFailed", why, "acme-operator")))]
             })
             .heals(|_| Vec::new())
             .told(&["kubernetes_event"], "medium", 0)
@@ -456,7 +496,8 @@ fn workload_troubles() -> Vec<Trouble> {
 }
 
 fn node_troubles() -> Vec<Trouble> {
-    let annotate = |node: &str, fault: &str| kubectl("", &format!("annotate node {node} simulate/fault={fault}"));
+    let annotate =
+        |node: &str, fault: &str| kubectl("", &format!("annotate node {node} simulate/fault={fault}"));
     let mut troubles = vec![
         Trouble::on_node("node-not-ready", "node-009", condition("Ready", "False", ""))
             .breaks(|_| vec![annotate("node-009", "not-ready")])
@@ -489,7 +530,9 @@ const CHANGES: &[(&str, &str, &str, &[&str])] = &[
 
 fn changes_before() -> String {
     let ns = "c-changes";
-    let settings = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings, namespace: {ns}}}\ndata: {{colour: red}}\n---\n");
+    let settings = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings, namespace: {ns}}}\ndata: {{colour: red}}\n---\n"
+    );
     namespace(ns) + &deployment(ns, 2, "") + &service(ns) + &settings
 }
 
@@ -505,7 +548,18 @@ fn changes() -> Vec<Step> {
 
 fn healthy_before() -> String {
     let mut all = String::new();
-    for ns in ["h-rollout", "h-scale", "h-drain", "h-jobs", "h-cron", "h-leader", "h-pods", "h-slow", "h-gone", "h-node"] {
+    for ns in [
+        "h-rollout",
+        "h-scale",
+        "h-drain",
+        "h-jobs",
+        "h-cron",
+        "h-leader",
+        "h-pods",
+        "h-slow",
+        "h-gone",
+        "h-node",
+    ] {
         all += &namespace(ns);
     }
     for (ns, node) in [("h-drain", "node-008"), ("h-node", "node-007")] {
@@ -537,18 +591,29 @@ fn healthy() -> Vec<Step> {
         kubectl("", "delete namespace h-gone --wait=false"),
         Step::Apply(deployment("h-slow", 2, "simulate/start: 9s") + &service("h-slow")),
         Step::Apply(
-            include_str!("../controlplane/node.yaml").replace("NODE_NAME", "node-012").replace("ZONE_NAME", "zone-0"),
+            include_str!("../controlplane/node.yaml")
+                .replace("NODE_NAME", "node-012")
+                .replace("ZONE_NAME", "zone-0"),
         ),
         kubectl("", "drain node-007 --ignore-daemonsets --force --timeout=20s"),
         kubectl("", "delete node node-007"),
     ];
     for n in 0..5 {
-        let id = format!("{{kind: Pod, name: slow-{n}, namespace: h-slow, uid: 7d1c4b1e-0000-4000-8000-00000000001{n}}}");
+        let id = format!(
+            "{{kind: Pod, name: slow-{n}, namespace: h-slow, uid: 7d1c4b1e-0000-4000-8000-00000000001{n}}}"
+        );
         let probe = "Readiness probe failed: connection refused";
-        steps.push(Step::Apply(warning("h-slow", &format!("slow-{n}.1"), &id, "Unhealthy", probe, "kubelet")));
-        let holder = format!("control-plane.alpha.kubernetes.io/leader={{\"holderIdentity\":\"b\",\"renew\":{n}}}");
+        let event = move || {
+            Step::Apply(warning("h-slow", &format!("slow-{n}.1"), &id, "Unhealthy", probe, "kubelet"))
+        };
+        steps.push(made(event));
+        let holder =
+            format!("control-plane.alpha.kubernetes.io/leader={{\"holderIdentity\":\"b\",\"renew\":{n}}}");
         steps.push(kubectl("h-leader", &format!("annotate configmap leader --overwrite {holder}")));
-        steps.push(kubectl("h-leader", &format!(r#"patch lease leader --type=merge -p {{"spec":{{"leaseTransitions":{n}}}}}"#)));
+        steps.push(kubectl(
+            "h-leader",
+            &format!(r#"patch lease leader --type=merge -p {{"spec":{{"leaseTransitions":{n}}}}}"#),
+        ));
     }
     steps.extend([
         kubectl("h-rollout", "rollout restart deployment web"),
@@ -563,7 +628,9 @@ fn healthy() -> Vec<Step> {
 
 /// Broken before anybody looked: shown, told to nobody.
 fn standing() -> String {
-    namespace("s-standing") + &deployment("s-standing", 2, "simulate/fault: crash-loop") + &service("s-standing")
+    namespace("s-standing")
+        + &deployment("s-standing", 2, "simulate/fault: crash-loop")
+        + &service("s-standing")
 }
 
 type Answer = mpsc::Sender<Timestamp>;
@@ -574,16 +641,7 @@ fn worker(cluster: &Arc<ControlPlane>) -> mpsc::Sender<(Vec<Step>, Option<Answer
     let cluster = Arc::clone(cluster);
     std::thread::spawn(move || {
         for (steps, answer) in receiver {
-            for step in &steps {
-                match step {
-                    Step::Kubectl(args) => {
-                        cluster.kubectl(&args.iter().map(String::as_str).collect::<Vec<_>>());
-                    }
-                    Step::Apply(yaml) => cluster.apply(yaml),
-                    Step::Script(command, arg) => cluster.control(command, &[arg.as_str()]),
-                    Step::Sleep(secs) => std::thread::sleep(Duration::from_secs(*secs)),
-                }
-            }
+            steps.iter().for_each(|step| step.take(&cluster));
             if let Some(answer) = answer {
                 let _ = answer.send(clock());
             }
@@ -594,9 +652,10 @@ fn worker(cluster: &Arc<ControlPlane>) -> mpsc::Sender<(Vec<Step>, Option<Answer
 
 fn config(cluster: &ControlPlane, hook: &str, changes: &str, incidents: &str) -> String {
     format!(
-        "[clusters]\nname = \"prod\"\nkubeconfig = [{:?}]\n[incidents]\n{incidents}\n\
+        "[log]\nlevel = {:?}\n[clusters]\nname = \"prod\"\nkubeconfig = [{:?}]\n[incidents]\n{incidents}\n\
          [[connectors]]\nname = \"hook\"\ntype = \"webhook\"\nenabled = true\nconfig = {{ url = {hook:?} }}\n\
          [[connectors]]\nname = \"changes\"\ntype = \"webhook\"\nenabled = true\nconfig = {{ url = {changes:?}, events = [\"change\"] }}\n",
+        std::env::var("BARRELMAN_TEST_LOG").unwrap_or("info".into()),
         cluster.kubeconfig()
     )
 }
@@ -696,11 +755,14 @@ impl Run {
         let off = off.map_or("-".into(), |(t, s)| format!("{:+.1}", t.duration_since(s).as_secs_f64()));
         let end = self.messages.iter().find(|m| m.phase() == "resolved");
         let end = match (end, self.healed_at) {
-            (Some(end), Some(healed)) => format!("after {:.0} s", end.at.duration_since(healed).as_secs_f64()),
+            (Some(end), Some(healed)) => {
+                format!("after {:.0} s", end.at.duration_since(healed).as_secs_f64())
+            }
             _ if !self.trouble.ends => "a moment".into(),
             _ => "no".into(),
         };
-        let affected = self.messages.last().and_then(|m| m.body["incident"]["affected"].as_array()).map_or(0, Vec::len);
+        let affected =
+            self.messages.last().and_then(|m| m.body["incident"]["affected"].as_array()).map_or(0, Vec::len);
         let phases: Vec<&str> = self.messages.iter().map(Told::phase).collect();
         format!(
             "{:<15} {:<4} {:<22} {:<9} {:<24} {:>5} {:>6} {:>6}  {:<11} {} {}",
@@ -720,16 +782,25 @@ impl Run {
 }
 
 fn prepare(cluster: &ControlPlane, troubles: &[Trouble]) {
-    cluster.kubectl(&words(
-        "taint nodes node-007 node-008 node-009 node-010 node-011 only=some:NoSchedule",
-    ).iter().map(String::as_str).collect::<Vec<_>>());
+    cluster.kubectl(
+        &words("taint nodes node-007 node-008 node-009 node-010 node-011 only=some:NoSchedule")
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    );
     let mut yaml = standing() + &changes_before() + &healthy_before();
     for trouble in troubles {
         yaml += &(namespace(&trouble.ns()) + &trouble.before);
     }
     cluster.apply(&yaml);
     for kind in ["deployments", "statefulsets"] {
-        let want = cluster.kubectl(&["get", kind, "-A", "-o", "jsonpath={range .items[*]}{.metadata.namespace} {end}"]);
+        let want = cluster.kubectl(&[
+            "get",
+            kind,
+            "-A",
+            "-o",
+            "jsonpath={range .items[*]}{.metadata.namespace} {end}",
+        ]);
         for ns in want.split_whitespace().filter(|ns| *ns != "s-standing") {
             let what = format!("{}/web", kind.trim_end_matches('s'));
             cluster.kubectl(&["rollout", "status", "-n", ns, &what, "--timeout=60s"]);
@@ -745,8 +816,7 @@ fn run(troubles: Vec<Trouble>, incidents: &str, wait: Duration) {
     let mut world = World::new();
     let (hook, changes_sink) = (world.sink(), world.sink());
     let dir = tempfile::tempdir().unwrap();
-    let mut forward =
-        Forward::start(dir.path(), &config(&cluster, &hook.url, &changes_sink.url, incidents));
+    let mut forward = Forward::start(dir.path(), &config(&cluster, &hook.url, &changes_sink.url, incidents));
     forward.ready();
     let mut runs: Vec<Run> = troubles.into_iter().map(|t| Run::new(t, &mut world)).collect();
     world.watch(&cluster.kubeconfig());
@@ -769,7 +839,8 @@ fn run(troubles: Vec<Trouble>, incidents: &str, wait: Duration) {
         for run in &mut runs {
             run.messages = told.iter().filter(|t| run.trouble.owns(t)).cloned().collect();
             run.told = run.messages.iter().find(|m| run.trouble.types.contains(&m.kind())).cloned();
-            let ready = if run.trouble.at_once { world.seen(run.number).is_some() } else { run.told.is_some() };
+            let ready =
+                if run.trouble.at_once { world.seen(run.number).is_some() } else { run.told.is_some() };
             if ready && run.healed.is_none() {
                 run.healed = Some(Instant::now());
                 healing.send((run.trouble.heals.clone(), Some(run.answer.0.clone()))).unwrap();
@@ -829,14 +900,34 @@ fn report(runs: &[Run], world: &World, told: &[Told], changes: &[Told], took: Du
         }
     }
     let others: Vec<&Told> = told.iter().filter(|t| !runs.iter().any(|r| r.trouble.owns(t))).collect();
-    let (scaled, alarms): (Vec<&Told>, Vec<&Told>) = others.into_iter().partition(|t| t.kind() == "node_scaled_down");
+    let (scaled, alarms): (Vec<&Told>, Vec<&Told>) =
+        others.into_iter().partition(|t| t.kind() == "node_scaled_down");
     for alarm in &alarms {
         let line = format!(
-            "alarm in healthy life: {} {} {}/{} {}",
-            alarm.phase(), alarm.kind(), alarm.text("/namespace"), alarm.text("/resource"), alarm.text("/description")
+            "alarm in healthy life: {} {} {} of {} {}/{} {}",
+            alarm.phase(),
+            alarm.at,
+            alarm.text("/timestamp"),
+            alarm.kind(),
+            alarm.text("/namespace"),
+            alarm.text("/resource"),
+            alarm.text("/description")
         );
         lines.push(line.clone());
         faults.push(line);
+    }
+    let mut lags: Vec<(Timestamp, f64)> = changes
+        .iter()
+        .filter_map(|t| Some((t.at, t.at.duration_since(t.time("/timestamp")?).as_secs_f64())))
+        .collect();
+    lags.sort_by(|a, b| a.1.total_cmp(&b.1));
+    if let (Some(middle), Some(worst)) = (lags.get(lags.len() / 2), lags.last()) {
+        lines.push(format!(
+            "changes: {} told, {:.1} s after they were made (median), {:.1} s (worst)",
+            lags.len(),
+            middle.1,
+            worst.1
+        ));
     }
     let messages: usize = runs.iter().map(Run::others).sum();
     let once = runs.iter().filter(|r| r.others() == 1).count();
