@@ -20,6 +20,8 @@ use crate::support::{
 enum Step {
     Kubectl(Vec<String>),
     Apply(String),
+    /// Made when it is done, for what names a time.
+    Made(Arc<dyn Fn() -> Step + Send + Sync>),
     Script(&'static str, String),
     Sleep(u64),
 }
@@ -49,6 +51,24 @@ struct Trouble {
     /// Whether the time of the message is the time of the sign.
     timed: bool,
     long: bool,
+}
+
+impl Step {
+    fn take(&self, cluster: &ControlPlane) {
+        match self {
+            Step::Kubectl(args) => {
+                cluster.kubectl(&args.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+            Step::Apply(yaml) => cluster.apply(yaml),
+            Step::Made(step) => step().take(cluster),
+            Step::Script(command, arg) => cluster.control(command, &[arg.as_str()]),
+            Step::Sleep(secs) => std::thread::sleep(Duration::from_secs(*secs)),
+        }
+    }
+}
+
+fn made(step: impl Fn() -> Step + Send + Sync + 'static) -> Step {
+    Step::Made(Arc::new(step))
 }
 
 fn words(line: &str) -> Vec<String> {
@@ -406,9 +426,13 @@ fn workload_troubles() -> Vec<Trouble> {
                      maxReplicas: 2\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: web}}\n  \
                      metrics: [{{type: Resource, resource: {{name: cpu, target: {{type: Utilization, averageUtilization: 50}}}}}}]\n"
                 );
-                vec![Step::Apply(hpa), hpa_status(ns, true)]
+                let ns = ns.to_owned();
+                vec![Step::Apply(hpa), made(move || hpa_status(&ns, true))]
             })
-            .heals(|ns| vec![hpa_status(ns, false)])
+            .heals(|ns| {
+                let ns = ns.to_owned();
+                vec![made(move || hpa_status(&ns, false))]
+            })
             .told(&["hpa_maxed"], "high", 0),
         Trouble {
             timed: false,
@@ -422,7 +446,9 @@ fn workload_troubles() -> Vec<Trouble> {
         Trouble::new("controller", "Event", |e| text(e, "/reason") == "ReconcileFailed")
             .breaks(|ns| {
                 let object = format!("{{apiVersion: acme.example/v1, kind: Database, name: orders, namespace: {ns}, uid: 7d1c4b1e-0000-4000-8000-000000000001}}");
-                vec![Step::Apply(warning(ns, "orders.1", &object, "ReconcileFailed", "cannot reach the storage backend", "acme-operator"))]
+                let ns = ns.to_owned();
+                let why = "cannot reach the storage backend";
+                vec![made(move || Step::Apply(warning(&ns, "orders.1", &object, "ReconcileFailed", why, "acme-operator")))]
             })
             .heals(|_| Vec::new())
             .told(&["kubernetes_event"], "medium", 0)
@@ -577,14 +603,10 @@ fn healthy() -> Vec<Step> {
             "{{kind: Pod, name: slow-{n}, namespace: h-slow, uid: 7d1c4b1e-0000-4000-8000-00000000001{n}}}"
         );
         let probe = "Readiness probe failed: connection refused";
-        steps.push(Step::Apply(warning(
-            "h-slow",
-            &format!("slow-{n}.1"),
-            &id,
-            "Unhealthy",
-            probe,
-            "kubelet",
-        )));
+        let event = move || {
+            Step::Apply(warning("h-slow", &format!("slow-{n}.1"), &id, "Unhealthy", probe, "kubelet"))
+        };
+        steps.push(made(event));
         let holder =
             format!("control-plane.alpha.kubernetes.io/leader={{\"holderIdentity\":\"b\",\"renew\":{n}}}");
         steps.push(kubectl("h-leader", &format!("annotate configmap leader --overwrite {holder}")));
@@ -619,16 +641,7 @@ fn worker(cluster: &Arc<ControlPlane>) -> mpsc::Sender<(Vec<Step>, Option<Answer
     let cluster = Arc::clone(cluster);
     std::thread::spawn(move || {
         for (steps, answer) in receiver {
-            for step in &steps {
-                match step {
-                    Step::Kubectl(args) => {
-                        cluster.kubectl(&args.iter().map(String::as_str).collect::<Vec<_>>());
-                    }
-                    Step::Apply(yaml) => cluster.apply(yaml),
-                    Step::Script(command, arg) => cluster.control(command, &[arg.as_str()]),
-                    Step::Sleep(secs) => std::thread::sleep(Duration::from_secs(*secs)),
-                }
-            }
+            steps.iter().for_each(|step| step.take(&cluster));
             if let Some(answer) = answer {
                 let _ = answer.send(clock());
             }
@@ -639,9 +652,10 @@ fn worker(cluster: &Arc<ControlPlane>) -> mpsc::Sender<(Vec<Step>, Option<Answer
 
 fn config(cluster: &ControlPlane, hook: &str, changes: &str, incidents: &str) -> String {
     format!(
-        "[clusters]\nname = \"prod\"\nkubeconfig = [{:?}]\n[incidents]\n{incidents}\n\
+        "[log]\nlevel = {:?}\n[clusters]\nname = \"prod\"\nkubeconfig = [{:?}]\n[incidents]\n{incidents}\n\
          [[connectors]]\nname = \"hook\"\ntype = \"webhook\"\nenabled = true\nconfig = {{ url = {hook:?} }}\n\
          [[connectors]]\nname = \"changes\"\ntype = \"webhook\"\nenabled = true\nconfig = {{ url = {changes:?}, events = [\"change\"] }}\n",
+        std::env::var("BARRELMAN_TEST_LOG").unwrap_or("info".into()),
         cluster.kubeconfig()
     )
 }
@@ -890,8 +904,10 @@ fn report(runs: &[Run], world: &World, told: &[Told], changes: &[Told], took: Du
         others.into_iter().partition(|t| t.kind() == "node_scaled_down");
     for alarm in &alarms {
         let line = format!(
-            "alarm in healthy life: {} {} {}/{} {}",
+            "alarm in healthy life: {} {} {} of {} {}/{} {}",
             alarm.phase(),
+            alarm.at,
+            alarm.text("/timestamp"),
             alarm.kind(),
             alarm.text("/namespace"),
             alarm.text("/resource"),
@@ -899,6 +915,19 @@ fn report(runs: &[Run], world: &World, told: &[Told], changes: &[Told], took: Du
         );
         lines.push(line.clone());
         faults.push(line);
+    }
+    let mut lags: Vec<(Timestamp, f64)> = changes
+        .iter()
+        .filter_map(|t| Some((t.at, t.at.duration_since(t.time("/timestamp")?).as_secs_f64())))
+        .collect();
+    lags.sort_by(|a, b| a.1.total_cmp(&b.1));
+    if let (Some(middle), Some(worst)) = (lags.get(lags.len() / 2), lags.last()) {
+        lines.push(format!(
+            "changes: {} told, {:.1} s after they were made (median), {:.1} s (worst)",
+            lags.len(),
+            middle.1,
+            worst.1
+        ));
     }
     let messages: usize = runs.iter().map(Run::others).sum();
     let once = runs.iter().filter(|r| r.others() == 1).count();
