@@ -176,8 +176,12 @@ impl Engine {
 
     pub(super) fn note_open(&mut self, incident: &Incident) {
         let name: Arc<str> = incident.cluster.as_str().into();
-        let open =
-            OpenIncident { id: incident.id.clone(), holding: incident.holding, since: incident.opened_at };
+        let open = OpenIncident {
+            id: incident.id.clone(),
+            holding: incident.holding,
+            since: incident.opened_at,
+            standing: incident.standing,
+        };
         self.cluster_mut(&incident.cluster_uid, &name).open.insert(incident.subject.key(), open);
     }
 

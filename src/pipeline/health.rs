@@ -28,11 +28,13 @@ struct Own {
     subject: ObjectRef,
     /// `api`, `nodes`
     what: &'static str,
+    /// It was so at the first sight.
+    standing: bool,
 }
 
 impl Own {
     fn of_cluster(cluster: &Cluster, what: &'static str) -> Self {
-        Self { event_type: EventType::ClusterUnhealthy, subject: cluster_ref(cluster), what }
+        Self { event_type: EventType::ClusterUnhealthy, subject: cluster_ref(cluster), what, standing: false }
     }
 
     fn memory(&self, uid: &ClusterUid) -> String {
@@ -101,15 +103,15 @@ impl Engine {
     /// A node became unhealthy or well: many at once are the cluster's trouble.
     pub(super) fn nodes_changed(&mut self, tx: &Tx<'_>, uid: &ClusterUid, now: Timestamp) -> Result<()> {
         let Some(cluster) = self.clusters.get(uid) else { return Ok(()) };
-        let own = Own::of_cluster(cluster, "nodes");
         let total = cluster.world.of_kind(Kind::Node).count();
-        let failing: Vec<ObjectKey> = cluster
+        let failing: Vec<&FiringRow> = cluster
             .firings
             .values()
             .flatten()
             .filter(|f| f.event_type == EventType::NodeUnhealthy && f.discriminator == "Ready")
-            .map(|f| f.key.clone())
             .collect();
+        let standing = failing.iter().all(|f| f.standing);
+        let own = Own { standing, ..Own::of_cluster(cluster, "nodes") };
         if failing.len() < NODES || failing.len() * NODE_SHARE <= total {
             return self.own_end(tx, uid, &own, (now, now));
         }
@@ -117,7 +119,7 @@ impl Engine {
             return Ok(());
         }
         let title = format!("{} of {total} nodes of {} are not ready", failing.len(), cluster.name);
-        let mut names: Vec<String> = failing.iter().map(|k| k.name.to_string()).collect();
+        let mut names: Vec<String> = failing.iter().map(|f| f.key.name.to_string()).collect();
         names.sort_unstable();
         let why = format!("Not ready: {}", names.join(", "));
         let look = [("List the nodes", "kubectl get nodes -o wide")];
@@ -158,7 +160,7 @@ impl Engine {
             name: name.to_owned(),
             uid: name.to_owned(),
         };
-        let own = Own { event_type: EventType::ConnectorFailed, subject, what: "delivery" };
+        let own = Own { event_type: EventType::ConnectorFailed, subject, what: "delivery", standing: false };
         match trouble {
             Some(why) => {
                 let title = format!("Connector {name} cannot deliver");
@@ -226,7 +228,7 @@ impl Engine {
             first_seen: since,
             last_seen: since,
             late: false,
-            standing: false,
+            standing: own.standing,
             ignored: None,
             incident: None,
         };
@@ -245,7 +247,7 @@ impl Engine {
             seq,
             incident,
             healthy_since: None,
-            standing: false,
+            standing: own.standing,
         };
         tx.put(&MEMORY, &place, &serde_json::to_value(row).unwrap_or_default())
     }

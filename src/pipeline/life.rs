@@ -5,14 +5,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
+    cause::CLUSTER,
     engine::Engine,
     incidents::{Place, ending},
     judge::later,
+    route::News,
 };
 use crate::{
     detect::Change,
     event::{
-        ClusterUid, Event, EventType, IncidentId, Status,
+        ClusterUid, Event, EventType, IncidentId, Kind, Status,
         incident::{Incident, IncidentStatus, Member},
     },
     feed::Feed,
@@ -139,7 +141,7 @@ impl Engine {
     }
 
     /// The event that ended the last of an incident's troubles.
-    fn last_end(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
+    pub(super) fn last_end(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
         let mut found = None;
         let mut seqs = Vec::new();
         tx.scan_back(&INCIDENT_EVENTS, &keys::prefix(&[incident.id.as_str()]), None, &mut |key, ()| {
@@ -167,7 +169,8 @@ impl Engine {
         incident.status = IncidentStatus::Resolved;
         incident.resolved_at = Some(at);
         self.step_at(tx, &incident.id, "quiet", None)?;
-        if incident.affected > 0 {
+        // A cluster's incident may have kept those of its nodes from being told.
+        if incident.affected > 0 || incident.subject.kind == CLUSTER {
             self.step_at(tx, &incident.id, "affected", Some(later(now, LEFTOVER)))?;
         }
         self.save(tx, &incident)?;
@@ -257,6 +260,21 @@ impl Engine {
                 let seq = row.seq;
                 self.put_firing(tx, &incident.cluster_uid, row)?;
                 self.place_later(tx, place, seq, event, now)?;
+            }
+        }
+        if incident.subject.kind == CLUSTER { self.untold_nodes(tx, incident, now) } else { Ok(()) }
+    }
+
+    /// Nodes that the cluster's incident spoke for, and that are still failing without it, are told now.
+    fn untold_nodes(&mut self, tx: &Tx<'_>, incident: &Incident, now: Timestamp) -> Result<()> {
+        let Some(cluster) = self.clusters.get(&incident.cluster_uid) else { return Ok(()) };
+        let nodes = cluster.world.of_kind(Kind::Node).filter_map(|n| cluster.open.get(&n.reference().key()));
+        let ids: Vec<IncidentId> = nodes.filter(|o| !o.standing).map(|o| o.id.clone()).collect();
+        for id in ids {
+            if let Some(node) = tx.get(&INCIDENTS, id.as_str())?
+                && let Some(event) = self.worst(tx, &node)?
+            {
+                self.route_incident(tx, &node, &event, News::Goes, now)?;
             }
         }
         Ok(())

@@ -187,7 +187,7 @@ impl Engine {
         for seq in account.told.queued.iter().rev() {
             let row: Option<OutboxRow> = tx.get(&OUTBOX, &keys::outbox(&account.target.name, *seq))?;
             if let Some(row) = row {
-                return Ok(Some(row).filter(|r| r.claim.is_none() && r.due_at > now));
+                return Ok(Some(row).filter(|r| r.claim.is_none() && r.due_at >= now));
             }
         }
         Ok(None)
@@ -343,7 +343,7 @@ impl Engine {
         self.remind(tx, &account, incident, now)
     }
 
-    fn worst(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
+    pub(super) fn worst(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
         let Some(seq) = tx.get(&crate::store::EVENT_IDS, incident.worst_event.as_str())? else {
             return Ok(None);
         };
@@ -470,7 +470,11 @@ impl Engine {
         let mut account = self.account(tx, target, &incident.id)?;
         account.told.flapping = false;
         account.told.reopened.clear();
-        match self.worst(tx, incident)? {
+        let event = match self.last_end(tx, incident)? {
+            Some(event) => Some(event),
+            None => self.worst(tx, incident)?,
+        };
+        match event {
             Some(event) => self.say(tx, &mut account, Phase::Resolved, incident, &event, (now, now)),
             None => tx.put(&TOLD, &account.key, &account.told),
         }

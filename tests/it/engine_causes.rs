@@ -59,13 +59,10 @@ fn what_still_fails_five_minutes_after_its_node_is_back_is_its_own() {
     all_on(&mut rig, "node-a");
     rig.sim().node_down("node-a", true).unwrap();
     rig.advance(30);
-    // The node is back, the Service's pods are not.
-    let slices = rig.cluster().list(Kind::EndpointSlice);
-    let slice = slices.iter().find(|s| s["metadata"]["labels"]["kubernetes.io/service-name"] == "search");
-    let name = slice.unwrap()["metadata"]["name"].as_str().unwrap().to_owned();
+    // The node is back, its pods fail on: being unready for so long is a new trouble, the old one waits its time.
     rig.sim().node_down("node-a", false).unwrap();
-    rig.advance(1);
     rig.sim().fail_probes("shop/search").unwrap();
+<<<<<<< HEAD
     for _ in 0..60 {
         rig.sim().fail_probes("shop/search").unwrap();
         rig.advance(1);
@@ -80,6 +77,16 @@ fn what_still_fails_five_minutes_after_its_node_is_back_is_its_own() {
         "{:#?}",
         rig.story()
     );
+=======
+    rig.advance(61);
+    let told = |rig: &Rig| {
+        rig.told().iter().filter(|t| t.contains("service_unavailable critical")).count()
+    };
+    rig.advance(290);
+    let before = told(&rig);
+    rig.advance(20);
+    assert_eq!((before, told(&rig)), (0, 1), "{:#?}", rig.story());
+>>>>>>> scen
     assert_eq!(rig.incident("Node//node-a").status, IncidentStatus::Resolved);
     assert_eq!(rig.incident("Deployment/shop/search").status, IncidentStatus::Open);
     rig.sim().recover("shop/search").unwrap();
@@ -212,7 +219,12 @@ fn a_warning_that_nobody_speaks_for_leads_and_is_folded() {
             .unwrap();
         rig.advance(30);
     }
-    let events = rig.events_of(EventType::KubernetesEvent);
+    let ours = |rig: &Rig| {
+        let mut events = rig.events_of(EventType::KubernetesEvent);
+        events.retain(|e| e.details["reason"] == "SomeControllerSays");
+        events
+    };
+    let events = ours(&rig);
     assert_eq!(events.len(), 1, "{events:#?}");
     assert_eq!(events[0].count, 5);
     assert_eq!(rig.sent.len(), 1);
@@ -226,7 +238,7 @@ fn a_warning_that_nobody_speaks_for_leads_and_is_folded() {
         })
         .unwrap();
     rig.advance(30);
-    assert_eq!(rig.events_of(EventType::KubernetesEvent).len(), 2, "{:#?}", rig.story());
+    assert_eq!(ours(&rig).len(), 2, "{:#?}", rig.story());
 }
 
 #[test]

@@ -50,8 +50,10 @@ fn an_annotation_ignores_on_the_object_its_owner_and_its_namespace() {
             .unwrap();
         rig.advance(1);
         broken_search(&mut rig);
-        rig.advance(200);
         assert_eq!(rig.sent.len(), 0, "{plural}: {:#?}", rig.story());
+        rig.advance(200);
+        // The Service's annotation says nothing of the pods behind it.
+        assert_eq!(rig.sent.len(), usize::from(plural == "services"), "{plural}: {:#?}", rig.story());
         let events = rig.events_of(EventType::ServiceUnavailable);
         assert!(events[0].ignored.as_ref().unwrap().starts_with("annotation on"), "{plural}: {events:#?}");
     }
@@ -68,9 +70,14 @@ fn a_scope_that_is_narrowed_is_forgotten_without_a_word() {
     rig.start();
     rig.advance(1200);
     assert_eq!(rig.sent.len(), 0, "{:#?}", rig.story());
+<<<<<<< HEAD
     assert_eq!(rig.incident(SEARCH).status, IncidentStatus::Resolved);
     let new: Vec<_> =
         rig.events().split_off(events).into_iter().filter(|e| e.object.namespace == "shop").collect();
+=======
+    assert_eq!(rig.incident(SEARCH).status, IncidentStatus::Resolved, "{:#?} {:#?}", rig.story(), rig.incident(SEARCH));
+    let new: Vec<_> = rig.events().split_off(events).into_iter().filter(|e| e.object.namespace == "shop").collect();
+>>>>>>> scen
     assert_eq!(new.len(), 0, "{new:#?}");
     // Widened again: a new scope, silent; what is broken stands.
     rig.watched[0].namespaces.clear();
@@ -278,19 +285,20 @@ api_url = "http://127.0.0.1:9"
 #[test]
 fn deliver_events_sends_each_stored_event_once_and_at_once() {
     let mut rig = Rig::shop_with(EVENTS);
-    let before = rig.events().len();
     rig.sim().rollout("shop/web", "registry.example.com/shop/web:2.15.0", "crash").unwrap();
     rig.advance(120);
     rig.sim().rollback("shop/web").unwrap();
     rig.advance(800);
     rig.restart();
-    let stored: Vec<_> = rig.events().split_off(before).into_iter().map(|e| e.id).collect();
+    let stored: Vec<_> = rig.events().into_iter().filter(|e| !e.standing).map(|e| e.id).collect();
     let sent: Vec<_> = rig.sent.iter().filter(|s| s.message.connector == "events").collect();
     let mut ids: Vec<_> = sent.iter().map(|s| s.message.event.id.clone()).collect();
     let mut wanted = stored.clone();
     ids.sort();
     wanted.sort();
-    assert_eq!(ids, wanted, "{:#?}", rig.story());
+    let differ: Vec<_> = rig.events().into_iter().filter(|e| !e.standing && !ids.contains(&e.id)).collect();
+    assert_eq!(differ.len(), 0, "{differ:#?}");
+    assert_eq!(ids, wanted);
     assert!(sent.iter().all(|s| s.message.phase == Phase::Event && s.at == s.message.created_at));
 }
 
@@ -375,6 +383,7 @@ fn a_list_that_begins_anew_in_the_same_batch_takes_nothing_for_gone() {
     rig.say(said);
     rig.say(second.to_vec());
     rig.advance(60);
-    assert_eq!(rig.events().len(), events, "{:#?}", rig.story());
+    let gone: Vec<_> = rig.events().split_off(events).into_iter().filter(|e| e.late).collect();
+    assert_eq!(gone.len(), 0, "{gone:#?}");
     assert_eq!(rig.sent.len(), 0);
 }

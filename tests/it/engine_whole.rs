@@ -256,12 +256,12 @@ async fn an_api_outage_is_told_once_and_what_happened_in_it_is_caught_up() {
     cluster.update("configmaps", "default", "cm-0", |c| c["data"]["key"] = json!("two")).unwrap();
     until("one event", 10, || sink.count() == 1).await;
 
-    cluster.gate().stop();
+    cluster.gate().stop().await;
     until("away", 60, || matches!(shown(&running).clusters[0].state, ClusterState::Away { .. })).await;
     let status = shown(&running);
     let ClusterState::Away { why, .. } = &status.clusters[0].state else { unreachable!() };
     assert!(!why.is_empty());
-    assert!(barrelman::server::unready(&status)[0].contains("away since"), "{status:#?}");
+    assert!(barrelman::server::health::unready(&status)[0].contains("away since"), "{status:#?}");
     let about = |event_type: &str, phase: &str| {
         let of = |s: &crate::support::sink::Seen| {
             let body: Value = serde_json::from_str(&s.body).unwrap();
@@ -283,9 +283,14 @@ async fn an_api_outage_is_told_once_and_what_happened_in_it_is_caught_up() {
     cluster.compact();
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(about("cluster_unhealthy", ""), 2, "opened, and the event itself: {:#?}", sink.seen());
+<<<<<<< HEAD
     cluster.gate().start();
     until("caught up", 90, || about("config_changed", "") >= 11 && about("deployment_scaled", "") >= 10)
         .await;
+=======
+    cluster.gate().start().await;
+    until("caught up", 90, || about("config_changed", "") >= 11 && about("deployment_scaled", "") >= 10).await;
+>>>>>>> scen
     until("resolved", 60, || about("cluster_unhealthy", "resolved") == 1).await;
     ready(&running).await;
     tokio::time::sleep(Duration::from_secs(3)).await;

@@ -428,13 +428,6 @@ impl Rig {
         let of = |s: &&Sent| s.message.incident.as_ref().is_some_and(|i| i.subject.key() == subject);
         self.sent.iter().filter(of).filter(|s| s.message.phase == phase).collect()
     }
-
-    /// Other settings from now on.
-    pub fn configure(&mut self, toml: &str) {
-        self.settings = settings(toml, self.dir.path());
-        let config = app::engine_config(&self.settings);
-        self.engine.lock().unwrap().configure(config, targets(&self.settings));
-    }
 }
 
 impl Watched {
