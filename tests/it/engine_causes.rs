@@ -62,22 +62,6 @@ fn what_still_fails_five_minutes_after_its_node_is_back_is_its_own() {
     // The node is back, its pods fail on: being unready for so long is a new trouble, the old one waits its time.
     rig.sim().node_down("node-a", false).unwrap();
     rig.sim().fail_probes("shop/search").unwrap();
-<<<<<<< HEAD
-    for _ in 0..60 {
-        rig.sim().fail_probes("shop/search").unwrap();
-        rig.advance(1);
-    }
-    let _ = name;
-    rig.advance(280);
-    let before = rig.about("Deployment/shop/search", Phase::Opened).len();
-    rig.advance(120);
-    assert_eq!(
-        (before, rig.about("Deployment/shop/search", Phase::Opened).len()),
-        (0, 1),
-        "{:#?}",
-        rig.story()
-    );
-=======
     rig.advance(61);
     let told = |rig: &Rig| {
         rig.told().iter().filter(|t| t.contains("service_unavailable critical")).count()
@@ -86,7 +70,6 @@ fn what_still_fails_five_minutes_after_its_node_is_back_is_its_own() {
     let before = told(&rig);
     rig.advance(20);
     assert_eq!((before, told(&rig)), (0, 1), "{:#?}", rig.story());
->>>>>>> scen
     assert_eq!(rig.incident("Node//node-a").status, IncidentStatus::Resolved);
     assert_eq!(rig.incident("Deployment/shop/search").status, IncidentStatus::Open);
     rig.sim().recover("shop/search").unwrap();
@@ -141,8 +124,7 @@ fn warning(rig: &Rig, name: &str, pod: &str, reason: &str, count: u32) -> serde_
 
 fn pod_of(rig: &Rig, app: &str) -> String {
     let pods = rig.cluster().list(Kind::Pod);
-    let of =
-        |p: &&std::sync::Arc<serde_json::Value>| p["metadata"]["labels"]["app.kubernetes.io/name"] == app;
+    let of = |p: &&std::sync::Arc<serde_json::Value>| p["metadata"]["labels"]["app.kubernetes.io/name"] == app;
     pods.iter().find(of).unwrap()["metadata"]["name"].as_str().unwrap().to_owned()
 }
 
@@ -329,10 +311,7 @@ fn an_api_that_is_away_for_a_minute_is_told_once_and_ends_once() {
     rig.advance(20);
     assert!(!rig.told().iter().any(|t| t.contains("resolved cluster")), "{:#?}", rig.told());
     rig.advance(90);
-    assert_eq!(
-        rig.told(),
-        ["hook opened cluster_unhealthy critical", "hook resolved cluster_unhealthy critical"]
-    );
+    assert_eq!(rig.told(), ["hook opened cluster_unhealthy critical", "hook resolved cluster_unhealthy critical"]);
     assert!(rig.sent[0].message.event.title.contains("shop"), "{:?}", rig.sent[0].message.event.title);
 }
 
