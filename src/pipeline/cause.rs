@@ -41,7 +41,8 @@ impl Engine {
         let Some(cluster) = self.clusters.get(&event.cluster_uid) else { return Cause::Own };
         if event.event_type == EventType::NodeUnhealthy {
             // Of a cluster's trouble that stood at the first sight nobody was told.
-            let open = cluster.open.get(&cluster_ref(cluster).key()).filter(|o| !o.standing || event.standing);
+            let open =
+                cluster.open.get(&cluster_ref(cluster).key()).filter(|o| !o.standing || event.standing);
             return open.map_or(Cause::Own, |o| Cause::Of(o.id.clone()));
         }
         let goes_up = matches!(

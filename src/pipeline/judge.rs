@@ -421,9 +421,8 @@ impl Engine {
             Due::Moment { .. } => !cluster.is_some_and(Cluster::is_seen),
             Due::PendingJoin { seq, types } => {
                 let Some(event) = tx.entry(&EVENTS, *seq)? else { return Ok(false) };
-                let kind = |t: &EventType| {
-                    kube_reasons::judged_kind(*t).or_else(|| Kind::parse(&event.object.kind))
-                };
+                let kind =
+                    |t: &EventType| kube_reasons::judged_kind(*t).or_else(|| Kind::parse(&event.object.kind));
                 !cluster.is_some_and(|c| {
                     types.iter().filter_map(kind).all(|k| c.is_settled(k, &event.object.namespace))
                 })

@@ -63,9 +63,7 @@ fn what_still_fails_five_minutes_after_its_node_is_back_is_its_own() {
     rig.sim().node_down("node-a", false).unwrap();
     rig.sim().fail_probes("shop/search").unwrap();
     rig.advance(61);
-    let told = |rig: &Rig| {
-        rig.told().iter().filter(|t| t.contains("service_unavailable critical")).count()
-    };
+    let told = |rig: &Rig| rig.told().iter().filter(|t| t.contains("service_unavailable critical")).count();
     rig.advance(290);
     let before = told(&rig);
     rig.advance(20);
@@ -124,7 +122,8 @@ fn warning(rig: &Rig, name: &str, pod: &str, reason: &str, count: u32) -> serde_
 
 fn pod_of(rig: &Rig, app: &str) -> String {
     let pods = rig.cluster().list(Kind::Pod);
-    let of = |p: &&std::sync::Arc<serde_json::Value>| p["metadata"]["labels"]["app.kubernetes.io/name"] == app;
+    let of =
+        |p: &&std::sync::Arc<serde_json::Value>| p["metadata"]["labels"]["app.kubernetes.io/name"] == app;
     pods.iter().find(of).unwrap()["metadata"]["name"].as_str().unwrap().to_owned()
 }
 
@@ -311,7 +310,10 @@ fn an_api_that_is_away_for_a_minute_is_told_once_and_ends_once() {
     rig.advance(20);
     assert!(!rig.told().iter().any(|t| t.contains("resolved cluster")), "{:#?}", rig.told());
     rig.advance(90);
-    assert_eq!(rig.told(), ["hook opened cluster_unhealthy critical", "hook resolved cluster_unhealthy critical"]);
+    assert_eq!(
+        rig.told(),
+        ["hook opened cluster_unhealthy critical", "hook resolved cluster_unhealthy critical"]
+    );
     assert!(rig.sent[0].message.event.title.contains("shop"), "{:?}", rig.sent[0].message.event.title);
 }
 

@@ -25,9 +25,7 @@ fn broken_search(rig: &mut Rig) {
 
 #[test]
 fn an_ignore_rule_keeps_an_event_and_tells_nobody() {
-    let mut rig = Rig::shop_with(&format!(
-        "ignore = [\"type:service_unavailable ns:shop\"]\n{HOOK}"
-    ));
+    let mut rig = Rig::shop_with(&format!("ignore = [\"type:service_unavailable ns:shop\"]\n{HOOK}"));
     broken_search(&mut rig);
     assert_eq!(rig.sent.len(), 0, "{:#?}", rig.story());
     let events = rig.events_of(EventType::ServiceUnavailable);
@@ -72,8 +70,15 @@ fn a_scope_that_is_narrowed_is_forgotten_without_a_word() {
     rig.start();
     rig.advance(1200);
     assert_eq!(rig.sent.len(), 0, "{:#?}", rig.story());
-    assert_eq!(rig.incident(SEARCH).status, IncidentStatus::Resolved, "{:#?} {:#?}", rig.story(), rig.incident(SEARCH));
-    let new: Vec<_> = rig.events().split_off(events).into_iter().filter(|e| e.object.namespace == "shop").collect();
+    assert_eq!(
+        rig.incident(SEARCH).status,
+        IncidentStatus::Resolved,
+        "{:#?} {:#?}",
+        rig.story(),
+        rig.incident(SEARCH)
+    );
+    let new: Vec<_> =
+        rig.events().split_off(events).into_iter().filter(|e| e.object.namespace == "shop").collect();
     assert_eq!(new.len(), 0, "{new:#?}");
     // Widened again: a new scope, silent; what is broken stands.
     rig.watched[0].namespaces.clear();
@@ -116,11 +121,20 @@ fn what_happened_while_nobody_watched_is_told_late_and_once() {
     rig.begin();
     rig.start();
     let new = rig.events().split_off(events);
-    assert!(new.iter().all(|e| e.late || e.event_type == EventType::ServiceUnavailable), "{:#?}", rig.story());
+    assert!(
+        new.iter().all(|e| e.late || e.event_type == EventType::ServiceUnavailable),
+        "{:#?}",
+        rig.story()
+    );
     assert!(new.iter().any(|e| e.event_type == EventType::PodDeleted && e.object.namespace == "payments"));
     rig.advance(100);
     let told = rig.told();
-    assert_eq!(told.iter().filter(|t| t.contains("opened pod_crash_loop critical")).count(), 1, "{:#?}", rig.story());
+    assert_eq!(
+        told.iter().filter(|t| t.contains("opened pod_crash_loop critical")).count(),
+        1,
+        "{:#?}",
+        rig.story()
+    );
     assert_eq!(rig.about(SEARCH, Phase::Resolved).len(), 1, "{:#?}", rig.story());
     // The same lists again: nothing new.
     let (events, sent) = (rig.events().len(), rig.sent.len());
@@ -181,7 +195,8 @@ fn two_clusters_with_the_same_names_are_two() {
     assert_eq!(rig.sent.len(), 2);
     rig.sim().recover("shop/search").unwrap();
     rig.advance(200);
-    let ended: Vec<_> = rig.about(SEARCH, Phase::Resolved).iter().map(|s| s.message.event.cluster.clone()).collect();
+    let ended: Vec<_> =
+        rig.about(SEARCH, Phase::Resolved).iter().map(|s| s.message.event.cluster.clone()).collect();
     assert_eq!(ended, ["east"], "{:#?}", rig.story());
 }
 
@@ -297,7 +312,8 @@ fn painchain_gets_one_post_per_change_with_the_types_of_all_that_was_seen_in_it(
         .writer("kubectl-apply")
         .update("deployments", "media", "transcoder", |d| {
             d["spec"]["replicas"] = json!(5);
-            d["spec"]["template"]["spec"]["containers"][0]["image"] = json!("registry.example.com/media/transcoder:9");
+            d["spec"]["template"]["spec"]["containers"][0]["image"] =
+                json!("registry.example.com/media/transcoder:9");
         })
         .unwrap();
     rig.watch();
@@ -309,7 +325,8 @@ fn painchain_gets_one_post_per_change_with_the_types_of_all_that_was_seen_in_it(
         .filter(|p| p["title"].as_str().unwrap_or_default().contains("transcoder"))
         .collect();
     assert_eq!(posts.len(), 1, "{posts:#?} {now}");
-    let types: Vec<_> = posts[0]["data"]["types"].as_array().unwrap().iter().filter_map(|t| t.as_str()).collect();
+    let types: Vec<_> =
+        posts[0]["data"]["types"].as_array().unwrap().iter().filter_map(|t| t.as_str()).collect();
     assert!(types.contains(&"deployment_scaled") && types.contains(&"image_changed"), "{types:?}");
     let ids: std::collections::BTreeSet<_> = rig
         .sent

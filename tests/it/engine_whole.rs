@@ -9,11 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrelman::{
-    demo::Cluster,
-    event::EventType,
-    status::ClusterState,
-};
+use barrelman::{demo::Cluster, event::EventType, status::ClusterState};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -96,8 +92,12 @@ async fn a_first_start_is_silent_and_a_restart_tells_what_changed_late_and_once(
 
     // Thirty changes that nobody watches.
     for n in 10..20 {
-        cluster.update("deployments", "default", &format!("app-{n}"), |d| d["spec"]["replicas"] = json!(3)).unwrap();
-        cluster.update("configmaps", "default", &format!("cm-{n}"), |c| c["data"]["key"] = json!("two")).unwrap();
+        cluster
+            .update("deployments", "default", &format!("app-{n}"), |d| d["spec"]["replicas"] = json!(3))
+            .unwrap();
+        cluster
+            .update("configmaps", "default", &format!("cm-{n}"), |c| c["data"]["key"] = json!("two"))
+            .unwrap();
         cluster.delete("deployments", "default", &format!("app-{}", n + 20)).unwrap();
     }
     for round in 0..3 {
@@ -202,8 +202,11 @@ async fn kills(kills: u64, per_second: u64) {
         let mut found: BTreeMap<u64, Vec<String>> = BTreeMap::new();
         for seen in sink.seen().into_iter().filter(|s| s.status < 300) {
             let body: Value = serde_json::from_str(&seen.body).unwrap();
-            let text = body["description"].as_str().unwrap_or_default().to_owned() + " " + body["title"].as_str().unwrap();
-            let number = text.split("number ").nth(1).and_then(|t| t.split(' ').next()).and_then(|n| n.parse().ok());
+            let text = body["description"].as_str().unwrap_or_default().to_owned()
+                + " "
+                + body["title"].as_str().unwrap();
+            let number =
+                text.split("number ").nth(1).and_then(|t| t.split(' ').next()).and_then(|n| n.parse().ok());
             found.entry(number.unwrap_or_else(|| panic!("{body}"))).or_default().push(seen.id);
         }
         found
@@ -268,8 +271,12 @@ async fn an_api_outage_is_told_once_and_what_happened_in_it_is_caught_up() {
     };
     until("told", 30, || about("cluster_unhealthy", "opened") == 1).await;
     for n in 1..11 {
-        cluster.update("configmaps", "default", &format!("cm-{n}"), |c| c["data"]["key"] = json!("two")).unwrap();
-        cluster.update("deployments", "default", &format!("app-{n}"), |d| d["spec"]["replicas"] = json!(3)).unwrap();
+        cluster
+            .update("configmaps", "default", &format!("cm-{n}"), |c| c["data"]["key"] = json!("two"))
+            .unwrap();
+        cluster
+            .update("deployments", "default", &format!("app-{n}"), |d| d["spec"]["replicas"] = json!(3))
+            .unwrap();
     }
     cluster.delete("configmaps", "default", "cm-15").unwrap();
     // What a watch would go on from is gone.
@@ -277,7 +284,8 @@ async fn an_api_outage_is_told_once_and_what_happened_in_it_is_caught_up() {
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(about("cluster_unhealthy", ""), 2, "opened, and the event itself: {:#?}", sink.seen());
     cluster.gate().start().await;
-    until("caught up", 90, || about("config_changed", "") >= 11 && about("deployment_scaled", "") >= 10).await;
+    until("caught up", 90, || about("config_changed", "") >= 11 && about("deployment_scaled", "") >= 10)
+        .await;
     until("resolved", 60, || about("cluster_unhealthy", "resolved") == 1).await;
     ready(&running).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -301,7 +309,8 @@ async fn a_sink_that_is_down_and_then_throttles_gets_all_in_order_and_delays_nob
         json!({"conditions": [{"type": "Ready", "status": ready, "reason": "KubeletNotReady",
             "lastTransitionTime": clock().to_string()}]})
     };
-    let named = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "status": node("True")});
+    let named =
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "status": node("True")});
     cluster.create(named).unwrap();
     let served = serve(&cluster).await;
     // 0: down, 1: throttles once, 2: fine.
@@ -331,7 +340,9 @@ async fn a_sink_that_is_down_and_then_throttles_gets_all_in_order_and_delays_nob
         cluster.update("nodes", "", "n1", |n| n["status"] = node(is)).unwrap();
         for n in 0..30 {
             cluster
-                .update("deployments", "default", &format!("app-{n}"), |d| d["spec"]["replicas"] = json!(round))
+                .update("deployments", "default", &format!("app-{n}"), |d| {
+                    d["spec"]["replicas"] = json!(round)
+                })
                 .unwrap();
         }
         until("the good one has all", 5, || good.count() == (round - 2) * 30).await;
@@ -345,11 +356,15 @@ async fn a_sink_that_is_down_and_then_throttles_gets_all_in_order_and_delays_nob
     let phases = || -> Vec<String> {
         let bodies = bad.seen().into_iter().filter(|s| s.status < 300);
         let bodies = bodies.map(|s| serde_json::from_str::<Value>(&s.body).unwrap());
-        bodies.filter(|b| b["event_type"] == "node_unhealthy")
+        bodies
+            .filter(|b| b["event_type"] == "node_unhealthy")
             .map(|b| b["incident"]["phase"].as_str().unwrap_or_default().to_owned())
             .collect()
     };
-    until("all delivered", 120, || bad.count() >= 90 + phases().len() && phases().last().is_some_and(|p| p == "resolved")).await;
+    until("all delivered", 120, || {
+        bad.count() >= 90 + phases().len() && phases().last().is_some_and(|p| p == "resolved")
+    })
+    .await;
     let told = phases();
     assert_eq!(told.first().map(String::as_str), Some("opened"), "{told:?}");
     assert!(told.windows(2).all(|w| w[0] != w[1]), "{told:?}");
@@ -366,7 +381,13 @@ async fn a_sink_that_is_down_and_then_throttles_gets_all_in_order_and_delays_nob
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_value_of_a_secret_or_config_map_is_kept_or_sent_or_logged() {
     // Also as base64, as a Secret has it on the wire.
-    const VALUES: [&str; 5] = ["hunter2-secret", "aHVudGVyMi1zZWNyZXQ", "plain-config-value", "changed-config-value", "url-token-9f8e"];
+    const VALUES: [&str; 5] = [
+        "hunter2-secret",
+        "aHVudGVyMi1zZWNyZXQ",
+        "plain-config-value",
+        "changed-config-value",
+        "url-token-9f8e",
+    ];
     let cluster = cluster(5);
     let secret = |value: &str| {
         json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": "db", "namespace": "default",
@@ -387,13 +408,24 @@ async fn no_value_of_a_secret_or_config_map_is_kept_or_sent_or_logged() {
     ));
     let child = place.spawn();
     tokio::time::sleep(Duration::from_secs(3)).await;
-    cluster.update("configmaps", "default", "settings", |c| c["data"]["key"] = json!("changed-config-value")).unwrap();
-    cluster.update("secrets", "default", "db", |c| c["data"]["other"] = json!("aHVudGVyMi1zZWNyZXQ=")).unwrap();
+    cluster
+        .update("configmaps", "default", "settings", |c| c["data"]["key"] = json!("changed-config-value"))
+        .unwrap();
+    cluster
+        .update("secrets", "default", "db", |c| c["data"]["other"] = json!("aHVudGVyMi1zZWNyZXQ="))
+        .unwrap();
     until("two events", 20, || sink.count() >= 2).await;
     cluster.delete("secrets", "default", "db").unwrap();
     until("a third", 20, || sink.count() >= 3).await;
     let mut outputs = Vec::new();
-    for args in [&["events", "--json"][..], &["incidents"], &["deliveries", "list"], &["connectors", "list"], &["check"], &["config", "show"]] {
+    for args in [
+        &["events", "--json"][..],
+        &["incidents"],
+        &["deliveries", "list"],
+        &["connectors", "list"],
+        &["check"],
+        &["config", "show"],
+    ] {
         let out = place.command(args).output().unwrap();
         outputs.push((format!("output of {args:?}"), [out.stdout, out.stderr].concat()));
     }
@@ -401,7 +433,10 @@ async fn no_value_of_a_secret_or_config_map_is_kept_or_sent_or_logged() {
     for seen in sink.seen() {
         outputs.push(("a payload".to_owned(), seen.body.into_bytes()));
     }
-    assert!(outputs.iter().any(|(_, bytes)| contains(bytes, "password") || contains(bytes, "other")), "no key was named");
+    assert!(
+        outputs.iter().any(|(_, bytes)| contains(bytes, "password") || contains(bytes, "other")),
+        "no key was named"
+    );
     for file in walk(place.dir.path()) {
         if file == place.config() {
             continue;
