@@ -27,7 +27,7 @@ use crate::{
     event::ClusterUid,
     feed::{FEED_CAPACITY, Feed},
     object::Said,
-    pipeline::{self, Engine, EngineConfig, Handles, Target},
+    pipeline::{self, Engine, EngineConfig, Handles, Input, Target},
     server::Request,
     status::Status,
     store::{META, Read, Store, retention},
@@ -159,15 +159,7 @@ impl Running {
         let (stop_pipeline, stop_dispatch, stop_rest) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let mut tasks = Tasks::default();
-        let (dispatcher, dispatch) = Dispatcher::new(Deps {
-            store: store.clone(),
-            clock: Arc::new(now),
-            horizon: settings.delivery.horizon,
-            stale_after: settings.incidents.stale_after,
-            observer: Arc::new(Observe::new(feed.clone(), inputs.clone())),
-        });
-        let stop = stop_dispatch.clone();
-        tasks.start("dispatch", async move { dispatch.run(stop).await.map_err(|e| e.to_string()) });
+        let dispatcher = start_dispatch(&settings, (&store, &feed, &inputs), &mut tasks, &stop_dispatch);
         let reporter = Reporter::new(
             (store.clone(), Arc::clone(&engine), board.clone()),
             settings.store.clone(),
@@ -208,10 +200,7 @@ impl Running {
             settings: Arc::clone(&settings),
             control: Arc::clone(&control),
         };
-        let stop = stop_rest.clone();
-        tasks.run("actions", async move {
-            tokio::select! { () = desk.run(requests_out) => {}, () = stop.cancelled() => {} }
-        });
+        start_desk(desk, requests_out, &mut tasks, stop_rest.clone());
         let watch_only = settings.lock().await.watch_only;
         if !watch_only {
             dispatcher.apply(wired.definitions).await?;
@@ -371,6 +360,30 @@ impl Running {
             tracing::warn!(task, "did not end in time");
         }
     }
+}
+
+fn start_dispatch(
+    settings: &Settings,
+    (store, feed, inputs): (&Store, &broadcast::Sender<Feed>, &mpsc::Sender<Input>),
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) -> Dispatcher {
+    let (dispatcher, dispatch) = Dispatcher::new(Deps {
+        store: store.clone(),
+        clock: Arc::new(now),
+        horizon: settings.delivery.horizon,
+        stale_after: settings.incidents.stale_after,
+        observer: Arc::new(Observe::new(feed.clone(), inputs.clone())),
+    });
+    let stop = stop.clone();
+    tasks.start("dispatch", async move { dispatch.run(stop).await.map_err(|e| e.to_string()) });
+    dispatcher
+}
+
+fn start_desk(desk: Desk, requests: mpsc::Receiver<Request>, tasks: &mut Tasks, stop: CancellationToken) {
+    tasks.run("actions", async move {
+        tokio::select! { () = desk.run(requests) => {}, () = stop.cancelled() => {} }
+    });
 }
 
 async fn sweep(store: Store, limits: retention::Retention, every: Duration, stop: CancellationToken) {

@@ -1,6 +1,8 @@
 //! The composition root: builds everything, owns every task, reads the clock.
 
 mod actions;
+pub mod commands;
+mod connector_edits;
 mod connectors;
 mod dashboard;
 pub mod demo;

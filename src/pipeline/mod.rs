@@ -7,6 +7,7 @@
 mod cause;
 mod cluster;
 mod dues;
+mod ends;
 mod engine;
 mod health;
 mod ignore;

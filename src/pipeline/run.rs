@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::engine::{Engine, Input};
 use crate::{feed::Feed, object::Said, status::PipelineStatus, store::Store};
 
-/// Batches of what is said in one transaction (each of at most 256): enough to make commits cheap, few enough to keep
-/// them short.
-const BATCHES: usize = 4;
+/// What is said is taken into one transaction while it waits, up to this much: a busy cluster must not wait for a
+/// commit per change, and a commit must stay short.
+const TOGETHER: usize = 256;
 /// Time between looks at the clock when nothing else wakes the task; due rows are slept for exactly.
 const TICK: Duration = Duration::from_secs(1);
 /// How often it is noted that the engine watches: the start of the gap that a crash leaves.
@@ -57,7 +57,6 @@ fn lock(engine: &Mutex<Engine>) -> std::sync::MutexGuard<'_, Engine> {
 /// Runs until `stop`. Never loses an input: a batch is taken again until its
 /// commit succeeds.
 pub async fn run(mut h: Handles) {
-    let mut said = Vec::with_capacity(BATCHES);
     let mut batch = Vec::new();
     let mut open = true;
     let mut alive_at = tokio::time::Instant::now();
@@ -70,11 +69,18 @@ pub async fn run(mut h: Handles) {
         tokio::select! {
             biased;
             Some(input) = h.inputs.recv() => batch.push(input),
-            got = h.said.recv_many(&mut said, BATCHES), if open => open = got > 0,
+            said = h.said.recv(), if open => match said {
+                Some(said) => batch.extend(said.into_iter().map(Input::Said)),
+                None => open = false,
+            },
             () = h.stop.cancelled(), if !stopping => {}
             () = tokio::time::sleep(wait) => {}
         }
-        batch.extend(said.drain(..).flatten().map(Input::Said));
+        while batch.len() < TOGETHER
+            && let Ok(said) = h.said.try_recv()
+        {
+            batch.extend(said.into_iter().map(Input::Said));
+        }
         let alive = tokio::time::Instant::now() >= alive_at;
         if alive {
             alive_at = tokio::time::Instant::now() + ALIVE;
@@ -100,6 +106,7 @@ fn sleep_for(h: &Handles) -> Duration {
 
 async fn commit(h: &Handles, batch: Arc<Vec<Input>>, alive: bool) {
     let mut attempt = 0;
+    let began = tokio::time::Instant::now();
     loop {
         let now = (h.clock)();
         let (engine, inputs) = (Arc::clone(&h.engine), Arc::clone(&batch));
@@ -113,6 +120,7 @@ async fn commit(h: &Handles, batch: Arc<Vec<Input>>, alive: bool) {
             .await;
         match result {
             Ok(()) => {
+                tracing::trace!(inputs = batch.len(), took = ?began.elapsed(), waiting = h.said.len(), "committed");
                 publish(h, &batch);
                 return;
             }

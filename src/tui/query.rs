@@ -87,11 +87,6 @@ impl EventQuery {
             && self.filter.matches(event, now)
     }
 
-    /// Whether all of these are shown.
-    pub fn matches_all(&self, rows: &[(u64, std::sync::Arc<Event>)], now: Timestamp) -> bool {
-        rows.iter().all(|(_, event)| self.matches(event, now))
-    }
-
     /// The one incident that is asked for by its whole id: its events have an index of their own.
     pub fn incident(&self) -> Option<IncidentId> {
         self.filter

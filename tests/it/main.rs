@@ -1,6 +1,10 @@
 //! The one integration binary: a file per behaviour, real parts, no network beyond loopback.
 
 mod architecture;
+mod cli_check;
+mod cli_config;
+mod cli_connectors;
+mod cli_events;
 mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;
@@ -16,6 +20,7 @@ mod engine_whole;
 mod example_config;
 mod painchain;
 mod readme;
+mod real_scenarios;
 mod real_watch;
 mod simulated_cluster;
 mod store_crash;
@@ -23,4 +28,8 @@ mod store_model;
 mod store_open;
 mod store_support;
 mod support;
+mod tui_flows;
+mod tui_pty;
+mod tui_sample;
+mod tui_screens;
 mod watch_faults;

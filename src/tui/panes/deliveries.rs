@@ -59,6 +59,8 @@ pub struct Deliveries {
     pub(super) query: EventQuery,
     /// Dead letters are to be read again.
     stale: bool,
+    /// On the way to the oldest row, page by page.
+    to_end: bool,
 }
 
 impl Deliveries {
@@ -69,8 +71,7 @@ impl Deliveries {
 
     fn restart(&mut self, shared: &mut Shared) -> Vec<Effect> {
         self.query.range = shared.range;
-        self.window.follow = true;
-        self.window.unseen = 0;
+        self.window.restart();
         shared.dirty = true;
         self.arrange_dead(shared);
         vec![self.page(None, shared), Effect::Query(Query::Dead)]
@@ -167,17 +168,23 @@ impl Pane for Deliveries {
             return Vec::new();
         }
         if !self.show_dead && self.window.act(action) {
+            self.to_end = false;
             return self.more(shared);
         }
         match action {
             A::Top => {
-                self.window.follow = true;
-                self.window.unseen = 0;
-                if self.window.newest { Vec::new() } else { vec![self.page(None, shared)] }
+                if self.window.newest {
+                    self.window.follow = true;
+                    self.window.unseen = 0;
+                    return Vec::new();
+                }
+                self.window.restart();
+                vec![self.page(None, shared)]
             }
             A::Bottom => {
                 self.window.follow = false;
                 self.window.go_last();
+                self.to_end = !self.window.oldest;
                 self.more(shared)
             }
             A::Follow => {
@@ -235,7 +242,15 @@ impl Pane for Deliveries {
                 let around = self.window.selected().map(|(seq, _)| seq).filter(|_| !self.window.follow);
                 match below {
                     Some(_) => self.window.append(rows, *oldest),
-                    None => self.window.replace(rows, true, *oldest, around),
+                    None if around.is_some() => self.window.replace(rows, true, *oldest, around),
+                    None => {
+                        let query = &self.query;
+                        self.window.replace_newest(rows, *oldest, |r| query.matches_delivery(r, shared.now));
+                    }
+                }
+                if self.to_end {
+                    self.to_end = !*oldest;
+                    self.window.go_last();
                 }
                 shared.dirty = true;
                 self.more(shared)

@@ -213,6 +213,34 @@ pub fn command(event: &Event) -> String {
 
 /// `kubectl describe` for an object.
 pub fn describe(object: &ObjectRef) -> String {
-    let ns = if object.namespace.is_empty() { String::new() } else { format!("-n {} ", object.namespace) };
-    format!("kubectl {ns}describe {} {}", object.kind.to_lowercase(), object.name)
+    let ns =
+        if object.namespace.is_empty() { String::new() } else { format!("-n {} ", shell(&object.namespace)) };
+    format!("kubectl {ns}describe {} {}", shell(&object.kind.to_lowercase()), shell(&object.name))
+}
+
+/// A word for a shell: an involved object's name is whatever somebody wrote, and this ends in a clipboard.
+fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '/' | ':');
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copied_command_is_one_command() {
+        let mut object = ObjectRef {
+            kind: "Pod".into(),
+            namespace: "a".into(),
+            name: "web-1".into(),
+            ..ObjectRef::default()
+        };
+        assert_eq!(describe(&object), "kubectl -n a describe pod web-1");
+        object.name = "x; rm 'y'".into();
+        assert_eq!(describe(&object), r"kubectl -n a describe pod 'x; rm '\''y'\'''");
+    }
 }

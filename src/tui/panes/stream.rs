@@ -101,8 +101,7 @@ impl Stream {
     fn restart(&mut self, shared: &mut Shared) -> Vec<Effect> {
         self.query.scope.clone_from(&shared.scope);
         self.query.range = shared.range;
-        self.window.follow = true;
-        self.window.unseen = 0;
+        self.window.restart();
         self.found = None;
         let mut effects = vec![self.page(From::Newest, shared)];
         if !self.query.is_all() {
@@ -256,11 +255,12 @@ impl Pane for Stream {
         }
         match action {
             A::Top => {
-                self.window.follow = true;
                 if self.window.newest {
+                    self.window.follow = true;
                     self.window.unseen = 0;
                     return self.follow_cursor();
                 }
+                self.window.restart();
                 vec![self.page(From::Newest, shared)]
             }
             A::Bottom => {
@@ -328,21 +328,8 @@ impl Pane for Stream {
                     From::Below(_) => self.window.append(rows, oldest),
                     From::Above(_) => self.window.prepend(rows, newest),
                     From::Newest => {
-                        let live: Vec<_> = self
-                            .window
-                            .rows()
-                            .iter()
-                            .take_while(|(s, _)| rows.first().is_none_or(|(r, _)| s > r))
-                            .cloned()
-                            .collect();
-                        let keep = self.window.follow
-                            && self.window.newest
-                            && self.query.matches_all(&live, shared.now);
-                        self.window.replace(rows, newest, oldest, None);
-                        // What the feed brought while the page was read is newer than the page.
-                        for (seq, event) in live.into_iter().rev().filter(|_| keep) {
-                            self.window.push(seq, &event);
-                        }
+                        let query = &self.query;
+                        self.window.replace_newest(rows, oldest, |e| query.matches(e, shared.now));
                     }
                     From::Oldest => {
                         self.window.replace(rows, newest, oldest, None);

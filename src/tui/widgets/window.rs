@@ -34,6 +34,8 @@ pub struct Window<R> {
     pub unseen: u64,
     /// A page is on its way.
     pub loading: bool,
+    /// The newest row that the feed told of: a page that was read before it was committed is not the newest.
+    latest: u64,
 }
 
 /// Which page is needed next.
@@ -57,6 +59,7 @@ impl<R> Default for Window<R> {
             follow: true,
             unseen: 0,
             loading: false,
+            latest: 0,
         }
     }
 }
@@ -72,11 +75,29 @@ impl<R> Window<R> {
         self.rows.get(self.at).map(|(seq, row)| (*seq, row))
     }
 
+    /// Other rows are wanted from now on; the old ones stay until their page is here.
+    pub fn restart(&mut self) {
+        self.follow = true;
+        self.newest = true;
+        self.unseen = 0;
+        self.latest = 0;
+    }
+
+    /// The newest page in place of everything, under what the feed brought since the page was read.
+    pub fn replace_newest(&mut self, page: Vec<(u64, Arc<R>)>, oldest: bool, wanted: impl Fn(&R) -> bool) {
+        let first = page.first().map_or(0, |(s, _)| *s);
+        let newer =
+            self.rows.iter().take_while(|(s, _)| *s > first).filter(|(s, r)| *s <= self.latest && wanted(r));
+        let mut rows: Vec<_> = newer.cloned().collect();
+        rows.extend(page);
+        self.replace(rows, true, oldest, None);
+    }
+
     /// A page in place of everything. `around`: the row to stand on, on the line on which the cursor is.
     pub fn replace(&mut self, rows: Vec<(u64, Arc<R>)>, newest: bool, oldest: bool, around: Option<u64>) {
         let line = self.at.saturating_sub(self.top);
         self.rows = rows.into();
-        self.newest = newest;
+        self.newest = newest && self.rows.front().map_or(0, |(s, _)| *s) >= self.latest;
         self.oldest = oldest;
         self.loading = false;
         self.at = around.and_then(|seq| self.rows.iter().position(|(s, _)| *s <= seq)).unwrap_or(0);
@@ -117,11 +138,11 @@ impl<R> Window<R> {
         }
         self.at += added;
         self.top += added;
-        self.newest = newest;
-        self.unseen = if newest { 0 } else { self.unseen.saturating_sub(added as u64) };
+        self.newest = newest && self.rows.front().map_or(0, |(s, _)| *s) >= self.latest;
+        self.unseen = if self.newest { 0 } else { self.unseen.saturating_sub(added as u64) };
         self.loading = false;
         if self.rows.len() > CAPACITY {
-            self.rows.truncate(CAPACITY.max(self.at + 1));
+            self.rows.truncate(CAPACITY.max(self.top + self.height));
             self.oldest = false;
         }
     }
@@ -139,6 +160,7 @@ impl<R> Window<R> {
             // Folded into a row that is not in memory.
             return false;
         }
+        self.latest = self.latest.max(seq);
         if self.follow && self.newest {
             self.rows.push_front((seq, Arc::clone(row)));
             if self.rows.len() > CAPACITY {
@@ -273,6 +295,25 @@ mod tests {
         assert_eq!(line(&mut window), before);
         assert_eq!(window.rows().len(), CAPACITY);
         assert!(!window.newest);
+    }
+
+    #[test]
+    fn what_comes_while_a_page_is_read_is_not_lost() {
+        let mut window = Window::default();
+        window.replace(page(1..10), true, true, None);
+        window.restart();
+        for seq in 10..13 {
+            window.push(seq, &Arc::new(seq));
+        }
+        // The page was read before 11 was committed.
+        window.replace_newest(page(5..11), true, |_| true);
+        assert_eq!(window.rows().iter().map(|(s, _)| *s).collect::<Vec<_>>(), [12, 11, 10, 9, 8, 7, 6, 5]);
+        // Standing still, a page that is older than the feed leaves something to read.
+        window.act(Action::Down);
+        window.push(20, &Arc::new(20));
+        window.prepend(page(13..15), true);
+        assert!(!window.newest);
+        assert_eq!(window.need(), Some(Need::Above(14)));
     }
 
     #[test]
