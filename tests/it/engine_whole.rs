@@ -192,6 +192,7 @@ async fn kills(kills: u64, per_second: u64) {
         committed = place.delivered().0;
         let taken: BTreeSet<String> = sink.taken().into_iter().collect();
         assert!(committed.is_subset(&taken), "round {round}: the store says delivered what was not");
+        println!("round {round}: {} made, {} delivered", made.load(Ordering::Relaxed), committed.len());
     }
     going.store(false, Ordering::Relaxed);
     load.join().unwrap();
@@ -211,7 +212,18 @@ async fn kills(kills: u64, per_second: u64) {
         }
         found
     };
-    until("everything delivered", 120, || numbers(&sink).len() as u64 >= made).await;
+    // Reading everything is slow: only once enough has come.
+    let mut read_at = made;
+    until("everything delivered", 900, || {
+        let taken = sink.count() as u64;
+        if taken < read_at {
+            return false;
+        }
+        let missing = made - numbers(&sink).len() as u64;
+        read_at = taken + missing.max(1);
+        missing == 0
+    })
+    .await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(child.terminate(), Some(0));
     let seen = sink.seen();
@@ -309,8 +321,9 @@ async fn a_sink_that_is_down_and_then_throttles_gets_all_in_order_and_delays_nob
         json!({"conditions": [{"type": "Ready", "status": ready, "reason": "KubeletNotReady",
             "lastTransitionTime": clock().to_string()}]})
     };
-    let named =
-        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "status": node("True")});
+    // One that has just registered would be given time to start.
+    let named = json!({"apiVersion": "v1", "kind": "Node", "status": node("True"),
+        "metadata": {"name": "n1", "creationTimestamp": "2026-01-01T00:00:00Z"}});
     cluster.create(named).unwrap();
     let served = serve(&cluster).await;
     // 0: down, 1: throttles once, 2: fine.

@@ -147,7 +147,7 @@ pub async fn until(what: &str, secs: u64, mut so: impl FnMut() -> bool) {
     let end = tokio::time::Instant::now() + Duration::from_secs(secs);
     while !so() {
         assert!(tokio::time::Instant::now() < end, "not within {secs} s: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
