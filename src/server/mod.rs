@@ -20,6 +20,7 @@ use crate::{
     status::Status,
 };
 
+pub use health::unready;
 pub use heartbeat::heartbeat;
 pub use http::{bind, serve};
 pub use metrics::metrics;

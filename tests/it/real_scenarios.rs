@@ -385,7 +385,7 @@ fn workload_troubles() -> Vec<Trouble> {
             })
             .breaks(|ns| vec![kubectl(ns, "scale deployment web --replicas=3")])
             .heals(|ns| vec![kubectl(ns, r#"patch quota few --type=merge -p {"spec":{"hard":{"pods":"20"}}}"#)])
-            .told(&["workload_blocked"], "high", 0),
+            .told(&["workload_blocked"], "high", 5),
         Trouble::new("stuck-rollout", "Deployment", condition("Progressing", "False", "ProgressDeadlineExceeded"))
             .before(|ns| workload("Deployment", ns, 2, "", "", "  progressDeadlineSeconds: 6\n"))
             .breaks(|ns| vec![template("deployment", ns, r#""simulate/start":"600s""#, None)])
