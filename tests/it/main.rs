@@ -20,6 +20,7 @@ mod engine_whole;
 mod example_config;
 mod painchain;
 mod readme;
+mod real_limits;
 mod real_scenarios;
 mod real_watch;
 mod simulated_cluster;
