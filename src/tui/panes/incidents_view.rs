@@ -83,13 +83,11 @@ fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
         pane.rows.iter().take(200).map(|i| text::width(&subject(i, false, shared))).max().unwrap_or(0);
     let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
     let columns = Columns::new(area.width, longest.max(7) + if several { 16 } else { 0 }, shared);
-    let order =
-        format!("WHAT ({}{} first)", pane.order.word(), if pane.reverse { ", reversed," } else { "" });
     let head = format!(
         " {} {} {} {}{}",
         text::fit("SINCE", columns.since),
         text::fit("  SUBJECT", columns.subject + 3),
-        text::fit(&order, columns.what),
+        text::fit("WHAT", columns.what),
         if columns.affected > 0 {
             format!("{} ", text::fit("AFFECTED", columns.affected))
         } else {
