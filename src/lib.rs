@@ -13,5 +13,5 @@ pub mod pipeline;
 pub mod server;
 pub mod status;
 pub mod store;
-pub mod watch;
 pub mod tui;
+pub mod watch;

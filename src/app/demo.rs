@@ -25,9 +25,9 @@ use crate::{
 
 /// How the flaky receiver goes through its day: well, failing, throttling.
 const MOODS: [(Option<Mood>, Duration); 4] = [
-    (None, Duration::from_secs(60)),
+    (None, Duration::from_mins(1)),
     (Some(Mood::Fail(503)), Duration::from_secs(40)),
-    (None, Duration::from_secs(60)),
+    (None, Duration::from_mins(1)),
     (Some(Mood::Throttle(15)), Duration::from_secs(45)),
 ];
 

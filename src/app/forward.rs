@@ -92,7 +92,7 @@ pub async fn reload(running: &mut Running, flags: &Flags) {
             "the new configuration is in force, but for what needs a restart"
         ),
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the new configuration could not be taken over")
+            tracing::error!(error = format!("{error:#}"), "the new configuration could not be taken over");
         }
     }
 }

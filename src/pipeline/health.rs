@@ -1,7 +1,7 @@
 //! Troubles of our own sight: a cluster's API that does not answer, many nodes at once, a connector that cannot
 //! deliver. They are events like any other, about subjects that are no objects of a cluster.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -17,8 +17,6 @@ use crate::{
     store::{Due, FiringRow, INCIDENTS, MEMORY, Read, Result, Tx, keys},
 };
 
-/// An API that is away for less is a restart.
-const AWAY: Duration = Duration::from_secs(60);
 /// Fewer unhealthy nodes than this are incidents of their own.
 const NODES: usize = 2;
 /// And at least every so-manieth: more than 20 %.
@@ -55,7 +53,8 @@ impl Engine {
         let since = *cluster.away_since.get_or_insert(since.min(now));
         tx.put(&MEMORY, &keys::memory(uid, "api", "why"), &why.into())?;
         self.dues.set(tx, &format!("api\0back\0{uid}"), None, || api(uid, false))?;
-        self.dues.set(tx, &format!("api\0away\0{uid}"), Some(later(since, AWAY)), || api(uid, true))
+        self.dues
+            .set(tx, &format!("api\0away\0{uid}"), Some(later(since, self.config.away)), || api(uid, true))
     }
 
     /// The API answers.
@@ -262,7 +261,7 @@ impl Engine {
         let Some(row) = tx.get(&MEMORY, &place)? else { return Ok(()) };
         tx.remove(&MEMORY, &place)?;
         match serde_json::from_value::<FiringRow>(row) {
-            Ok(row) => self.resolved(tx, uid, row, at, now),
+            Ok(row) => self.resolved(tx, uid, &row, at, now),
             Err(_) => Ok(()),
         }
     }

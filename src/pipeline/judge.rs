@@ -57,7 +57,7 @@ impl Engine {
         &mut self,
         tx: &Tx<'_>,
         uid: &ClusterUid,
-        change: Change,
+        change: &Change,
         now: Timestamp,
     ) -> Result<()> {
         self.counts.changes += 1;
@@ -71,7 +71,7 @@ impl Engine {
         }
         let rules = Arc::clone(&self.rules);
         for rule in of(&rules.moments, change.key.kind) {
-            self.moment(tx, uid, rule, now, change.origin, |cx, out| rule.detect(&change, cx, out))?;
+            self.moment(tx, uid, rule, now, change.origin, |cx, out| rule.detect(change, cx, out))?;
         }
         if change.after.is_some() {
             for rule in of(&rules.conditions, change.key.kind) {
@@ -79,12 +79,12 @@ impl Engine {
             }
         }
         for rule in of(&rules.also, change.key.kind) {
-            for key in self.also(tx, uid, rule, &change, now) {
+            for key in self.also(tx, uid, rule, change, now) {
                 self.judge(tx, uid, rule, &key, change.origin, now)?;
             }
         }
-        self.post(tx, uid, &change, first, now)?;
-        self.subject_changed(tx, uid, &change, now)
+        self.post(tx, uid, change, first, now)?;
+        self.subject_changed(tx, uid, change, now)
     }
 
     /// What is already broken at the first sight of a scope.
@@ -375,7 +375,7 @@ impl Engine {
         if let Some(cluster) = self.clusters.get_mut(uid) {
             cluster.drop_firing(&row);
         }
-        self.resolved(tx, uid, row, at, now)
+        self.resolved(tx, uid, &row, at, now)
     }
 
     /// Something is due.

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Affected objects that still fail this long after their cause ended open incidents of their own.
-const LEFTOVER: std::time::Duration = std::time::Duration::from_secs(300);
+const LEFTOVER: std::time::Duration = std::time::Duration::from_mins(5);
 
 impl Engine {
     /// Stores the end of a trouble as an event, and takes it out of its incident.
@@ -32,14 +32,14 @@ impl Engine {
         &mut self,
         tx: &Tx<'_>,
         uid: &ClusterUid,
-        row: FiringRow,
+        row: &FiringRow,
         at: Timestamp,
         now: Timestamp,
     ) -> Result<()> {
         tx.remove(&FOLDS, row.fingerprint.as_str())?;
         let Some(began) = tx.entry(&EVENTS, row.seq)? else {
             // Its beginning is older than what is kept; its incident still has to end.
-            return self.end_member(tx, &row, None, (at, now));
+            return self.end_member(tx, row, None, (at, now));
         };
         let event = ending(began, &row.fingerprint, at, now);
         let event = Event { incident: row.incident.clone(), standing: row.standing, ..event };
@@ -56,7 +56,7 @@ impl Engine {
             let event = Arc::new(event);
             self.feed.push(Feed::Event { seq, event: Arc::clone(&event) });
             self.route_event(tx, &event, now)?;
-            self.end_member(tx, &row, Some(&event), (at, now))?;
+            self.end_member(tx, row, Some(&event), (at, now))?;
         }
         if row.event_type == EventType::NodeUnhealthy {
             self.nodes_changed(tx, uid, now)?;

@@ -20,6 +20,6 @@ mod route;
 mod run;
 mod suspects;
 
-pub use engine::{Engine, EngineConfig, Input};
+pub use engine::{AWAY, Engine, EngineConfig, Input};
 pub use route::{Deliver, Target};
 pub use run::{Handles, run};

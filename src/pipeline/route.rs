@@ -366,7 +366,7 @@ impl Engine {
             self.step_at(tx, &incident.id, &format!("repeat:{}", target.name), None)?;
             let waiting = self.waiting(tx, &account, now)?;
             if let Some(row) = waiting
-                && !self.unsaid(tx, &mut account, row, incident, now)?
+                && !self.unsaid(tx, &mut account, &row, incident, now)?
             {
                 continue;
             }
@@ -388,7 +388,7 @@ impl Engine {
         &mut self,
         tx: &Tx<'_>,
         account: &mut Account<'_>,
-        row: OutboxRow,
+        row: &OutboxRow,
         incident: &Incident,
         now: Timestamp,
     ) -> Result<bool> {
@@ -400,7 +400,7 @@ impl Engine {
         } else {
             "not told, the incident ended first".to_owned()
         };
-        self.dropped(tx, &row, detail, now)?;
+        self.dropped(tx, row, detail, now)?;
         if first {
             account.told.ended = row.notification.phase != Phase::Opened;
             if row.notification.phase == Phase::Opened {

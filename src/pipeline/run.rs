@@ -24,6 +24,9 @@ const ALIVE: Duration = Duration::from_secs(10);
 const AGAIN: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(5)];
 
+/// Wakes the workers of connectors that have new rows.
+pub type Wake = Arc<dyn Fn(&BTreeSet<String>) + Send + Sync>;
+
 /// What the task needs, and whom it tells.
 pub struct Handles {
     /// The store.
@@ -37,7 +40,7 @@ pub struct Handles {
     /// What was committed.
     pub feed: broadcast::Sender<Feed>,
     /// Connectors with new rows.
-    pub wake: Arc<dyn Fn(&BTreeSet<String>) + Send + Sync>,
+    pub wake: Wake,
     /// The clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Whether reading must stop: the outbox is at its cap.
@@ -140,7 +143,7 @@ fn publish(h: &Handles, batch: &[Input]) {
     let (feed, wake) = {
         let mut engine = lock(&h.engine);
         engine.committed(batch);
-        (std::mem::take(&mut engine.feed), std::mem::take(&mut engine.wake))
+        engine.take_news()
     };
     for item in feed {
         // Nobody has to listen.
