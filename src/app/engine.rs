@@ -27,7 +27,7 @@ use crate::{
     event::ClusterUid,
     feed::{FEED_CAPACITY, Feed},
     object::Said,
-    pipeline::{Engine, EngineConfig, Handles, Input, Target},
+    pipeline::{self, Engine, EngineConfig, Handles, Input, Target},
     server::Request,
     status::Status,
     store::{META, Read, Store, retention},
