@@ -35,7 +35,7 @@ fn the_demo_shows_every_screen_and_leaves_the_terminal_as_it_was() {
     t.press("8").until("Cluster demo").until("streams");
     t.press("1").until("AFFECTED").until("suspect");
     t.press("?").until("Keys · search").until("Everywhere").press("\x1b").until_gone("Keys · search");
-    t.press("/naemspace:shop").until("^^^^").until("namespace").until("the previous result stays");
+    t.press("/naemspace:shop").until("^^^^").until("did you mean namespace?");
     t.press("\x1b").until_gone("^^^^");
     t.press("/ns:no-such\r").until("nothing matches").press("\x1b").until("AFFECTED");
     t.press("q").until("Nobody will be told by").press("n").until_gone("Nobody will be told by");
@@ -72,7 +72,7 @@ async fn beside_a_forwarder_it_says_whose_engine_it_shows_and_takes_over_when_th
         t.press("6").until("● on").press(" ").until_gone("● on").press(" ").until("● on");
         forwarder.kill();
         t.until("ENGINE GONE").until(":take-over watches and delivers from here");
-        t.press(":take-over\r").until("in place of the engine that is gone").press("y");
+        t.press(":take-over\r").until("y take over").press("y");
         t.until("● LIVE").until_gone("shows forward");
         t.press("q").until("Nobody will be told by").press("y");
         t.restored();

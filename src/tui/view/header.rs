@@ -130,7 +130,7 @@ fn extras(shared: &Shared) -> Vec<(String, Style)> {
     out
 }
 
-/// What a person must know that does not fit into the first line: at most two lines.
+/// What a person must know that does not fit into the first line: at most three lines.
 pub fn trouble(shared: &Shared, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     if shared.gone.is_some() {
@@ -149,8 +149,11 @@ pub fn trouble(shared: &Shared, width: usize) -> Vec<String> {
     lines.extend(away_line(shared).map(|l| format!(" {l}")));
     lines.truncate(2);
     match lines.as_slice() {
-        // What to do about it stands at the end: alone it may take both lines.
-        [only] => text::wrap(only, width, 2),
+        // What to do about it stands at the end: alone it may take a line more.
+        [only] => text::wrap(only.trim_start(), width.saturating_sub(2), 3)
+            .into_iter()
+            .map(|l| format!(" {l}"))
+            .collect(),
         _ => lines.into_iter().map(|l| text::cut(&l, width)).collect(),
     }
 }
