@@ -1,7 +1,5 @@
 //! A store with a believable day in it, for the tests of the screen and for `examples/tui_preview.rs`.
 
-use std::sync::Arc;
-
 use barrelman::{
     event::{
         Event, EventType, IncidentId, NotificationId, Severity,
@@ -472,9 +470,4 @@ pub fn troubled(now: Timestamp) -> Status {
     };
     status.clusters.push(away);
     status
-}
-
-/// Shared, for the feed.
-pub fn arc<T>(value: T) -> Arc<T> {
-    Arc::new(value)
 }
