@@ -405,7 +405,5 @@ fn known_uids(store: &Store) -> Result<BTreeMap<String, ClusterUid>> {
 /// more whether it is gone, or only out of scope.
 fn stored_in(engine: &Arc<Mutex<Engine>>) -> watching::Stored {
     let engine = Arc::clone(engine);
-    Arc::new(move |stream| {
-        engine.lock().unwrap_or_else(PoisonError::into_inner).known_in(stream)
-    })
+    Arc::new(move |stream| engine.lock().unwrap_or_else(PoisonError::into_inner).known_in(stream))
 }
