@@ -27,13 +27,16 @@ impl Forward {
             path
         };
         let connector = format!(
-            "[[connectors]]\nname = \"bench\"\ntype = \"webhook\"\n[connectors.config]\nurl = \"{url}\"\n\
+            "[[connectors]]\nname = \"bench\"\ntype = \"webhook\"\nenabled = true\n[connectors.config]\nurl = \"{url}\"\n\
              events = [\"all\"]\ndeliver = \"events\"\n"
         );
         let (config, kubeconfig) = (file("config.toml", &connector), file("kubeconfig", kubeconfig));
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
         let log = fs::File::create(dir.path().join("log")).expect("a file");
-        let child = Command::new(env!("CARGO_BIN_EXE_barrelman"))
+        // Another build, for comparison.
+        let program =
+            std::env::var("BARRELMAN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_barrelman").to_owned());
+        let child = Command::new(program)
             .args(["forward", "--log-level", "warn", "--listen", &format!("127.0.0.1:{port}")])
             .arg("--config")
             .arg(config)
