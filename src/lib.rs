@@ -13,4 +13,5 @@ pub mod pipeline;
 pub mod server;
 pub mod status;
 pub mod store;
+pub mod tui;
 pub mod watch;

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use tokio::sync::{Mutex, mpsc};
 
 use super::{
+    connector_edits::{Edits, told},
     connectors::{self, Workshop},
-    engine::{Control, now},
+    engine::Control,
 };
 use crate::{
-    config::{ConnectorSpec, Origin, Settings},
-    connector::Problem,
+    config::{ConnectorSpec, Settings},
     dispatch::Dispatcher,
     event::{ClusterUid, Kind},
     feed::{Action, Reply},
     object::ObjectKey,
     server::Request,
-    store::{AUDIT, AuditRow, CONNECTORS, ConnectorRow, Read, Store},
+    store::Store,
 };
 
 /// Requests that wait; a person makes one at a time.
@@ -55,7 +55,7 @@ impl Desk {
                 report.line().map_err(|e| anyhow!(e))
             }
             Action::TestSpec { spec } => {
-                let built = self.workshop.build(&spec).map_err(told)?;
+                let built = self.workshop.build(&spec).map_err(|p| anyhow!(told(&p)))?;
                 let report = self.dispatcher.test_built(&built).await.map_err(|e| anyhow!(e))?;
                 report.line().map_err(|e| anyhow!(e))
             }
@@ -91,58 +91,28 @@ impl Desk {
         Ok(serde_json::to_string_pretty(&json)?)
     }
 
+    /// What changes connectors, with the settings of this moment.
+    fn edits<'a>(&'a self, settings: &'a Settings) -> Edits<'a> {
+        Edits { store: &self.store, dispatcher: &self.dispatcher, workshop: &self.workshop, settings }
+    }
+
     async fn put(&self, spec: ConnectorSpec) -> Result<String> {
         let settings = Arc::clone(&*self.settings.lock().await);
-        if let Some(fixed) = settings.connectors.iter().find(|s| s.name == spec.name) {
-            bail!("{} is written in {}: change it there", fixed.name, place(fixed.origin));
-        }
-        if spec.name.trim().is_empty() {
-            bail!("a connector needs a name");
-        }
-        // Placeholders may be saved and filled in later; what is wrong may not.
-        if let Err(problems) = self.workshop.build(&spec)
-            && problems.iter().any(|p| !p.incomplete)
-        {
-            return Err(told(problems));
-        }
-        let mut sealed = spec.clone();
-        let vault = self.workshop.vault()?;
-        vault.seal_config(&mut sealed.config, &connectors::secret_options(&spec.kind))?;
-        let name = spec.name.clone();
-        let at = now();
-        self.store
-            .write(move |tx| {
-                let old = tx.get(&CONNECTORS, &sealed.name)?;
-                let action = if old.is_some() { "edit" } else { "create" };
-                let row = ConnectorRow {
-                    created_at: old.map_or(at, |o: ConnectorRow| o.created_at),
-                    updated_at: at,
-                    spec: sealed,
-                };
-                let connector = row.spec.name.clone();
-                tx.put(&CONNECTORS, &connector, &row)?;
-                let audit = AuditRow { at, action: action.into(), connector, outcome: "ok".into() };
-                tx.append(&AUDIT, &audit).map(drop)
-            })
-            .await?;
+        let done = self.edits(&settings).put(spec).await?;
         self.apply().await?;
-        Ok(format!("{name} is saved"))
+        Ok(done)
     }
 
     async fn enable(&self, name: &str, enabled: bool) -> Result<String> {
-        self.dispatcher.set_enabled(name, enabled).await?;
+        let settings = Arc::clone(&*self.settings.lock().await);
+        let done = self.edits(&settings).enable(name, enabled).await?;
         self.apply().await?;
-        Ok(format!("{name} is {}", if enabled { "on" } else { "off" }))
+        Ok(done)
     }
 
     async fn remove(&self, name: &str) -> Result<String> {
         let settings = Arc::clone(&*self.settings.lock().await);
-        if let Some(fixed) = settings.connectors.iter().find(|s| s.name == name) {
-            bail!("{name} is written in {}: delete it there", place(fixed.origin));
-        }
-        let dropped = self.dispatcher.remove(name).await?;
-        self.apply().await?;
-        Ok(format!("{name} is deleted, with {dropped} waiting messages"))
+        self.edits(&settings).remove(name, self.apply()).await
     }
 
     /// After a change of connectors: dispatch and routing follow.
@@ -152,18 +122,5 @@ impl Desk {
         self.control.configure(&settings, wired.targets);
         self.dispatcher.apply(wired.definitions).await?;
         Ok(())
-    }
-}
-
-fn told(problems: Vec<Problem>) -> anyhow::Error {
-    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    anyhow!(lines.join("; "))
-}
-
-fn place(origin: Origin) -> &'static str {
-    match origin {
-        Origin::File => "the configuration file",
-        Origin::Environment => "the environment",
-        Origin::Store => "the database",
     }
 }

@@ -6,7 +6,10 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use crate::{
-    config::{ConnectorSpec, Origin, Settings, Vault, secret::Resolver},
+    config::{
+        ConnectorSpec, Origin, Settings, Vault,
+        secret::{Resolver, SecretError},
+    },
     connector::{self, Built, Common, Deliver, HttpClients, Problem},
     dispatch::Definition,
     event::{Event, EventType, Role, Severity},
@@ -33,6 +36,18 @@ pub fn secret_options(kind: &str) -> Vec<&'static str> {
         .unwrap_or_default()
 }
 
+/// The options of a connector that its kind does not have. A secret under a mistyped name is among them: they are
+/// never shown.
+pub fn unknown_options(spec: &ConnectorSpec) -> Vec<String> {
+    let fields = connector::def(&spec.kind).map(|d| d.fields).unwrap_or_default();
+    let known = |key: &str| {
+        let file_of = key.strip_suffix("_file").unwrap_or_default();
+        connector::COMMON.contains(&key)
+            || fields.iter().any(|f| f.name == key || (f.secret && f.name == file_of))
+    };
+    spec.config.keys().filter(|k| !known(k)).cloned().collect()
+}
+
 impl Workshop {
     /// With the settings that hold for all connectors.
     pub fn new(settings: &Settings) -> Result<Self> {
@@ -57,7 +72,13 @@ impl Workshop {
         };
         let secrets = secret_options(&spec.kind);
         let config = resolver.resolve(&spec.config, &secrets).map_err(|errors| {
-            errors.iter().map(|e| Problem::invalid(&e.option, e.message.clone())).collect::<Vec<_>>()
+            // The variable or file may come: nothing is wrong with the settings themselves.
+            let missing = |e: &SecretError| Problem {
+                option: e.option.clone(),
+                message: e.message.clone(),
+                incomplete: true,
+            };
+            errors.iter().map(missing).collect::<Vec<_>>()
         })?;
         connector::build(&ConnectorSpec { config, ..spec.clone() }, &self.clients)
     }
@@ -117,7 +138,8 @@ pub fn wire(settings: &Settings, store: &Store, workshop: &Workshop) -> Result<W
     Ok(Wired { definitions: wired.0, targets: wired.1.into() })
 }
 
-fn target(spec: &ConnectorSpec, common: &Common, settings: &Settings) -> Target {
+/// One connector as routing sees it.
+pub fn target(spec: &ConnectorSpec, common: &Common, settings: &Settings) -> Target {
     let deliver = match common.deliver {
         Deliver::Incidents => pipeline::Deliver::Incidents,
         Deliver::Events if spec.kind == "painchain" => pipeline::Deliver::Posts,

@@ -27,7 +27,7 @@ use crate::{
     event::ClusterUid,
     feed::{FEED_CAPACITY, Feed},
     object::Said,
-    pipeline::{Engine, EngineConfig, Handles, Target},
+    pipeline::{self, Engine, EngineConfig, Handles, Input, Target},
     server::Request,
     status::Status,
     store::{META, Read, Store, retention},
@@ -86,6 +86,11 @@ impl Control {
         self.ask.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Changes what no setting changes: for tests that cannot wait.
+    pub fn tune(&self, change: impl FnOnce(&mut EngineConfig)) {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).tune(change);
+    }
+
     /// Other incident settings or connectors.
     pub fn configure(&self, settings: &Settings, targets: Arc<[Target]>) {
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,12 +131,14 @@ struct Watching {
     thread: std::thread::JoinHandle<()>,
 }
 
-fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
+/// What the pipeline needs of the settings.
+pub fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
     Arc::new(EngineConfig {
         incidents: settings.incidents.clone(),
         types: settings.types.clone(),
         ignore: settings.ignore.clone(),
         watch_only: settings.watch_only,
+        away: pipeline::AWAY,
     })
 }
 
@@ -152,15 +159,7 @@ impl Running {
         let (stop_pipeline, stop_dispatch, stop_rest) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let mut tasks = Tasks::default();
-        let (dispatcher, dispatch) = Dispatcher::new(Deps {
-            store: store.clone(),
-            clock: Arc::new(now),
-            horizon: settings.delivery.horizon,
-            stale_after: settings.incidents.stale_after,
-            observer: Arc::new(Observe::new(feed.clone(), inputs.clone())),
-        });
-        let stop = stop_dispatch.clone();
-        tasks.start("dispatch", async move { dispatch.run(stop).await.map_err(|e| e.to_string()) });
+        let dispatcher = start_dispatch(&settings, (&store, &feed, &inputs), &mut tasks, &stop_dispatch);
         let reporter = Reporter::new(
             (store.clone(), Arc::clone(&engine), board.clone()),
             settings.store.clone(),
@@ -201,10 +200,7 @@ impl Running {
             settings: Arc::clone(&settings),
             control: Arc::clone(&control),
         };
-        let stop = stop_rest.clone();
-        tasks.run("actions", async move {
-            tokio::select! { () = desk.run(requests_out) => {}, () = stop.cancelled() => {} }
-        });
+        start_desk(desk, requests_out, &mut tasks, stop_rest.clone());
         let watch_only = settings.lock().await.watch_only;
         if !watch_only {
             dispatcher.apply(wired.definitions).await?;
@@ -366,9 +362,33 @@ impl Running {
     }
 }
 
+fn start_dispatch(
+    settings: &Settings,
+    (store, feed, inputs): (&Store, &broadcast::Sender<Feed>, &mpsc::Sender<Input>),
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) -> Dispatcher {
+    let (dispatcher, dispatch) = Dispatcher::new(Deps {
+        store: store.clone(),
+        clock: Arc::new(now),
+        horizon: settings.delivery.horizon,
+        stale_after: settings.incidents.stale_after,
+        observer: Arc::new(Observe::new(feed.clone(), inputs.clone())),
+    });
+    let stop = stop.clone();
+    tasks.start("dispatch", async move { dispatch.run(stop).await.map_err(|e| e.to_string()) });
+    dispatcher
+}
+
+fn start_desk(desk: Desk, requests: mpsc::Receiver<Request>, tasks: &mut Tasks, stop: CancellationToken) {
+    tasks.run("actions", async move {
+        tokio::select! { () = desk.run(requests) => {}, () = stop.cancelled() => {} }
+    });
+}
+
 async fn sweep(store: Store, limits: retention::Retention, every: Duration, stop: CancellationToken) {
     loop {
-        match retention::sweep(&store, limits.clone(), now()).await {
+        match retention::sweep(&store, limits, now()).await {
             Ok(evicted) => {
                 let evicted: BTreeMap<_, _> = evicted.into_iter().filter(|(_, n)| *n > 0).collect();
                 if !evicted.is_empty() {

@@ -1,15 +1,15 @@
 //! `barrelman forward`: the engine without a screen.
 
+use std::sync::Arc;
+
 use anyhow::{Result, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{
-    engine::{Command, Running},
-    heartbeat,
-};
+use super::engine::{Command, Running, now};
 use crate::{
     cli::Exit,
     config::{Flags, Settings},
+    connector::{self, HttpClients},
     server,
 };
 
@@ -45,10 +45,11 @@ pub async fn serve(running: &mut Running, settings: &Settings) -> Result<()> {
         });
     }
     if let Some(heartbeat) = &settings.heartbeat {
-        let beat = heartbeat::run(heartbeat.clone(), &settings.delivery, running.status.clone())?;
-        let stop = running.stop_rest.clone();
+        let client = HttpClients::new(&settings.delivery, Arc::new(now))?.client(None)?;
+        let (url, every) = (heartbeat.url.clone(), heartbeat.interval);
+        let (status, stop) = (running.status.clone(), running.stop_rest.clone());
         running.tasks.run("heartbeat", async move {
-            tokio::select! { () = beat => {}, () = stop.cancelled() => {} }
+            server::heartbeat(every, status, stop, || connector::heartbeat(&client, &url)).await;
         });
     }
     Ok(())
@@ -91,7 +92,7 @@ pub async fn reload(running: &mut Running, flags: &Flags) {
             "the new configuration is in force, but for what needs a restart"
         ),
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the new configuration could not be taken over")
+            tracing::error!(error = format!("{error:#}"), "the new configuration could not be taken over");
         }
     }
 }

@@ -2,11 +2,10 @@
 
 use anyhow::Result;
 
-use super::{forward, logging};
+use super::{commands, dashboard, demo, forward, logging};
 use crate::{
     cli::{Cli, Command, Exit},
     config::{self, Flags},
-    store,
 };
 
 /// Does what the command line says.
@@ -24,7 +23,7 @@ pub fn run(cli: Cli) -> Exit {
 
 async fn command(cli: Cli) -> Result<Exit> {
     let mut flags = cli.global.flags();
-    match cli.command {
+    match &cli.command {
         Some(Command::Forward(args)) => {
             flags.log_format = args.log_format.map(|f| f.as_str().to_owned());
             flags.listen.clone_from(&args.listen);
@@ -35,7 +34,16 @@ async fn command(cli: Cli) -> Result<Exit> {
             }
             forward::run(resolved.settings, flags).await
         }
-        _ => anyhow::bail!("not wired yet"),
+        Some(Command::Demo(args)) if args.headless => {
+            logging::to_stderr(&config::LogSettings { level: "warn".into(), json: false });
+            demo::headless(args).await
+        }
+        Some(Command::Demo(args)) => dashboard::demo(args).await,
+        Some(_) => Ok(commands::run(&cli).await?.unwrap_or(Exit::Ok)),
+        None => {
+            let Some(resolved) = load(&flags) else { return Ok(Exit::Usage) };
+            dashboard::run(resolved, flags).await
+        }
     }
 }
 
@@ -59,14 +67,5 @@ fn complain(text: &str) {
 /// The cause on standard error, and the exit code that fits it.
 fn fail(error: &anyhow::Error) -> Exit {
     complain(&format!("barrelman: {error:#}"));
-    match error.downcast_ref::<store::Error>() {
-        Some(store::Error::Held(_)) => Exit::Held,
-        Some(
-            store::Error::Newer { .. }
-            | store::Error::Damaged { .. }
-            | store::Error::Io { .. }
-            | store::Error::Row { .. },
-        ) => Exit::Store,
-        _ => Exit::Failed,
-    }
+    commands::exit_of(error)
 }

@@ -75,7 +75,13 @@ impl Condition for Rule {
         if service.selector.is_empty() || service.service_type == "ExternalName" {
             return Verdict::healthy();
         }
-        if object.is_terminating() || !cx.memory.is_live(Kind::EndpointSlice, &object.meta.namespace) {
+        // With its namespace everything goes, the Pods first.
+        let leaving =
+            cx.world.find(Kind::Namespace, "", &object.meta.namespace).is_some_and(|n| n.is_terminating());
+        if leaving
+            || object.is_terminating()
+            || !cx.memory.is_live(Kind::EndpointSlice, &object.meta.namespace)
+        {
             return Verdict::Unknown;
         }
         let recalled = cx.memory.recall(self.name(), &object.meta.uid);

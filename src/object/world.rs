@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{ConfigRefKind, Meta, Object, ObjectKey, Service, Str, StrMap};
-use crate::event::{Kind, ObjectRef};
+use crate::event::{Kind, ObjectRef, Owner};
 
 /// Owners are followed this far: Pod → ReplicaSet → Deployment → an operator's own, with room for loops.
 const MAX_OWNERS: usize = 6;
@@ -127,15 +127,33 @@ impl World {
             // An owner in no namespace (a Node owns its static pods' mirrors) has none in its reference either.
             let namespace =
                 if Kind::parse(&owner.kind).is_some_and(|k| !k.namespaced()) { "" } else { namespace };
-            next = known.and_then(|o| o.meta.controller().cloned());
+            let above = if known.is_none() { self.deployment_by_name(meta, &owner) } else { None };
+            let last = known.or_else(|| self.by_uid(&above.as_ref()?.uid));
+            next = last.and_then(|o| o.meta.controller().cloned());
             chain.push(ObjectRef {
                 kind: owner.kind,
                 namespace: namespace.to_owned(),
                 name: owner.name,
                 uid: owner.uid,
             });
+            chain.extend(above);
         }
         chain
+    }
+
+    /// The Deployment of a Pod whose ReplicaSet is not known: its watch may be behind, or it may be gone already. The
+    /// deployment controller names ReplicaSets `{deployment}-{hash}` and labels their Pods `pod-template-hash`.
+    fn deployment_by_name(&self, meta: &Meta, owner: &Owner) -> Option<ObjectRef> {
+        if owner.kind != Kind::ReplicaSet.as_str() {
+            return None;
+        }
+        let hash = meta.labels.get("pod-template-hash")?;
+        let name = owner.name.strip_suffix(&**hash)?.strip_suffix('-')?;
+        let known = self.find(Kind::Deployment, &meta.namespace, name);
+        Some(known.map_or_else(
+            || ObjectRef::new(Kind::Deployment, &meta.namespace, name, ""),
+            |found| found.reference(),
+        ))
     }
 
     /// What is broken when this object is: the top owning workload, else the object itself. A Node never stands

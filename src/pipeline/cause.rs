@@ -13,6 +13,9 @@ use crate::{
 /// Node and Pod come by different watches, and the node's controller writes both within a second or so.
 const SLACK: SignedDuration = SignedDuration::from_secs(2);
 
+/// The kind of a subject that is a whole cluster.
+pub(super) const CLUSTER: &str = "Cluster";
+
 /// Whether a trouble is another's doing.
 pub(super) enum Cause {
     /// It is its own.
@@ -26,7 +29,7 @@ pub(super) enum Cause {
 /// The reference under which a cluster itself is a subject.
 pub(super) fn cluster_ref(cluster: &Cluster) -> ObjectRef {
     ObjectRef {
-        kind: "Cluster".into(),
+        kind: CLUSTER.into(),
         namespace: String::new(),
         name: cluster.name.to_string(),
         uid: cluster.uid.0.clone(),
@@ -37,7 +40,9 @@ impl Engine {
     pub(super) fn cause(&self, event: &Event) -> Cause {
         let Some(cluster) = self.clusters.get(&event.cluster_uid) else { return Cause::Own };
         if event.event_type == EventType::NodeUnhealthy {
-            let open = cluster.open.get(&cluster_ref(cluster).key());
+            // Of a cluster's trouble that stood at the first sight nobody was told.
+            let open =
+                cluster.open.get(&cluster_ref(cluster).key()).filter(|o| !o.standing || event.standing);
             return open.map_or(Cause::Own, |o| Cause::Of(o.id.clone()));
         }
         let goes_up = matches!(

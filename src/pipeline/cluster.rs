@@ -54,6 +54,7 @@ pub(super) struct OpenIncident {
     pub id: crate::event::IncidentId,
     pub holding: u32,
     pub since: Timestamp,
+    pub standing: bool,
 }
 
 /// One cluster.
@@ -161,6 +162,16 @@ impl Cluster {
 
     pub fn drop_streams_but(&mut self, keep: &std::collections::HashSet<(Kind, Str)>) {
         self.streams.retain(|key, _| keep.contains(key));
+    }
+
+    /// Whether the cluster was reached by this process and is not away: only then can anything be said of it.
+    pub fn is_seen(&self) -> bool {
+        self.away_since.is_none() && !self.streams.is_empty()
+    }
+
+    /// Whether what a watch of this kind has to say is known: it is listed, or will not become live by itself.
+    pub fn is_settled(&self, kind: Kind, namespace: &str) -> bool {
+        self.is_seen() && (self.is_live(kind, namespace) || self.is_shut(kind, namespace))
     }
 
     /// Whether the watch of a kind is listed and live where the object lives.

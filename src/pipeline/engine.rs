@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -41,7 +42,12 @@ pub struct EngineConfig {
     pub ignore: Vec<Filter>,
     /// Write no outbox rows.
     pub watch_only: bool,
+    /// How long a cluster's API may be away before that is a trouble.
+    pub away: Duration,
 }
+
+/// An API that is away for less is a restart.
+pub const AWAY: Duration = Duration::from_secs(60);
 
 /// One thing for the engine to take in.
 #[derive(Debug, Clone)]
@@ -95,7 +101,10 @@ impl Engine {
     }
 
     /// After a failed commit: forgets what was not stored.
-    pub(super) fn reload(&mut self, read: &impl Read) -> Result<()> {
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn reload(&mut self, read: &impl Read) -> Result<()> {
         let old = std::mem::take(&mut self.clusters);
         self.feed.clear();
         self.wake.clear();
@@ -143,6 +152,10 @@ impl Engine {
             true
         })?;
         for (uid, cluster) in &mut self.clusters {
+            let name = read.get(&META, &keys::prefix(&["name", uid.as_str()]))?;
+            if let Some(name) = name.as_ref().and_then(|n| n.as_str()) {
+                cluster.name = name.into();
+            }
             let alive = read.get(&META, &keys::prefix(&["alive", uid.as_str()]))?.and_then(|v| v.as_i64());
             cluster.watched_until = alive.and_then(|ms| Timestamp::from_millisecond(ms).ok());
         }
@@ -163,14 +176,21 @@ impl Engine {
 
     pub(super) fn note_open(&mut self, incident: &Incident) {
         let name: Arc<str> = incident.cluster.as_str().into();
-        let open =
-            OpenIncident { id: incident.id.clone(), holding: incident.holding, since: incident.opened_at };
+        let open = OpenIncident {
+            id: incident.id.clone(),
+            holding: incident.holding,
+            since: incident.opened_at,
+            standing: incident.standing,
+        };
         self.cluster_mut(&incident.cluster_uid, &name).open.insert(incident.subject.key(), open);
     }
 
     /// One batch, within a transaction. An error means that nothing of it is stored, and that this engine must be
     /// reloaded before it takes the same batch again.
-    pub(super) fn process(&mut self, tx: &Tx<'_>, batch: &[Input], now: Timestamp) -> Result<()> {
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn process(&mut self, tx: &Tx<'_>, batch: &[Input], now: Timestamp) -> Result<()> {
         for input in batch {
             match input {
                 Input::Said(said) => self.take(tx, said, now)?,
@@ -180,13 +200,24 @@ impl Engine {
         self.work_off(tx, now)
     }
 
-    /// After the commit: lists that are complete are forgotten.
-    pub(super) fn committed(&mut self, batch: &[Input]) {
+    /// After the commit: lists that are complete are forgotten, unless the same batch began them anew.
+    pub fn committed(&mut self, batch: &[Input]) {
+        let mut complete: HashSet<&Arc<StreamId>> = HashSet::new();
         for input in batch {
-            if let Input::Said(Said::ListEnd(stream)) = input {
-                self.listing.remove(stream);
-            }
+            match input {
+                Input::Said(Said::ListEnd(stream)) => complete.insert(stream),
+                Input::Said(Said::ListStart(stream)) => complete.remove(stream),
+                _ => continue,
+            };
         }
+        for stream in complete {
+            self.listing.remove(stream);
+        }
+    }
+
+    /// What was committed since the last call: for the feed, and connectors with new rows.
+    pub fn take_news(&mut self) -> (Vec<Feed>, BTreeSet<String>) {
+        (std::mem::take(&mut self.feed), std::mem::take(&mut self.wake))
     }
 
     fn work_off(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {
@@ -205,6 +236,11 @@ impl Engine {
     pub fn configure(&mut self, config: Arc<EngineConfig>, targets: Arc<[Target]>) {
         self.config = config;
         self.targets = targets;
+    }
+
+    /// Changes what no setting changes: for tests that cannot wait.
+    pub fn tune(&mut self, change: impl FnOnce(&mut EngineConfig)) {
+        change(Arc::make_mut(&mut self.config));
     }
 
     /// Counters for the status.

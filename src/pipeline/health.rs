@@ -1,7 +1,7 @@
 //! Troubles of our own sight: a cluster's API that does not answer, many nodes at once, a connector that cannot
 //! deliver. They are events like any other, about subjects that are no objects of a cluster.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -17,8 +17,6 @@ use crate::{
     store::{Due, FiringRow, INCIDENTS, MEMORY, Read, Result, Tx, keys},
 };
 
-/// An API that is away for less is a restart.
-const AWAY: Duration = Duration::from_secs(60);
 /// Fewer unhealthy nodes than this are incidents of their own.
 const NODES: usize = 2;
 /// And at least every so-manieth: more than 20 %.
@@ -30,11 +28,13 @@ struct Own {
     subject: ObjectRef,
     /// `api`, `nodes`
     what: &'static str,
+    /// It was so at the first sight.
+    standing: bool,
 }
 
 impl Own {
     fn of_cluster(cluster: &Cluster, what: &'static str) -> Self {
-        Self { event_type: EventType::ClusterUnhealthy, subject: cluster_ref(cluster), what }
+        Self { event_type: EventType::ClusterUnhealthy, subject: cluster_ref(cluster), what, standing: false }
     }
 
     fn memory(&self, uid: &ClusterUid) -> String {
@@ -55,7 +55,8 @@ impl Engine {
         let since = *cluster.away_since.get_or_insert(since.min(now));
         tx.put(&MEMORY, &keys::memory(uid, "api", "why"), &why.into())?;
         self.dues.set(tx, &format!("api\0back\0{uid}"), None, || api(uid, false))?;
-        self.dues.set(tx, &format!("api\0away\0{uid}"), Some(later(since, AWAY)), || api(uid, true))
+        self.dues
+            .set(tx, &format!("api\0away\0{uid}"), Some(later(since, self.config.away)), || api(uid, true))
     }
 
     /// The API answers.
@@ -102,15 +103,15 @@ impl Engine {
     /// A node became unhealthy or well: many at once are the cluster's trouble.
     pub(super) fn nodes_changed(&mut self, tx: &Tx<'_>, uid: &ClusterUid, now: Timestamp) -> Result<()> {
         let Some(cluster) = self.clusters.get(uid) else { return Ok(()) };
-        let own = Own::of_cluster(cluster, "nodes");
         let total = cluster.world.of_kind(Kind::Node).count();
-        let failing: Vec<ObjectKey> = cluster
+        let failing: Vec<&FiringRow> = cluster
             .firings
             .values()
             .flatten()
             .filter(|f| f.event_type == EventType::NodeUnhealthy && f.discriminator == "Ready")
-            .map(|f| f.key.clone())
             .collect();
+        let standing = failing.iter().all(|f| f.standing);
+        let own = Own { standing, ..Own::of_cluster(cluster, "nodes") };
         if failing.len() < NODES || failing.len() * NODE_SHARE <= total {
             return self.own_end(tx, uid, &own, (now, now));
         }
@@ -118,7 +119,7 @@ impl Engine {
             return Ok(());
         }
         let title = format!("{} of {total} nodes of {} are not ready", failing.len(), cluster.name);
-        let mut names: Vec<String> = failing.iter().map(|k| k.name.to_string()).collect();
+        let mut names: Vec<String> = failing.iter().map(|f| f.key.name.to_string()).collect();
         names.sort_unstable();
         let why = format!("Not ready: {}", names.join(", "));
         let look = [("List the nodes", "kubectl get nodes -o wide")];
@@ -159,7 +160,7 @@ impl Engine {
             name: name.to_owned(),
             uid: name.to_owned(),
         };
-        let own = Own { event_type: EventType::ConnectorFailed, subject, what: "delivery" };
+        let own = Own { event_type: EventType::ConnectorFailed, subject, what: "delivery", standing: false };
         match trouble {
             Some(why) => {
                 let title = format!("Connector {name} cannot deliver");
@@ -227,7 +228,7 @@ impl Engine {
             first_seen: since,
             last_seen: since,
             late: false,
-            standing: false,
+            standing: own.standing,
             ignored: None,
             incident: None,
         };
@@ -246,7 +247,7 @@ impl Engine {
             seq,
             incident,
             healthy_since: None,
-            standing: false,
+            standing: own.standing,
         };
         tx.put(&MEMORY, &place, &serde_json::to_value(row).unwrap_or_default())
     }
@@ -262,7 +263,7 @@ impl Engine {
         let Some(row) = tx.get(&MEMORY, &place)? else { return Ok(()) };
         tx.remove(&MEMORY, &place)?;
         match serde_json::from_value::<FiringRow>(row) {
-            Ok(row) => self.resolved(tx, uid, row, at, now),
+            Ok(row) => self.resolved(tx, uid, &row, at, now),
             Err(_) => Ok(()),
         }
     }

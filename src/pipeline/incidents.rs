@@ -211,12 +211,11 @@ impl Engine {
     fn join(&mut self, tx: &Tx<'_>, incident: &mut Incident, event: &Event) -> Result<()> {
         let key = keys::member(&incident.id, &event.fingerprint);
         let holds = event.role == Role::Opens;
-        let mut member = match tx.get(&MEMBERS, &key)? {
-            Some(member) => member,
-            None => {
-                incident.members += 1;
-                member(event, false)
-            }
+        let mut member = if let Some(member) = tx.get(&MEMBERS, &key)? {
+            member
+        } else {
+            incident.members += 1;
+            member(event, false)
         };
         let held = member.holds && member.ended_at.is_none() && member.count > 0;
         if holds && !held {

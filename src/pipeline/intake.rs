@@ -23,6 +23,8 @@ impl Engine {
         match said {
             Said::Cluster { uid, name, context } => {
                 self.cluster_mut(uid, name).name = Arc::clone(name);
+                // What is due at the next start, before the cluster answers, has to name it.
+                tx.put(&META, &keys::prefix(&["name", uid.as_str()]), &(**name).into())?;
                 // Kept per context, so that a right that comes or goes later does not make it another cluster.
                 tx.put(&META, &crate::store::key(&["context", context]), &uid.0.clone().into())
             }
@@ -43,7 +45,7 @@ impl Engine {
                 let key = object.key();
                 let last = Arc::new((**object).clone());
                 let change = Change { key, before: Some(last), after: None, origin: Origin::Live };
-                self.change(tx, &stream.cluster, change, now)
+                self.change(tx, &stream.cluster, &change, now)
             }
             Said::LeftScope(stream, key) => self.forget(tx, &stream.cluster, key, now),
             Said::Stream(stream, state) => self.stream(tx, stream, state, now),
@@ -75,7 +77,7 @@ impl Engine {
         }
         if self.known(stream).is_some() {
             let change = Change { key, before, after: Some(Arc::new(object.clone())), origin: Origin::Late };
-            return self.change(tx, &stream.cluster, change, now);
+            return self.change(tx, &stream.cluster, &change, now);
         }
         // The first sight of a scope is silent; what is broken in it is judged when the list is complete.
         self.place(tx, &stream.cluster, &Arc::new(object.clone()))
@@ -92,7 +94,7 @@ impl Engine {
                 self.forget(tx, &stream.cluster, &key, now)?;
             } else if let Some(before) = self.stored(tx, &stream.cluster, &key)? {
                 let change = Change { key, before: Some(before), after: None, origin: Origin::Late };
-                self.change(tx, &stream.cluster, change, now)?;
+                self.change(tx, &stream.cluster, &change, now)?;
             }
         }
         if known.is_none() {
@@ -139,7 +141,7 @@ impl Engine {
             return Ok(());
         }
         let change = Change { key, before, after: Some(Arc::new(object.clone())), origin: Origin::Live };
-        self.change(tx, &stream.cluster, change, now)
+        self.change(tx, &stream.cluster, &change, now)
     }
 
     /// Puts an object in its place, in memory and on disk.
@@ -258,7 +260,10 @@ impl Engine {
     }
 
     /// Notes that the engine is alive and watching; at a start, what lies between is a gap.
-    pub(super) fn alive(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn alive(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {
         for uid in self.clusters.keys() {
             tx.put(&META, &keys::prefix(&["alive", uid.as_str()]), &now.as_millisecond().into())?;
         }

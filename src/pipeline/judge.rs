@@ -8,14 +8,19 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{cluster::View, engine::Engine};
+use super::{
+    cause::CLUSTER,
+    cluster::{Cluster, View},
+    engine::Engine,
+};
 use crate::{
     detect::{
         CONDITIONS, Change, Condition, Context, Draft, Finding, MOMENTS, Moment, Origin, Output, Verdict,
+        kube_reasons,
     },
-    event::{ClusterUid, Fingerprint, Kind, Status},
+    event::{ClusterUid, EventType, Fingerprint, Kind, Status},
     object::{Object, ObjectKey},
-    store::{Due, FIRINGS, FiringRow, MEMORY, Result, Tx, keys},
+    store::{Due, EVENTS, FIRINGS, FiringRow, INCIDENTS, MEMORY, Read, Result, Tx, keys},
 };
 
 /// While the watch that a due row needs is not live, it is looked at again after this time.
@@ -57,7 +62,7 @@ impl Engine {
         &mut self,
         tx: &Tx<'_>,
         uid: &ClusterUid,
-        change: Change,
+        change: &Change,
         now: Timestamp,
     ) -> Result<()> {
         self.counts.changes += 1;
@@ -71,7 +76,7 @@ impl Engine {
         }
         let rules = Arc::clone(&self.rules);
         for rule in of(&rules.moments, change.key.kind) {
-            self.moment(tx, uid, rule, now, change.origin, |cx, out| rule.detect(&change, cx, out))?;
+            self.moment(tx, uid, rule, now, change.origin, |cx, out| rule.detect(change, cx, out))?;
         }
         if change.after.is_some() {
             for rule in of(&rules.conditions, change.key.kind) {
@@ -79,12 +84,12 @@ impl Engine {
             }
         }
         for rule in of(&rules.also, change.key.kind) {
-            for key in self.also(tx, uid, rule, &change, now) {
+            for key in self.also(tx, uid, rule, change, now) {
                 self.judge(tx, uid, rule, &key, change.origin, now)?;
             }
         }
-        self.post(tx, uid, &change, first, now)?;
-        self.subject_changed(tx, uid, &change, now)
+        self.post(tx, uid, change, first, now)?;
+        self.subject_changed(tx, uid, change, now)
     }
 
     /// What is already broken at the first sight of a scope.
@@ -375,56 +380,62 @@ impl Engine {
         if let Some(cluster) = self.clusters.get_mut(uid) {
             cluster.drop_firing(&row);
         }
-        self.resolved(tx, uid, row, at, now)
+        self.resolved(tx, uid, &row, at, now)
     }
 
     /// Something is due.
     pub(super) fn due(&mut self, tx: &Tx<'_>, key: &str, now: Timestamp) -> Result<()> {
         let Some(row) = self.dues.get(key).cloned() else { return Ok(()) };
         let uid = ClusterUid(row.cluster.clone());
+        if self.must_wait(tx, &uid, &row.what)? {
+            self.dues.postpone(key, now + NOT_LIVE);
+            return Ok(());
+        }
+        self.dues.take(tx, key)?;
         match row.what {
             Due::Judge { rule, key: object } => {
-                let live = self.clusters.get(&uid).is_some_and(|c| c.is_live(object.kind, &object.namespace));
-                if !live {
-                    self.dues.postpone(key, now + NOT_LIVE);
-                    return Ok(());
-                }
-                self.dues.take(tx, key)?;
                 match CONDITIONS.iter().find(|c| c.name() == rule && c.kind() == object.kind) {
                     Some(rule) => self.judge(tx, &uid, *rule, &object, Origin::Live, now),
                     None => Ok(()),
                 }
             }
-            Due::Moment { rule, key: name } => {
-                if self.clusters.get(&uid).is_none_or(|c| c.away_since.is_some()) {
-                    self.dues.postpone(key, now + NOT_LIVE);
-                    return Ok(());
+            Due::Moment { rule, key: name } => match MOMENTS.iter().find(|m| m.name() == rule) {
+                Some(rule) => {
+                    self.moment(tx, &uid, *rule, now, Origin::Live, |cx, out| rule.due(&name, cx, out))
                 }
-                self.dues.take(tx, key)?;
-                match MOMENTS.iter().find(|m| m.name() == rule) {
-                    Some(rule) => {
-                        self.moment(tx, &uid, *rule, now, Origin::Live, |cx, out| rule.due(&name, cx, out))
-                    }
-                    None => Ok(()),
-                }
-            }
-            Due::PendingJoin { seq, types } => {
-                self.dues.take(tx, key)?;
-                self.join_or_lead(tx, &uid, seq, &types, now)
-            }
-            Due::Held { seq } => {
-                self.dues.take(tx, key)?;
-                self.held(tx, &uid, seq, now)
-            }
-            Due::Api { away } => {
-                self.dues.take(tx, key)?;
-                self.api_due(tx, &uid, away, now)
-            }
-            Due::Incident { id, step } => {
-                self.dues.take(tx, key)?;
-                self.step(tx, &id, &step, now)
-            }
+                None => Ok(()),
+            },
+            Due::PendingJoin { seq, types } => self.join_or_lead(tx, &uid, seq, &types, now),
+            Due::Held { seq } => self.held(tx, &uid, seq, now),
+            Due::Api { away } => self.api_due(tx, &uid, away, now),
+            Due::Incident { id, step } => self.step(tx, &id, &step, now),
         }
+    }
+
+    /// Whether a due row waits because its cluster, or what it needs of it, cannot be seen: after a start not yet, or
+    /// not any more.
+    fn must_wait(&self, tx: &Tx<'_>, uid: &ClusterUid, due: &Due) -> Result<bool> {
+        let cluster = self.clusters.get(uid);
+        Ok(match due {
+            Due::Judge { key, .. } => !cluster.is_some_and(|c| c.is_live(key.kind, &key.namespace)),
+            Due::Moment { .. } => !cluster.is_some_and(Cluster::is_seen),
+            Due::PendingJoin { seq, types } => {
+                let Some(event) = tx.entry(&EVENTS, *seq)? else { return Ok(false) };
+                let kind =
+                    |t: &EventType| kube_reasons::judged_kind(*t).or_else(|| Kind::parse(&event.object.kind));
+                !cluster.is_some_and(|c| {
+                    types.iter().filter_map(kind).all(|k| c.is_settled(k, &event.object.namespace))
+                })
+            }
+            Due::Held { .. } => !cluster.is_some_and(|c| c.is_settled(Kind::Node, "")),
+            Due::Api { .. } => false,
+            Due::Incident { id, .. } => match tx.get(&INCIDENTS, id.as_str())? {
+                // These are judged by ourselves.
+                Some(i) if i.subject.kind == CLUSTER || Kind::parse(&i.subject.kind).is_none() => false,
+                Some(i) => !self.clusters.get(&i.cluster_uid).is_some_and(Cluster::is_seen),
+                None => false,
+            },
+        })
     }
 }
 

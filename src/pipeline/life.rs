@@ -5,14 +5,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
+    cause::CLUSTER,
     engine::Engine,
     incidents::{Place, ending},
     judge::later,
+    route::News,
 };
 use crate::{
     detect::Change,
     event::{
-        ClusterUid, Event, EventType, IncidentId, Status,
+        ClusterUid, Event, EventType, IncidentId, Kind, Status,
         incident::{Incident, IncidentStatus, Member},
     },
     feed::Feed,
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// Affected objects that still fail this long after their cause ended open incidents of their own.
-const LEFTOVER: std::time::Duration = std::time::Duration::from_secs(300);
+const LEFTOVER: std::time::Duration = std::time::Duration::from_mins(5);
 
 impl Engine {
     /// Stores the end of a trouble as an event, and takes it out of its incident.
@@ -32,14 +34,14 @@ impl Engine {
         &mut self,
         tx: &Tx<'_>,
         uid: &ClusterUid,
-        row: FiringRow,
+        row: &FiringRow,
         at: Timestamp,
         now: Timestamp,
     ) -> Result<()> {
         tx.remove(&FOLDS, row.fingerprint.as_str())?;
         let Some(began) = tx.entry(&EVENTS, row.seq)? else {
             // Its beginning is older than what is kept; its incident still has to end.
-            return self.end_member(tx, &row, None, (at, now));
+            return self.end_member(tx, row, None, (at, now));
         };
         let event = ending(began, &row.fingerprint, at, now);
         let event = Event { incident: row.incident.clone(), standing: row.standing, ..event };
@@ -56,7 +58,7 @@ impl Engine {
             let event = Arc::new(event);
             self.feed.push(Feed::Event { seq, event: Arc::clone(&event) });
             self.route_event(tx, &event, now)?;
-            self.end_member(tx, &row, Some(&event), (at, now))?;
+            self.end_member(tx, row, Some(&event), (at, now))?;
         }
         if row.event_type == EventType::NodeUnhealthy {
             self.nodes_changed(tx, uid, now)?;
@@ -139,7 +141,7 @@ impl Engine {
     }
 
     /// The event that ended the last of an incident's troubles.
-    fn last_end(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
+    pub(super) fn last_end(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
         let mut found = None;
         let mut seqs = Vec::new();
         tx.scan_back(&INCIDENT_EVENTS, &keys::prefix(&[incident.id.as_str()]), None, &mut |key, ()| {
@@ -167,7 +169,8 @@ impl Engine {
         incident.status = IncidentStatus::Resolved;
         incident.resolved_at = Some(at);
         self.step_at(tx, &incident.id, "quiet", None)?;
-        if incident.affected > 0 {
+        // A cluster's incident may have kept those of its nodes from being told.
+        if incident.affected > 0 || incident.subject.kind == CLUSTER {
             self.step_at(tx, &incident.id, "affected", Some(later(now, LEFTOVER)))?;
         }
         self.save(tx, &incident)?;
@@ -257,6 +260,21 @@ impl Engine {
                 let seq = row.seq;
                 self.put_firing(tx, &incident.cluster_uid, row)?;
                 self.place_later(tx, place, seq, event, now)?;
+            }
+        }
+        if incident.subject.kind == CLUSTER { self.untold_nodes(tx, incident, now) } else { Ok(()) }
+    }
+
+    /// Nodes that the cluster's incident spoke for, and that are still failing without it, are told now.
+    fn untold_nodes(&mut self, tx: &Tx<'_>, incident: &Incident, now: Timestamp) -> Result<()> {
+        let Some(cluster) = self.clusters.get(&incident.cluster_uid) else { return Ok(()) };
+        let nodes = cluster.world.of_kind(Kind::Node).filter_map(|n| cluster.open.get(&n.reference().key()));
+        let ids: Vec<IncidentId> = nodes.filter(|o| !o.standing).map(|o| o.id.clone()).collect();
+        for id in ids {
+            if let Some(node) = tx.get(&INCIDENTS, id.as_str())?
+                && let Some(event) = self.worst(tx, &node)?
+            {
+                self.route_incident(tx, &node, &event, News::Goes, now)?;
             }
         }
         Ok(())

@@ -7,6 +7,7 @@
 mod cause;
 mod cluster;
 mod dues;
+mod ends;
 mod engine;
 mod health;
 mod ignore;
@@ -20,6 +21,6 @@ mod route;
 mod run;
 mod suspects;
 
-pub use engine::{Engine, EngineConfig, Input};
+pub use engine::{AWAY, Engine, EngineConfig, Input};
 pub use route::{Deliver, Target};
 pub use run::{Handles, run};

@@ -1,21 +1,17 @@
 //! From events and incidents to messages: who is told what, when, and what is left unsaid.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{engine::Engine, incidents::lasted, judge::later};
+use super::{engine::Engine, judge::later};
 use crate::{
     connector::Notification,
     event::{
         Event, EventType, IncidentId, Kind, NotificationId, Role, Severity, Status,
-        incident::{Incident, IncidentFacts, IncidentStatus, Member, MemberFact, Phase},
+        incident::{Incident, IncidentFacts, Member, MemberFact, Phase},
     },
-    feed::Feed,
-    store::{
-        DELIVERIES, DELIVERIES_BY, DeliveryRow, DeliveryState, MEMBERS, OUTBOX, OutboxRow, Read, Result,
-        TOLD, Told, Tx, keys,
-    },
+    store::{MEMBERS, OUTBOX, OutboxRow, Read, Result, TOLD, Told, Tx, keys},
 };
 
 /// The second reopening within this time is told as flapping.
@@ -68,10 +64,10 @@ pub(super) enum News {
 }
 
 /// What one connector knows of one incident, with its row's key.
-struct Account<'a> {
-    target: &'a Target,
-    key: String,
-    told: Told,
+pub(super) struct Account<'a> {
+    pub target: &'a Target,
+    pub key: String,
+    pub told: Told,
 }
 
 impl Engine {
@@ -176,18 +172,28 @@ impl Engine {
         Ok(())
     }
 
-    fn account<'a>(&self, tx: &Tx<'_>, target: &'a Target, id: &IncidentId) -> Result<Account<'a>> {
+    pub(super) fn account<'a>(
+        &self,
+        tx: &Tx<'_>,
+        target: &'a Target,
+        id: &IncidentId,
+    ) -> Result<Account<'a>> {
         let key = keys::told(&target.name, id);
         let told = tx.get(&TOLD, &key)?.unwrap_or_default();
         Ok(Account { target, key, told })
     }
 
     /// The row of this incident that waits and may still be replaced: neither claimed nor past due.
-    fn waiting(&self, tx: &Tx<'_>, account: &Account<'_>, now: Timestamp) -> Result<Option<OutboxRow>> {
+    pub(super) fn waiting(
+        &self,
+        tx: &Tx<'_>,
+        account: &Account<'_>,
+        now: Timestamp,
+    ) -> Result<Option<OutboxRow>> {
         for seq in account.told.queued.iter().rev() {
             let row: Option<OutboxRow> = tx.get(&OUTBOX, &keys::outbox(&account.target.name, *seq))?;
             if let Some(row) = row {
-                return Ok(Some(row).filter(|r| r.claim.is_none() && r.due_at > now));
+                return Ok(Some(row).filter(|r| r.claim.is_none() && r.due_at >= now));
             }
         }
         Ok(None)
@@ -266,7 +272,7 @@ impl Engine {
     }
 
     /// Makes a message about an incident, and keeps the account of it.
-    fn say(
+    pub(super) fn say(
         &mut self,
         tx: &Tx<'_>,
         account: &mut Account<'_>,
@@ -304,7 +310,7 @@ impl Engine {
         tx.put(&TOLD, &account.key, &account.told)
     }
 
-    fn remind(
+    pub(super) fn remind(
         &mut self,
         tx: &Tx<'_>,
         account: &Account<'_>,
@@ -318,162 +324,6 @@ impl Engine {
         }
         let step = format!("repeat:{}", account.target.name);
         self.step_at(tx, &incident.id, &step, Some(later(now, every)))
-    }
-
-    /// Still open after `repeat_interval_secs`.
-    pub(super) fn repeat(
-        &mut self,
-        tx: &Tx<'_>,
-        incident: &Incident,
-        connector: &str,
-        now: Timestamp,
-    ) -> Result<()> {
-        let targets = self.targets();
-        let Some(target) = targets.iter().find(|t| t.name == connector) else { return Ok(()) };
-        if incident.status != IncidentStatus::Open {
-            return Ok(());
-        }
-        let mut account = self.account(tx, target, &incident.id)?;
-        if account.told.told_at.is_some() && !account.told.flapping && !account.told.ended {
-            let event = self.worst(tx, incident)?;
-            if let Some(event) = event {
-                self.say(tx, &mut account, Phase::Repeated, incident, &event, (now, now))?;
-            }
-        }
-        self.remind(tx, &account, incident, now)
-    }
-
-    fn worst(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
-        let Some(seq) = tx.get(&crate::store::EVENT_IDS, incident.worst_event.as_str())? else {
-            return Ok(None);
-        };
-        Ok(tx.entry(&crate::store::EVENTS, seq)?.map(Arc::new))
-    }
-
-    /// An incident is over: everybody who was told, or is about to be, is told.
-    pub(super) fn route_resolved(
-        &mut self,
-        tx: &Tx<'_>,
-        incident: &Incident,
-        event: &Arc<Event>,
-        now: Timestamp,
-    ) -> Result<()> {
-        for target in self.targets().iter().filter(|t| t.deliver == Deliver::Incidents) {
-            let mut account = self.account(tx, target, &incident.id)?;
-            if account.told.severity.is_none() || account.told.ended {
-                continue;
-            }
-            self.step_at(tx, &incident.id, &format!("repeat:{}", target.name), None)?;
-            let waiting = self.waiting(tx, &account, now)?;
-            if let Some(row) = waiting
-                && !self.unsaid(tx, &mut account, row, incident, now)?
-            {
-                continue;
-            }
-            if account.told.flapping {
-                account.told.ended = true;
-                tx.put(&TOLD, &account.key, &account.told)?;
-                let quiet_for = self.config.incidents.reopen_within;
-                let step = format!("flap:{}", target.name);
-                self.step_at(tx, &incident.id, &step, Some(later(now, quiet_for)))?;
-                continue;
-            }
-            self.say(tx, &mut account, Phase::Resolved, incident, event, (now, now))?;
-        }
-        Ok(())
-    }
-
-    /// What heals while it waits is not told. Whether there is still an end to tell.
-    fn unsaid(
-        &mut self,
-        tx: &Tx<'_>,
-        account: &mut Account<'_>,
-        row: OutboxRow,
-        incident: &Incident,
-        now: Timestamp,
-    ) -> Result<bool> {
-        tx.remove(&OUTBOX, &keys::outbox(&account.target.name, row.seq))?;
-        account.told.queued.retain(|seq| *seq != row.seq);
-        let first = matches!(row.notification.phase, Phase::Opened | Phase::Reopened | Phase::Flapping);
-        let detail = if first {
-            format!("not told, healed in {}", lasted(incident.opened_at, now))
-        } else {
-            "not told, the incident ended first".to_owned()
-        };
-        self.dropped(tx, &row, detail, now)?;
-        if first {
-            account.told.ended = row.notification.phase != Phase::Opened;
-            if row.notification.phase == Phase::Opened {
-                account.told.severity = None;
-            }
-            account.told.flapping = false;
-        }
-        tx.put(&TOLD, &account.key, &account.told)?;
-        Ok(!first)
-    }
-
-    /// A line in the log of deliveries for a message that was never sent.
-    pub(super) fn dropped(
-        &mut self,
-        tx: &Tx<'_>,
-        row: &OutboxRow,
-        detail: String,
-        now: Timestamp,
-    ) -> Result<()> {
-        let n = &row.notification;
-        let incident = n.incident.as_ref().map(|i| i.id.clone());
-        let delivery = DeliveryRow {
-            at: now,
-            connector: n.connector.clone(),
-            notification: n.id.clone(),
-            phase: n.phase,
-            event: n.event.id.clone(),
-            event_type: n.event.event_type,
-            severity: n.severity(),
-            title: n.event.title.clone(),
-            incident: incident.clone(),
-            state: DeliveryState::Dropped,
-            attempts: 0,
-            status: 0,
-            latency_ms: now.duration_since(n.created_at).as_millis().max(0) as u64,
-            detail,
-        };
-        let seq = tx.append(&DELIVERIES, &delivery)?;
-        for key in keys::deliveries_by(incident.as_ref(), &n.event.id, seq) {
-            tx.put(&DELIVERIES_BY, &key, &())?;
-        }
-        self.feed.push(Feed::Delivery { seq, delivery: Arc::new(delivery) });
-        Ok(())
-    }
-
-    /// An incident of one-shots ended, or left the scope: nobody is told, reminders stop.
-    pub(super) fn route_quiet(&mut self, tx: &Tx<'_>, incident: &Incident, _now: Timestamp) -> Result<()> {
-        for target in self.targets().iter().filter(|t| t.deliver == Deliver::Incidents) {
-            self.step_at(tx, &incident.id, &format!("repeat:{}", target.name), None)?;
-        }
-        Ok(())
-    }
-
-    /// A flapping incident has stayed resolved: its one resolve is sent.
-    pub(super) fn flapped_out(
-        &mut self,
-        tx: &Tx<'_>,
-        incident: &Incident,
-        connector: &str,
-        now: Timestamp,
-    ) -> Result<()> {
-        let targets = self.targets();
-        let Some(target) = targets.iter().find(|t| t.name == connector) else { return Ok(()) };
-        if incident.status != IncidentStatus::Resolved {
-            return Ok(());
-        }
-        let mut account = self.account(tx, target, &incident.id)?;
-        account.told.flapping = false;
-        account.told.reopened.clear();
-        match self.worst(tx, incident)? {
-            Some(event) => self.say(tx, &mut account, Phase::Resolved, incident, &event, (now, now)),
-            None => tx.put(&TOLD, &account.key, &account.told),
-        }
     }
 
     /// The incident as this connector's filter sees it.
@@ -518,24 +368,6 @@ impl Engine {
         let object = world.find(kind, &incident.subject.namespace, &incident.subject.name)?;
         object.workload().map(|w| (w.ready, w.replicas))
     }
-
-    /// Messages about these incidents that were not sent yet are not sent: a greater trouble tells it all.
-    pub(super) fn overtaken(&mut self, tx: &Tx<'_>, incidents: &[Incident], now: Timestamp) -> Result<()> {
-        let targets = self.targets();
-        for (incident, target) in incidents.iter().flat_map(|i| targets.iter().map(move |t| (i, t))) {
-            let account = self.account(tx, target, &incident.id)?;
-            if let Some(row) = self.waiting(tx, &account, now)? {
-                tx.remove(&OUTBOX, &keys::outbox(&target.name, row.seq))?;
-                self.dropped(tx, &row, "not told, the cluster's own incident tells it".to_owned(), now)?;
-                tx.put(&TOLD, &account.key, &Told { made: made(&account.told), ..Told::default() })?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn made(told: &Told) -> BTreeMap<Phase, u32> {
-    told.made.clone()
 }
 
 fn fact(member: &Member) -> MemberFact {

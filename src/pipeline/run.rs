@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::engine::{Engine, Input};
 use crate::{feed::Feed, object::Said, status::PipelineStatus, store::Store};
 
-/// Batches of what is said in one transaction (each of at most 256): enough to make commits cheap, few enough to keep
-/// them short.
-const BATCHES: usize = 4;
+/// What is said is taken into one transaction while it waits, up to this much: a busy cluster must not wait for a
+/// commit per change, and a commit must stay short.
+const TOGETHER: usize = 256;
 /// Time between looks at the clock when nothing else wakes the task; due rows are slept for exactly.
 const TICK: Duration = Duration::from_secs(1);
 /// How often it is noted that the engine watches: the start of the gap that a crash leaves.
@@ -23,6 +23,9 @@ const ALIVE: Duration = Duration::from_secs(10);
 /// Pauses before a batch is taken again after a failed commit.
 const AGAIN: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(5)];
+
+/// Wakes the workers of connectors that have new rows.
+pub type Wake = Arc<dyn Fn(&BTreeSet<String>) + Send + Sync>;
 
 /// What the task needs, and whom it tells.
 pub struct Handles {
@@ -37,7 +40,7 @@ pub struct Handles {
     /// What was committed.
     pub feed: broadcast::Sender<Feed>,
     /// Connectors with new rows.
-    pub wake: Arc<dyn Fn(&BTreeSet<String>) + Send + Sync>,
+    pub wake: Wake,
     /// The clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Whether reading must stop: the outbox is at its cap.
@@ -54,7 +57,6 @@ fn lock(engine: &Mutex<Engine>) -> std::sync::MutexGuard<'_, Engine> {
 /// Runs until `stop`. Never loses an input: a batch is taken again until its
 /// commit succeeds.
 pub async fn run(mut h: Handles) {
-    let mut said = Vec::with_capacity(BATCHES);
     let mut batch = Vec::new();
     let mut open = true;
     let mut alive_at = tokio::time::Instant::now();
@@ -67,11 +69,18 @@ pub async fn run(mut h: Handles) {
         tokio::select! {
             biased;
             Some(input) = h.inputs.recv() => batch.push(input),
-            got = h.said.recv_many(&mut said, BATCHES), if open => open = got > 0,
+            said = h.said.recv(), if open => match said {
+                Some(said) => batch.extend(said.into_iter().map(Input::Said)),
+                None => open = false,
+            },
             () = h.stop.cancelled(), if !stopping => {}
             () = tokio::time::sleep(wait) => {}
         }
-        batch.extend(said.drain(..).flatten().map(Input::Said));
+        while batch.len() < TOGETHER
+            && let Ok(said) = h.said.try_recv()
+        {
+            batch.extend(said.into_iter().map(Input::Said));
+        }
         let alive = tokio::time::Instant::now() >= alive_at;
         if alive {
             alive_at = tokio::time::Instant::now() + ALIVE;
@@ -97,6 +106,7 @@ fn sleep_for(h: &Handles) -> Duration {
 
 async fn commit(h: &Handles, batch: Arc<Vec<Input>>, alive: bool) {
     let mut attempt = 0;
+    let began = tokio::time::Instant::now();
     loop {
         let now = (h.clock)();
         let (engine, inputs) = (Arc::clone(&h.engine), Arc::clone(&batch));
@@ -110,6 +120,7 @@ async fn commit(h: &Handles, batch: Arc<Vec<Input>>, alive: bool) {
             .await;
         match result {
             Ok(()) => {
+                tracing::trace!(inputs = batch.len(), took = ?began.elapsed(), waiting = h.said.len(), "committed");
                 publish(h, &batch);
                 return;
             }
@@ -140,7 +151,7 @@ fn publish(h: &Handles, batch: &[Input]) {
     let (feed, wake) = {
         let mut engine = lock(&h.engine);
         engine.committed(batch);
-        (std::mem::take(&mut engine.feed), std::mem::take(&mut engine.wake))
+        engine.take_news()
     };
     for item in feed {
         // Nobody has to listen.

@@ -88,9 +88,8 @@ impl Engine {
                 Some(twin) if change.event_type == EventType::ImageChanged => {
                     *twin = suspect(change, link, score);
                 }
-                Some(_) => {}
                 None if score >= LEAST => found.push(suspect(change, link, score)),
-                None => {}
+                Some(_) | None => {}
             }
         }
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.at.cmp(&a.at)));

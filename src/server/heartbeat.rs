@@ -11,13 +11,14 @@ use crate::status::Status;
 /// Calls `beat` (one GET, by `app`) every `interval` while every permitted stream is live, the store commits and no
 /// connector has paused itself; ends with `stop`. A missing beat is the alarm, so a failed one is not repeated
 /// before its time.
-pub async fn heartbeat<F>(
+pub async fn heartbeat<F, B>(
     interval: Duration,
     status: watch::Receiver<Arc<Status>>,
     stop: CancellationToken,
     mut beat: F,
 ) where
-    F: AsyncFnMut() -> Result<(), String>,
+    F: FnMut() -> B,
+    B: Future<Output = Result<(), String>>,
 {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -20,6 +20,7 @@ use crate::{
     status::Status,
 };
 
+pub use health::{silent, unready};
 pub use heartbeat::heartbeat;
 pub use http::{bind, serve};
 pub use metrics::metrics;

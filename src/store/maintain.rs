@@ -156,6 +156,11 @@ fn sync_parent(to: &Path) -> Result<()> {
     std::fs::File::open(parent).and_then(|d| d.sync_all()).map_err(file::io(parent))
 }
 
+/// The store's file in a data directory, whether it is there or not.
+pub fn file_of(dir: &Path) -> PathBuf {
+    file::path_in(dir)
+}
+
 /// Gives free pages back to the file system. Needs the store for itself. Answers the file's size before and after.
 ///
 /// # Errors

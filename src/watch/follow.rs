@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use tokio::time::Instant;
 
 use super::{
@@ -24,6 +25,8 @@ const TOO_SOON: Duration = Duration::from_secs(1);
 const GOOD: Duration = Duration::from_secs(5);
 /// Added to a watch's own time-out before silence counts as a dead peer.
 const GRACE: Duration = Duration::from_secs(5);
+/// Pieces of a body, each about an event, that are taken together if they are there.
+const TOGETHER: usize = 64;
 /// Watches end at different times, so that they do not all come back at once.
 const JITTER: Duration = Duration::from_secs(15);
 
@@ -43,9 +46,25 @@ impl Stream {
         self.say(StreamState::Live, "");
         self.flush().await;
         let (mut lines, mut silent) = (Lines::default(), true);
-        while let Some(piece) = next_piece(&mut body, &path, lasts + GRACE).await? {
+        let mut after = None;
+        loop {
+            let next = match after.take() {
+                Some(next) => next,
+                None => next_piece(&mut body, &path, lasts + GRACE).await,
+            };
+            let Some(piece) = next? else { break };
             self.heard();
             lines.push(&piece);
+            // What has arrived while the engine was busy goes to it together.
+            for _ in 1..TOGETHER {
+                match next_piece(&mut body, &path, GRACE).now_or_never() {
+                    Some(Ok(Some(piece))) => lines.push(&piece),
+                    other => {
+                        after = other;
+                        break;
+                    }
+                }
+            }
             while let Some(line) = lines.next_line() {
                 self.take_line(line).await?;
                 silent = false;

@@ -44,7 +44,7 @@ pub use ask::{Handle, Questions, handle};
 pub use board::Board;
 pub use diagnose::{Diagnosis, diagnose};
 pub use error::{Error, Fault};
-pub use rights::{Extras, Rule, manifest as rbac, needed as rights};
+pub use rights::{Account, Extras, Rule, manifest as rbac, needed as rights};
 
 use crate::{
     config::{ClusterSettings, WatchSettings},

@@ -98,9 +98,18 @@ pub fn needed(settings: &WatchSettings, extras: Extras) -> Vec<Rule> {
     rules
 }
 
+/// Who gets the rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account<'a> {
+    /// The ServiceAccount; roles and bindings have its name.
+    pub name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+}
+
 /// The least RBAC manifest for these settings, as YAML: a ServiceAccount, roles where the scope is, bindings.
-pub fn manifest(settings: &WatchSettings, extras: Extras, namespace: &str) -> String {
-    let account = yaml_name(namespace);
+pub fn manifest(settings: &WatchSettings, extras: Extras, account: Account<'_>) -> String {
+    let (name, account) = (yaml_name(account.name), yaml_name(account.namespace));
     let mut yaml = String::new();
     let mut by_place: BTreeMap<Option<String>, Vec<Rule>> = BTreeMap::new();
     for rule in needed(settings, extras) {
@@ -112,7 +121,7 @@ pub fn manifest(settings: &WatchSettings, extras: Extras, namespace: &str) -> St
     );
     let _ = write!(
         yaml,
-        "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: barrelman\n  namespace: {account}\n"
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: {name}\n  namespace: {account}\n"
     );
     for (place, rules) in by_place {
         let (prefix, within) = match &place {
@@ -121,15 +130,15 @@ pub fn manifest(settings: &WatchSettings, extras: Extras, namespace: &str) -> St
         };
         let _ = write!(
             yaml,
-            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: {prefix}Role\nmetadata:\n  name: barrelman{within}\n\
+            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: {prefix}Role\nmetadata:\n  name: {name}{within}\n\
              rules:\n{}",
             role_rules(&rules)
         );
         let _ = write!(
             yaml,
-            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: {prefix}RoleBinding\nmetadata:\n  name: barrelman{within}\n\
-             roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {prefix}Role\n  name: barrelman\n\
-             subjects:\n  - kind: ServiceAccount\n    name: barrelman\n    namespace: {account}\n"
+            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: {prefix}RoleBinding\nmetadata:\n  name: {name}{within}\n\
+             roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {prefix}Role\n  name: {name}\n\
+             subjects:\n  - kind: ServiceAccount\n    name: {name}\n    namespace: {account}\n"
         );
     }
     yaml
@@ -159,8 +168,9 @@ fn role_rules(rules: &[Rule]) -> String {
 
 /// A namespace's name as YAML: quoted where it could be read as something else than text (`123`, `null`, `yes`).
 fn yaml_name(name: &str) -> String {
+    const WORDS: &[&str] = &["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
     let name = sanitize::clean(name).replace(['"', '\\', '\n', '\t'], "");
-    let plain = name.contains('-')
+    let plain = !WORDS.contains(&name.as_str())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if plain { name } else { format!("\"{name}\"") }
@@ -209,8 +219,10 @@ mod tests {
     #[test]
     fn the_manifest_is_yaml_with_a_role_per_namespace() {
         let settings = settings(&["prod"], None, &[Kind::Pod, Kind::Event, Kind::Job, Kind::Node]);
-        insta::assert_snapshot!(manifest(&settings, Extras { logs: true, manifests: false }, "watch-tower"));
-        for document in manifest(&settings, Extras::default(), "123").split("---\n") {
+        let tower = Account { name: "barrelman", namespace: "watch-tower" };
+        insta::assert_snapshot!(manifest(&settings, Extras { logs: true, manifests: false }, tower));
+        let odd = Account { name: "null", namespace: "123" };
+        for document in manifest(&settings, Extras::default(), odd).split("---\n") {
             serde_saphyr::from_str::<serde_json::Value>(document).expect("YAML");
         }
     }

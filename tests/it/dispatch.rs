@@ -459,9 +459,14 @@ async fn a_test_message_is_marked_and_reported() {
 async fn a_backlog_larger_than_the_window_is_worked_off_in_order() {
     let (dir, sink) = (dir(), Sink::start(|_, _| status(200)).await);
     let bench = Bench::open(dir.path());
-    bench
-        .put((0..3000).map(|n| bench.message("hook", &format!("o{}", n % 500), Phase::Event)).collect())
-        .await;
+    let numbered = |n: u32| {
+        let object = format!("o{}", n % 500);
+        let mut message = bench.message("hook", &object, Phase::Event);
+        message.event.title = format!("number {n}");
+        message.event.fingerprint = object.as_str().into();
+        message
+    };
+    bench.put((0..3000).map(numbered).collect()).await;
     bench.apply(&[("hook", "webhook", json!({"url": sink.url, "deliver": "events"}))]).await;
     until("all", || sink.count() == 3000).await;
     let mut last = std::collections::BTreeMap::new();

@@ -1,6 +1,10 @@
 //! The one integration binary: a file per behaviour, real parts, no network beyond loopback.
 
 mod architecture;
+mod cli_check;
+mod cli_config;
+mod cli_connectors;
+mod cli_events;
 mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;
@@ -9,9 +13,14 @@ mod demo_sink;
 mod detect;
 mod detect_support;
 mod dispatch;
+mod engine_causes;
+mod engine_life;
+mod engine_scope;
+mod engine_whole;
 mod example_config;
 mod painchain;
 mod readme;
+mod real_scenarios;
 mod real_watch;
 mod simulated_cluster;
 mod store_crash;
@@ -19,4 +28,8 @@ mod store_model;
 mod store_open;
 mod store_support;
 mod support;
+mod tui_flows;
+mod tui_pty;
+mod tui_sample;
+mod tui_screens;
 mod watch_faults;

@@ -1,8 +1,12 @@
 //! What several files of tests share.
 
 pub mod bench;
+pub mod cli;
 pub mod connectors;
 pub mod controlplane;
+pub mod forward;
+pub mod process;
+pub mod rig;
 pub mod watching;
 
 use std::sync::Arc;

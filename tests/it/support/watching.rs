@@ -112,17 +112,6 @@ impl Watching {
         }
     }
 
-    /// Reads for a while.
-    pub fn read_for(&mut self, time: Duration) {
-        let end = Instant::now() + time;
-        while Instant::now() < end {
-            while let Ok(batch) = self.receiver.try_recv() {
-                self.said.extend(batch);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
     /// Stops it and answers everything it said.
     pub fn stop(mut self) -> Vec<Said> {
         self.cancel.cancel();

@@ -1,0 +1,115 @@
+//! `config init | check | show`.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write},
+    path::Path,
+};
+
+use anyhow::{Context, Result};
+
+use super::{out::Console, usage};
+use crate::{
+    app::{
+        connector_edits::told,
+        connectors::{Workshop, secret_options, unknown_options},
+    },
+    cli::{ConfigArgs, ConfigCommand, Exit},
+    config::{Env, Flags, Resolved, config_path, example::example, load, show},
+};
+
+/// Writes, checks or shows the configuration.
+///
+/// # Errors
+/// A file that is there already, a configuration that cannot be used, the disk.
+pub fn run(args: &ConfigArgs, flags: Flags, console: &mut Console<'_>) -> Result<Exit> {
+    match &args.command {
+        ConfigCommand::Init { print: true, .. } => {
+            console.out.write_all(example().as_bytes())?;
+            Ok(Exit::Ok)
+        }
+        ConfigCommand::Init { force, .. } => init(&flags, *force, console),
+        ConfigCommand::Check => {
+            let (path, _) = path_of(&flags);
+            check(&load(flags)?, path.as_deref(), console)
+        }
+        ConfigCommand::Show => {
+            let mut resolved = load(flags)?;
+            for spec in &mut resolved.settings.connectors {
+                for option in unknown_options(spec) {
+                    // Whatever stands there may be a secret under a mistyped name.
+                    spec.config.insert(option, "•••• (no such option)".into());
+                }
+            }
+            resolved.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
+            console.out.write_all(show(&resolved, &secret_options).trim_start().as_bytes())?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn path_of(flags: &Flags) -> (Option<std::path::PathBuf>, bool) {
+    let env: Env = std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect();
+    config_path(flags, &env)
+}
+
+fn init(flags: &Flags, force: bool, console: &mut Console<'_>) -> Result<Exit> {
+    let (path, _) = path_of(flags);
+    let path = path.ok_or_else(|| usage("there is no home directory: name the file with --config"))?;
+    if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+        fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+    }
+    match write_new(&path, force) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            return Err(usage(format!(
+                "{} is there already: --force replaces it, --print prints the example",
+                path.display()
+            )));
+        }
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be written", path.display())),
+    }
+    console.line(format!("{} is written: every option, commented at its default", path.display()))?;
+    Ok(Exit::Ok)
+}
+
+/// For its owner alone: connectors' secrets may come to stand in it.
+fn write_new(path: &Path, force: bool) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true);
+    if force {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(example().as_bytes())
+}
+
+fn check(resolved: &Resolved, path: Option<&Path>, console: &mut Console<'_>) -> Result<Exit> {
+    for warning in &resolved.warnings {
+        console.line(format!("! {warning}"))?;
+    }
+    let workshop = Workshop::new(&resolved.settings)?;
+    let mut wrong = 0;
+    for spec in &resolved.settings.connectors {
+        let Err(problems) = workshop.build(spec) else { continue };
+        let incomplete = problems.iter().all(|p| p.incomplete);
+        let mark = if incomplete { "!" } else { "✖" };
+        console.line(format!("{mark} connector {} ({}): {}", spec.name, spec.kind, told(&problems)))?;
+        wrong += u64::from(!incomplete);
+    }
+    if wrong > 0 {
+        return Ok(Exit::Usage);
+    }
+    let file = match path.filter(|p| p.is_file()) {
+        Some(path) => path.display().to_string(),
+        None => "defaults, environment and flags (there is no file)".to_owned(),
+    };
+    let connectors = super::counted(resolved.settings.connectors.len() as u64, "connector");
+    console.line(format!("✓ the configuration can be used: {file}, {connectors}"))?;
+    Ok(Exit::Ok)
+}

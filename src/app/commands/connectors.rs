@@ -1,0 +1,314 @@
+//! `connectors list | add | enable | disable | test | remove | import | export`. No secret is ever printed.
+
+use std::{collections::BTreeMap, io::Read as _};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+
+use super::{
+    counted,
+    out::{Console, Listed, View},
+    running, usage,
+};
+use crate::{
+    app::{
+        connector_edits::{savable, told},
+        connectors::{Workshop, all_specs, secret_options, unknown_options},
+    },
+    cli::{Add, Connectors, ConnectorsCommand, Exit, SecretsAs},
+    config::{ConnectorSpec, ExportSecrets, Origin, Resolved, Settings, export_connectors, parse_connectors},
+    feed::Action,
+    status::ConnectorStatus,
+    store::{
+        CONNECTOR_STATES, ConnectorState, DEAD_HEADS, DeliveryState, Error as StoreError, Read, Reader,
+        Snapshot,
+        pages::{self, Limits},
+    },
+};
+
+/// Waiting rows are counted up to here.
+const COUNTED: u64 = 100_000;
+/// A file of connectors is not larger.
+const MAX_IMPORT: u64 = 4 << 20;
+
+/// Lists or changes connectors.
+///
+/// # Errors
+/// What is wrong with one, another process that holds the store, the disk.
+pub async fn run(args: &Connectors, resolved: &Resolved, console: &mut Console<'_>) -> Result<Exit> {
+    let settings = &resolved.settings;
+    let action = match &args.command {
+        ConnectorsCommand::List { output } => {
+            let rows = statuses(settings).await?;
+            console.list(*output, &rows)?;
+            if rows.is_empty() {
+                console.note("there is none: barrelman connectors add, import, or the configuration file");
+            }
+            return Ok(Exit::Ok);
+        }
+        ConnectorsCommand::Export { names, secrets } => return export(names, *secrets, settings, console),
+        ConnectorsCommand::Import { file, replace } => {
+            let text = read(file, console)?;
+            return import(&text, *replace, settings, console).await;
+        }
+        ConnectorsCommand::Add(add) => added(add, settings)?,
+        ConnectorsCommand::Enable { name } => Action::EnableConnector { name: name.clone(), enabled: true },
+        ConnectorsCommand::Disable { name } => Action::EnableConnector { name: name.clone(), enabled: false },
+        ConnectorsCommand::Test { name } => Action::TestConnector { name: name.clone() },
+        ConnectorsCommand::Remove { name, yes } => {
+            if !yes && !console.confirm(&format!("Delete the connector {name}, and what waits for it?"))? {
+                console.line("nothing was deleted")?;
+                return Ok(Exit::Ok);
+            }
+            Action::RemoveConnector { name: name.clone() }
+        }
+    };
+    console.line(running::act(settings, action).await?)?;
+    Ok(Exit::Ok)
+}
+
+fn added(add: &Add, settings: &Settings) -> Result<Action> {
+    let config = add.config().map_err(usage)?;
+    if specs(settings)?.iter().any(|s| s.name == add.name) {
+        bail!("there is a connector {} already: remove it first, or import with --replace", add.name);
+    }
+    let (name, kind, enabled) = (add.name.clone(), add.kind.clone(), add.enable);
+    Ok(Action::PutConnector { spec: ConnectorSpec { name, kind, enabled, config, origin: Origin::Store } })
+}
+
+/// All connectors, with the switch that is in force; beside a running engine.
+fn specs(settings: &Settings) -> Result<Vec<ConnectorSpec>> {
+    let snapshot = match Reader::open(&settings.store.dir) {
+        Ok(reader) => reader.snapshot()?,
+        Err(StoreError::Missing(_)) => return Ok(settings.connectors.clone()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut specs = all_specs(settings, &snapshot)?;
+    for spec in specs.iter_mut().filter(|s| s.origin != Origin::Store) {
+        let state: ConnectorState = snapshot.get(&CONNECTOR_STATES, &spec.name)?.unwrap_or_default();
+        spec.enabled = state.enabled.unwrap_or(spec.enabled);
+    }
+    Ok(specs)
+}
+
+fn read(file: &std::path::Path, console: &mut Console<'_>) -> Result<String> {
+    let mut text = String::new();
+    if file.as_os_str() == "-" {
+        (&mut *console.input).take(MAX_IMPORT).read_to_string(&mut text)?;
+    } else {
+        let opened = std::fs::File::open(file);
+        let read = opened.and_then(|f| f.take(MAX_IMPORT).read_to_string(&mut text));
+        read.with_context(|| format!("{} cannot be read", file.display()))?;
+    }
+    Ok(text)
+}
+
+/// All of a file or none of it, as far as that can be known beforehand.
+async fn import(text: &str, replace: bool, settings: &Settings, console: &mut Console<'_>) -> Result<Exit> {
+    let specs_in = parse_connectors(text)?;
+    let known = specs(settings)?;
+    let workshop = Workshop::new(settings)?;
+    let mut problems = Vec::new();
+    for spec in &specs_in {
+        match known.iter().find(|k| k.name == spec.name) {
+            Some(fixed) if fixed.origin != Origin::Store => {
+                problems.push(format!("{}: is written in file or environment, change it there", spec.name));
+            }
+            Some(_) if !replace => {
+                problems.push(format!("{}: is there already, --replace replaces it", spec.name));
+            }
+            _ => {}
+        }
+        if let Err(error) = savable(&workshop, spec) {
+            problems.push(format!("{}: {error}", spec.name));
+        }
+    }
+    if !problems.is_empty() {
+        bail!("nothing was imported\n  {}", problems.join("\n  "));
+    }
+    let n = specs_in.len() as u64;
+    let mut done = 0;
+    let mut failed = Vec::new();
+    for spec in specs_in {
+        let (name, enabled) = (spec.name.clone(), spec.enabled);
+        match running::act(settings, Action::PutConnector { spec }).await {
+            Ok(line) if enabled => console.line(line)?,
+            Ok(line) => console.line(format!("{line}; it is off: barrelman connectors enable '{name}'"))?,
+            Err(error) => {
+                failed.push(format!("{name}: {error:#}"));
+                continue;
+            }
+        }
+        done += 1;
+    }
+    if failed.is_empty() {
+        return Ok(Exit::Ok);
+    }
+    Err(anyhow!("{done} of {} imported\n  {}", counted(n, "connector"), failed.join("\n  ")))
+}
+
+fn export(
+    names: &[String],
+    secrets: SecretsAs,
+    settings: &Settings,
+    console: &mut Console<'_>,
+) -> Result<Exit> {
+    let mut specs = specs(settings)?;
+    if let Some(unknown) = names.iter().find(|n| !specs.iter().any(|s| s.name == **n)) {
+        bail!("there is no connector {unknown:?}: `barrelman connectors list` names them");
+    }
+    specs.retain(|s| names.is_empty() || names.contains(&s.name));
+    for spec in &mut specs {
+        for option in unknown_options(spec) {
+            spec.config.remove(&option);
+            console.note(format!("{}: {option} is left out, {} has no such option", spec.name, spec.kind));
+        }
+    }
+    let style = match secrets {
+        SecretsAs::Placeholders => ExportSecrets::Placeholders,
+        SecretsAs::Cut => ExportSecrets::Cut,
+    };
+    console.line(export_connectors(&specs, style, &secret_options))?;
+    Ok(Exit::Ok)
+}
+
+/// From the running engine, else from the configuration and the store.
+async fn statuses(settings: &Settings) -> Result<Vec<ConnectorStatus>> {
+    if let Some(status) = running::status(&settings.store.dir).await? {
+        return Ok(status.connectors.clone());
+    }
+    let specs = specs(settings)?;
+    let snapshot = match Reader::open(&settings.store.dir) {
+        Ok(reader) => Some(reader.snapshot()?),
+        Err(StoreError::Missing(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let workshop = Workshop::new(settings)?;
+    let mut rows: Vec<ConnectorStatus> = Vec::new();
+    for spec in specs {
+        rows.push(resting(&spec, &workshop, snapshot.as_ref())?);
+    }
+    if let Some(snapshot) = &snapshot {
+        fill_in(&mut rows, snapshot)?;
+    }
+    Ok(rows)
+}
+
+/// How a connector is while nothing runs.
+fn resting(spec: &ConnectorSpec, workshop: &Workshop, read: Option<&Snapshot>) -> Result<ConnectorStatus> {
+    let state = read.map(|r| r.get(&CONNECTOR_STATES, &spec.name)).transpose()?.flatten();
+    let state: ConnectorState = state.unwrap_or_default();
+    let (word, why) = match (workshop.build(spec), state.paused) {
+        (Err(problems), _) => ("incomplete", told(&problems)),
+        (Ok(_), _) if !spec.enabled => ("off", String::new()),
+        (Ok(_), Some((_, why))) => ("paused", why),
+        (Ok(_), None) => ("on", String::new()),
+    };
+    let origin = match spec.origin {
+        Origin::File => "file",
+        Origin::Environment => "environment",
+        Origin::Store => "store",
+    };
+    Ok(ConnectorStatus {
+        name: spec.name.clone(),
+        kind: spec.kind.clone(),
+        origin: origin.into(),
+        enabled: spec.enabled,
+        state: word.into(),
+        why,
+        ..ConnectorStatus::default()
+    })
+}
+
+/// Queues, dead letters, the last deliveries that the newest rows of the log tell of.
+fn fill_in(rows: &mut [ConnectorStatus], snapshot: &Snapshot) -> Result<()> {
+    let waiting = pages::outbox_counts(snapshot, COUNTED)?;
+    let dead = dead_counts(snapshot)?;
+    let log = pages::deliveries_back(snapshot, None, Limits::rows(Limits::EXAMINE), &|_| true)?;
+    for row in rows {
+        if let Some(count) = waiting.get(&row.name) {
+            (row.queued, row.in_flight, row.oldest) = (count.queued, count.claimed, count.oldest);
+        }
+        row.dead = dead.get(&row.name).copied().unwrap_or(0);
+        let mut ours = log.rows.iter().map(|(_, d)| d).filter(|d| d.connector == row.name);
+        row.last_delivered = ours.clone().find(|d| d.state == DeliveryState::Delivered).map(|d| d.at);
+        let failed = ours.find(|d| matches!(d.state, DeliveryState::Dead | DeliveryState::Retrying));
+        row.last_error = failed.map(|d| (d.at, d.detail.clone()));
+    }
+    Ok(())
+}
+
+/// Dead letters by connector.
+///
+/// # Errors
+/// The disk.
+pub fn dead_counts(read: &impl Read) -> Result<BTreeMap<String, u64>> {
+    let mut counts = BTreeMap::new();
+    read.read_log(&DEAD_HEADS, 0, &mut |_, head| {
+        *counts.entry(head.row.notification.connector).or_insert(0) += 1;
+        true
+    })?;
+    Ok(counts)
+}
+
+impl Listed for ConnectorStatus {
+    const TITLES: &'static [&'static str] =
+        &["NAME", "TYPE", "FROM", "STATE", "WAITING", "DEAD", "LAST DELIVERY", "LAST ERROR"];
+    const CSV: &'static [&'static str] = &[
+        "name",
+        "type",
+        "origin",
+        "enabled",
+        "state",
+        "why",
+        "queued",
+        "in_flight",
+        "dead",
+        "last_delivered",
+        "last_error_at",
+        "last_error",
+    ];
+
+    fn cells(&self, view: &View) -> Vec<String> {
+        let error = match (&self.why, &self.last_error) {
+            (why, _) if !why.is_empty() => why.clone(),
+            (_, Some((at, error))) => format!("{error} ({} ago)", view.ago(*at)),
+            (_, None) => String::new(),
+        };
+        vec![
+            self.name.clone(),
+            self.kind.clone(),
+            self.origin.clone(),
+            self.state.clone(),
+            (self.queued + self.in_flight).to_string(),
+            self.dead.to_string(),
+            self.last_delivered.map(|at| format!("{} ago", view.ago(at))).unwrap_or_default(),
+            error,
+        ]
+    }
+
+    fn record(&self) -> Vec<String> {
+        let (at, error) = match &self.last_error {
+            Some((at, error)) => (at.to_string(), error.clone()),
+            None => (String::new(), String::new()),
+        };
+        vec![
+            self.name.clone(),
+            self.kind.clone(),
+            self.origin.clone(),
+            self.enabled.to_string(),
+            self.state.clone(),
+            self.why.clone(),
+            self.queued.to_string(),
+            self.in_flight.to_string(),
+            self.dead.to_string(),
+            self.last_delivered.map(|at| at.to_string()).unwrap_or_default(),
+            at,
+            error,
+        ]
+    }
+
+    fn json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}

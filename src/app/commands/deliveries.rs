@@ -1,0 +1,281 @@
+//! `deliveries list | retry | purge`.
+
+use anyhow::Result;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    counted, filter,
+    out::{Console, Listed, View},
+    running,
+};
+use crate::{
+    cli::{Deliveries, DeliveriesCommand, Exit, List, Output, Which},
+    config::Resolved,
+    feed::Action,
+    store::{
+        DeadLetter, DeliveryRow, DeliveryState, Reader,
+        pages::{self, Limits},
+    },
+};
+
+/// Waiting rows are counted up to here.
+const COUNTED: u64 = 100_000;
+/// `barrelman deliveries` alone.
+const DEFAULT_LIMIT: usize = 1000;
+
+/// Lists deliveries, or does something about dead letters.
+///
+/// # Errors
+/// No store, another process that holds it, the disk.
+pub async fn run(args: &Deliveries, resolved: &Resolved, console: &mut Console<'_>) -> Result<Exit> {
+    let settings = &resolved.settings;
+    match &args.command {
+        None => {
+            let list = List { since: None, until: None, output: Output::Table, limit: DEFAULT_LIMIT };
+            print(&Which::default(), false, &list, resolved, console)
+        }
+        Some(DeliveriesCommand::List { which, dead, list }) => print(which, *dead, list, resolved, console),
+        Some(DeliveriesCommand::Retry { which }) => {
+            let Which { connector, numbers } = which.clone();
+            let done = running::act(settings, Action::RetryDead { connector, seqs: numbers }).await?;
+            console.line(done)?;
+            Ok(Exit::Ok)
+        }
+        Some(DeliveriesCommand::Purge { which, yes }) => {
+            let Which { connector, numbers } = which.clone();
+            if !yes && !console.confirm(&format!("Delete {} for good?", described(which)))? {
+                console.line("nothing was deleted")?;
+                return Ok(Exit::Ok);
+            }
+            let done = running::act(settings, Action::PurgeDead { connector, seqs: numbers }).await?;
+            console.line(done)?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn described(which: &Which) -> String {
+    let what = match which.numbers.len() {
+        0 => "all dead letters".to_owned(),
+        n => counted(n as u64, "dead letter"),
+    };
+    which.connector.as_ref().map_or(what.clone(), |c| format!("{what} of {c}"))
+}
+
+fn print(
+    which: &Which,
+    dead: bool,
+    list: &List,
+    resolved: &Resolved,
+    console: &mut Console<'_>,
+) -> Result<Exit> {
+    let now = console.view().now;
+    let times = filter(&list.filter(&[]), &console.tz)?;
+    let (since, until) = (times.since(now), times.until(now));
+    let reader = Reader::open(&resolved.settings.store.dir)?;
+    let connector = which.connector.as_deref();
+    let wanted = |name: &str, at: Timestamp| {
+        connector.is_none_or(|c| c == name) && since.is_none_or(|s| at >= s) && until.is_none_or(|u| at <= u)
+    };
+    if dead {
+        let page = |below| {
+            let keep = |l: &DeadLetter| wanted(&l.row.notification.connector, l.at);
+            pages::dead_letters_back(&reader.snapshot()?, below, Limits::rows(list.limit), &keep)
+        };
+        let rows = newest(list.limit, &which.numbers, page)?;
+        console.list(list.output, &rows.into_iter().map(|(n, l)| Dead(n, l)).collect::<Vec<_>>())?;
+    } else {
+        let page = |below| {
+            let keep = |d: &DeliveryRow| wanted(&d.connector, d.at);
+            pages::deliveries_back(&reader.snapshot()?, below, Limits::rows(list.limit), &keep)
+        };
+        let rows = newest(list.limit, &which.numbers, page)?;
+        console.list(list.output, &rows.into_iter().map(|(n, d)| Sent(n, d)).collect::<Vec<_>>())?;
+    }
+    if list.output == Output::Table {
+        waiting(&reader, connector, console)?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Pages backwards until there are enough; oldest first.
+fn newest<T>(
+    limit: usize,
+    numbers: &[u64],
+    page: impl Fn(Option<u64>) -> crate::store::Result<pages::Page<(u64, T)>>,
+) -> Result<Vec<(u64, T)>> {
+    let mut rows = Vec::new();
+    let mut below = None;
+    while rows.len() < limit {
+        let page = page(below)?;
+        rows.extend(page.rows.into_iter().filter(|(n, _)| numbers.is_empty() || numbers.contains(n)));
+        below = page.next;
+        if below.is_none() {
+            break;
+        }
+    }
+    rows.truncate(limit);
+    rows.reverse();
+    Ok(rows)
+}
+
+/// What waits, and how many dead letters there are.
+fn waiting(reader: &Reader, connector: Option<&str>, console: &mut Console<'_>) -> Result<()> {
+    let snapshot = reader.snapshot()?;
+    let counts = pages::outbox_counts(&snapshot, COUNTED)?;
+    let dead = super::connectors::dead_counts(&snapshot)?;
+    drop(snapshot);
+    let view = console.view();
+    let ours = |name: &str| connector.is_none_or(|c| c == name);
+    for (name, count) in counts.iter().filter(|(n, _)| ours(n)) {
+        let more = if count.more { "more than " } else { "" };
+        let oldest = count.oldest.map(|at| format!(", the oldest for {}", view.ago(at))).unwrap_or_default();
+        console.line(format!(
+            "{name}: {more}{} waiting, {} of them on the way{oldest}",
+            count.queued + count.claimed,
+            count.claimed
+        ))?;
+    }
+    for (name, n) in dead.iter().filter(|(n, _)| ours(n)) {
+        let letters = counted(*n, "dead letter");
+        console.line(format!("{name}: {letters} (barrelman deliveries list --dead --connector '{name}')"))?;
+    }
+    Ok(())
+}
+
+/// The word of a delivery's state.
+pub fn state_word(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Delivered => "delivered",
+        DeliveryState::Dead => "dead",
+        DeliveryState::Dropped => "dropped",
+        DeliveryState::Retrying => "retrying",
+    }
+}
+
+struct Sent(u64, DeliveryRow);
+
+impl Listed for Sent {
+    const TITLES: &'static [&'static str] =
+        &["NUMBER", "TIME", "CONNECTOR", "STATE", "PHASE", "SEVERITY", "TRIES", "TOOK", "TITLE", "ANSWER"];
+    const CSV: &'static [&'static str] = &[
+        "number",
+        "at",
+        "connector",
+        "state",
+        "phase",
+        "severity",
+        "event_type",
+        "event",
+        "incident",
+        "notification",
+        "attempts",
+        "status",
+        "latency_ms",
+        "title",
+        "detail",
+    ];
+
+    fn cells(&self, view: &View) -> Vec<String> {
+        let Sent(number, d) = self;
+        vec![
+            number.to_string(),
+            view.time(d.at),
+            d.connector.clone(),
+            state_word(d.state).into(),
+            d.phase.as_str().into(),
+            d.severity.to_string(),
+            d.attempts.to_string(),
+            took(d.latency_ms),
+            d.title.clone(),
+            d.detail.clone(),
+        ]
+    }
+
+    fn record(&self) -> Vec<String> {
+        let Sent(number, d) = self;
+        vec![
+            number.to_string(),
+            d.at.to_string(),
+            d.connector.clone(),
+            state_word(d.state).into(),
+            d.phase.as_str().into(),
+            d.severity.to_string(),
+            d.event_type.name().into(),
+            d.event.to_string(),
+            d.incident.as_ref().map(ToString::to_string).unwrap_or_default(),
+            d.notification.to_string(),
+            d.attempts.to_string(),
+            d.status.to_string(),
+            d.latency_ms.to_string(),
+            d.title.clone(),
+            d.detail.clone(),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        numbered(self.0, &self.1)
+    }
+}
+
+struct Dead(u64, DeadLetter);
+
+impl Listed for Dead {
+    const TITLES: &'static [&'static str] =
+        &["NUMBER", "TIME", "CONNECTOR", "REASON", "PHASE", "TRIES", "TITLE", "DETAIL"];
+    const CSV: &'static [&'static str] =
+        &["number", "at", "connector", "reason", "phase", "attempts", "notification", "title", "detail"];
+
+    fn cells(&self, view: &View) -> Vec<String> {
+        let Dead(number, letter) = self;
+        let notification = &letter.row.notification;
+        vec![
+            number.to_string(),
+            view.time(letter.at),
+            notification.connector.clone(),
+            letter.reason.as_str().into(),
+            notification.phase.as_str().into(),
+            attempts(letter).to_string(),
+            notification.event.title.clone(),
+            letter.detail.clone(),
+        ]
+    }
+
+    fn record(&self) -> Vec<String> {
+        let Dead(number, letter) = self;
+        let notification = &letter.row.notification;
+        vec![
+            number.to_string(),
+            letter.at.to_string(),
+            notification.connector.clone(),
+            letter.reason.as_str().into(),
+            notification.phase.as_str().into(),
+            attempts(letter).to_string(),
+            notification.id.to_string(),
+            notification.event.title.clone(),
+            letter.detail.clone(),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        numbered(self.0, &self.1)
+    }
+}
+
+fn attempts(letter: &DeadLetter) -> u32 {
+    letter.row.claim.as_ref().map_or(0, |c| c.attempts)
+}
+
+/// The stored row, with the number that the commands take.
+fn numbered(number: u64, row: &impl serde::Serialize) -> Value {
+    let mut value = json!({"number": number});
+    if let (Some(all), Ok(Value::Object(own))) = (value.as_object_mut(), serde_json::to_value(row)) {
+        all.extend(own);
+    }
+    value
+}
+
+fn took(ms: u64) -> String {
+    if ms < 10_000 { format!("{ms}ms") } else { super::out::span(ms / 1000) }
+}

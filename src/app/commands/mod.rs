@@ -1,0 +1,114 @@
+//! The commands that print and end: one file each. `app::run` calls `run`; nothing here watches
+//! a cluster or delivers (but tests of connectors). Histories are read beside a running engine; what changes
+//! something goes through its socket, or, without one, through the store.
+
+pub mod check;
+mod check_parts;
+mod check_store;
+pub mod config;
+pub mod connectors;
+pub mod deliveries;
+pub mod events;
+mod follow;
+pub mod incidents;
+pub mod out;
+pub mod rbac;
+mod running;
+pub mod shell;
+pub mod store;
+mod table;
+
+use anyhow::Result;
+use jiff::tz::TimeZone;
+
+use crate::{
+    cli::{Cli, Command, Exit},
+    config::{Problems, Resolved, load},
+    event::filter::Filter,
+    store::Error as StoreError,
+};
+
+use out::Console;
+
+/// The command was misused; ends with the exit code for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
+    Usage(text.into()).into()
+}
+
+/// Runs a command on the standard streams; `None` for those that are not of this kind (forward, demo, dashboard).
+///
+/// # Errors
+/// In words; `exit_of` has its exit code.
+pub async fn run(cli: &Cli) -> Result<Option<Exit>> {
+    match &cli.command {
+        None | Some(Command::Forward(_) | Command::Demo(_)) => Ok(None),
+        Some(command) => out::on_standard(async |console: &mut Console<'_>| one(cli, command, console).await)
+            .await
+            .map(Some),
+    }
+}
+
+/// The same on any streams.
+///
+/// # Errors
+/// In words; `exit_of` has its exit code.
+pub async fn one(cli: &Cli, command: &Command, console: &mut Console<'_>) -> Result<Exit> {
+    let loaded = |console: &mut Console<'_>| -> Result<Resolved> {
+        let resolved = load(cli.flags())?;
+        for warning in &resolved.warnings {
+            console.note(format!("warning: {warning}"));
+        }
+        Ok(resolved)
+    };
+    match command {
+        Command::Events(args) if args.filter_help => events::filter_help(console),
+        Command::Events(args) => events::run(args, &loaded(console)?, console).await,
+        Command::Incidents(args) => incidents::run(args, &loaded(console)?, console),
+        Command::Connectors(args) => connectors::run(args, &loaded(console)?, console).await,
+        Command::Deliveries(args) => deliveries::run(args, &loaded(console)?, console).await,
+        // Its warnings are findings.
+        Command::Check(args) => check::run(args, &load(cli.flags())?, console).await,
+        Command::Rbac(args) => rbac::run(args, &loaded(console)?, console),
+        Command::Config(args) => config::run(args, cli.flags(), console),
+        Command::Store(args) => store::run(args, &loaded(console)?, console),
+        Command::Completions(args) => shell::completions(args, console),
+        Command::Man => shell::man(console),
+        Command::Forward(_) | Command::Demo(_) => Err(usage("this command is not run here")),
+    }
+}
+
+/// The exit code of an error.
+pub fn exit_of(error: &anyhow::Error) -> Exit {
+    for cause in error.chain() {
+        if cause.is::<Usage>() || cause.is::<Problems>() {
+            return Exit::Usage;
+        }
+        match cause.downcast_ref::<StoreError>() {
+            Some(StoreError::Held(_)) => return Exit::Held,
+            Some(
+                StoreError::Damaged { .. }
+                | StoreError::Newer { .. }
+                | StoreError::Io { .. }
+                | StoreError::Row { .. },
+            ) => {
+                return Exit::Store;
+            }
+            _ => {}
+        }
+    }
+    Exit::Failed
+}
+
+/// A filter of the command line.
+fn filter(text: &str, tz: &TimeZone) -> Result<Filter> {
+    Filter::parse(text, tz).map_err(|e| usage(format!("the filter cannot be used\n{}", e.render())))
+}
+
+/// The word for a count of things.
+fn counted(n: u64, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}

@@ -1,0 +1,197 @@
+//! `barrelman`: the dashboard, over an engine of its own or beside a running one.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{broadcast, mpsc},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    demo,
+    engine::{Command, Running, now},
+    forward, logging,
+    tasks::Tasks,
+};
+use crate::{
+    cli::{Demo, Exit},
+    config::{Flags, Resolved, Settings},
+    feed::{FEED_CAPACITY, Feed},
+    server::{Request, attach},
+    store::{self, Reader},
+    tui::{self, Link, Options},
+};
+
+/// Questions of the screen that wait; a person asks one at a time.
+const ASKS: usize = 16;
+/// How long a forwarder that ends is waited for before its place is taken.
+const TAKE_OVER: Duration = Duration::from_secs(5);
+
+/// Opens the dashboard; beside a running engine it attaches.
+pub async fn run(resolved: Resolved, flags: Flags) -> Result<Exit> {
+    let settings = resolved.settings;
+    let log_file = logging::to_file(&settings.log, &settings.store.dir)?;
+    let notices: Vec<String> = resolved.warnings.iter().map(ToString::to_string).collect();
+    let options = options(&settings, Some(log_file), notices);
+    loop {
+        let exit = match Running::start(settings.clone(), "dashboard").await {
+            Ok(running) => own(running, &settings, options.clone(), Some(&flags)).await?,
+            Err(error) if held(&error) => attached(&settings, options.clone()).await?,
+            Err(error) => return Err(error),
+        };
+        match exit {
+            tui::Exit::TakeOver => tokio::time::sleep(TAKE_OVER / 10).await,
+            tui::Exit::Now => return Ok(Exit::Interrupted),
+            tui::Exit::Quit | tui::Exit::Stopped => return Ok(Exit::Ok),
+        }
+    }
+}
+
+/// The dashboard on the simulated cluster.
+pub async fn demo(args: &Demo) -> Result<Exit> {
+    let stage = demo::stage(args).await?;
+    let settings = stage.settings.clone();
+    let log_file = logging::to_file(&settings.log, &settings.store.dir)?;
+    let running = Running::start(settings.clone(), "demo").await?;
+    let exit = own(running, &settings, options(&settings, Some(log_file), Vec::new()), None).await;
+    stage.stop.cancel();
+    Ok(match exit? {
+        tui::Exit::Now => Exit::Interrupted,
+        _ => Exit::Ok,
+    })
+}
+
+fn held(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<store::Error>(), Some(store::Error::Held(_)))
+}
+
+fn options(settings: &Settings, log_file: Option<PathBuf>, notices: Vec<String>) -> Options {
+    Options {
+        watch_only: settings.watch_only,
+        log_file,
+        timezone: jiff::tz::TimeZone::system(),
+        notices,
+        ..Options::default()
+    }
+}
+
+/// An engine of our own: it ends with the screen, the screen ends with it.
+async fn own(
+    mut running: Running,
+    settings: &Settings,
+    options: Options,
+    flags: Option<&Flags>,
+) -> Result<tui::Exit> {
+    forward::serve(&mut running, settings).await?;
+    let (actions, asks) = mpsc::channel(ASKS);
+    let requests = running.requests.clone();
+    let stop_asks = running.stop_rest.clone();
+    running.tasks.run("questions", async move {
+        tokio::select! { () = pass(asks, requests) => {}, () = stop_asks.cancelled() => {} }
+    });
+    let stop = CancellationToken::new();
+    let link = Link {
+        pages: Arc::new(running.store.clone()),
+        feed: running.feed.subscribe(),
+        actions,
+        stop: stop.clone(),
+    };
+    let screen = tui::run(link, options, Arc::new(now));
+    tokio::pin!(screen);
+    let mut ends = Ends::new()?;
+    let died = loop {
+        tokio::select! {
+            exit = &mut screen => {
+                running.stop().await;
+                return Ok(exit?);
+            }
+            () = ends.next() => break None,
+            command = running.next() => match (command, flags) {
+                (Ok(Command::RestartWatches), _) => running.restart_watches().await?,
+                (Ok(Command::Reload), Some(flags)) => forward::reload(&mut running, flags).await,
+                (Ok(Command::Reload), None) => {}
+                (Err(error), _) => break Some(error),
+            },
+        }
+    };
+    // The terminal first: what is said after that can be read.
+    stop.cancel();
+    let exit = screen.await;
+    running.stop().await;
+    match died {
+        Some(error) => Err(error),
+        None => Ok(exit?),
+    }
+}
+
+async fn pass(mut asks: mpsc::Receiver<tui::Ask>, requests: mpsc::Sender<Request>) {
+    while let Some(ask) = asks.recv().await {
+        if requests.send((ask.action, ask.reply)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Beside another process: its pages from the file, its feed and its hands over the socket.
+async fn attached(settings: &Settings, options: Options) -> Result<tui::Exit> {
+    let dir = &settings.store.dir;
+    let attach::Attached { client, feed: mut told, status, driver } =
+        attach::connect(dir).await.context("another process holds the store, but does not answer")?;
+    let reader = Reader::open(dir)?;
+    let mut tasks = Tasks::default();
+    let (feed, feed_out) = broadcast::channel::<Feed>(FEED_CAPACITY);
+    tasks.run("feed", async move {
+        let moved = async {
+            while let Some(item) = told.recv().await {
+                let _ = feed.send(item);
+            }
+        };
+        // With the driver the connection ends, and with the sender the screen learns of it.
+        tokio::select! { () = moved => {}, _ = driver => {} }
+    });
+    let (actions, mut asks) = mpsc::channel::<tui::Ask>(ASKS);
+    tasks.run("questions", async move {
+        while let Some(ask) = asks.recv().await {
+            let reply = client.call(ask.action, Duration::from_mins(1)).await;
+            let _ = ask.reply.send(reply.unwrap_or_else(|e| crate::feed::Reply::Failed(e.to_string())));
+        }
+    });
+    let first = Arc::clone(&status.borrow());
+    let whose = match first.pid {
+        0 => "another process".to_owned(),
+        pid => format!("{}, pid {pid}", first.mode),
+    };
+    let stop = CancellationToken::new();
+    let link = Link { pages: Arc::new(reader), feed: feed_out, actions, stop: stop.clone() };
+    let options = Options { engine: tui::Engine::Attached(whose), ..options };
+    let screen = tui::run(link, options, Arc::new(now));
+    tokio::pin!(screen);
+    let mut ends = Ends::new()?;
+    let exit = tokio::select! {
+        exit = &mut screen => exit,
+        () = ends.next() => {
+            stop.cancel();
+            screen.await
+        }
+    };
+    tasks.abort().await;
+    Ok(exit?)
+}
+
+/// SIGTERM and SIGHUP: a terminal that is closed, a person who ends the process.
+struct Ends {
+    term: tokio::signal::unix::Signal,
+    hup: tokio::signal::unix::Signal,
+}
+
+impl Ends {
+    fn new() -> Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, hup: signal(SignalKind::hangup())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! { _ = self.term.recv() => {}, _ = self.hup.recv() => {} }
+    }
+}

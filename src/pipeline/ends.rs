@@ -1,0 +1,203 @@
+//! The later messages of an incident: reminders, ends, and what is left unsaid because it healed or was overtaken.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{
+    engine::Engine,
+    incidents::lasted,
+    judge::later,
+    route::{Account, Deliver},
+};
+use crate::{
+    event::{
+        Event,
+        incident::{Incident, IncidentStatus, Phase},
+    },
+    feed::Feed,
+    store::{
+        DELIVERIES, DELIVERIES_BY, DeliveryRow, DeliveryState, OUTBOX, OutboxRow, Read, Result, TOLD, Told,
+        Tx, keys,
+    },
+};
+
+impl Engine {
+    /// Still open after `repeat_interval_secs`.
+    pub(super) fn repeat(
+        &mut self,
+        tx: &Tx<'_>,
+        incident: &Incident,
+        connector: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        let targets = self.targets();
+        let Some(target) = targets.iter().find(|t| t.name == connector) else { return Ok(()) };
+        if incident.status != IncidentStatus::Open {
+            return Ok(());
+        }
+        let mut account = self.account(tx, target, &incident.id)?;
+        if account.told.told_at.is_some() && !account.told.flapping && !account.told.ended {
+            let event = self.worst(tx, incident)?;
+            if let Some(event) = event {
+                self.say(tx, &mut account, Phase::Repeated, incident, &event, (now, now))?;
+            }
+        }
+        self.remind(tx, &account, incident, now)
+    }
+
+    pub(super) fn worst(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
+        let Some(seq) = tx.get(&crate::store::EVENT_IDS, incident.worst_event.as_str())? else {
+            return Ok(None);
+        };
+        Ok(tx.entry(&crate::store::EVENTS, seq)?.map(Arc::new))
+    }
+
+    /// An incident is over: everybody who was told, or is about to be, is told.
+    pub(super) fn route_resolved(
+        &mut self,
+        tx: &Tx<'_>,
+        incident: &Incident,
+        event: &Arc<Event>,
+        now: Timestamp,
+    ) -> Result<()> {
+        for target in self.targets().iter().filter(|t| t.deliver == Deliver::Incidents) {
+            let mut account = self.account(tx, target, &incident.id)?;
+            if account.told.severity.is_none() || account.told.ended {
+                continue;
+            }
+            self.step_at(tx, &incident.id, &format!("repeat:{}", target.name), None)?;
+            let waiting = self.waiting(tx, &account, now)?;
+            if let Some(row) = waiting
+                && !self.unsaid(tx, &mut account, &row, incident, now)?
+            {
+                continue;
+            }
+            if account.told.flapping {
+                account.told.ended = true;
+                tx.put(&TOLD, &account.key, &account.told)?;
+                let quiet_for = self.config.incidents.reopen_within;
+                let step = format!("flap:{}", target.name);
+                self.step_at(tx, &incident.id, &step, Some(later(now, quiet_for)))?;
+                continue;
+            }
+            self.say(tx, &mut account, Phase::Resolved, incident, event, (now, now))?;
+        }
+        Ok(())
+    }
+
+    /// What heals while it waits is not told. Whether there is still an end to tell.
+    fn unsaid(
+        &mut self,
+        tx: &Tx<'_>,
+        account: &mut Account<'_>,
+        row: &OutboxRow,
+        incident: &Incident,
+        now: Timestamp,
+    ) -> Result<bool> {
+        tx.remove(&OUTBOX, &keys::outbox(&account.target.name, row.seq))?;
+        account.told.queued.retain(|seq| *seq != row.seq);
+        let first = matches!(row.notification.phase, Phase::Opened | Phase::Reopened | Phase::Flapping);
+        let detail = if first {
+            format!("not told, healed in {}", lasted(incident.opened_at, now))
+        } else {
+            "not told, the incident ended first".to_owned()
+        };
+        self.dropped(tx, row, detail, now)?;
+        if first {
+            account.told.ended = row.notification.phase != Phase::Opened;
+            if row.notification.phase == Phase::Opened {
+                account.told.severity = None;
+            }
+            account.told.flapping = false;
+        }
+        tx.put(&TOLD, &account.key, &account.told)?;
+        Ok(!first)
+    }
+
+    /// A line in the log of deliveries for a message that was never sent.
+    pub(super) fn dropped(
+        &mut self,
+        tx: &Tx<'_>,
+        row: &OutboxRow,
+        detail: String,
+        now: Timestamp,
+    ) -> Result<()> {
+        let n = &row.notification;
+        let incident = n.incident.as_ref().map(|i| i.id.clone());
+        let delivery = DeliveryRow {
+            at: now,
+            connector: n.connector.clone(),
+            notification: n.id.clone(),
+            phase: n.phase,
+            event: n.event.id.clone(),
+            event_type: n.event.event_type,
+            severity: n.severity(),
+            title: n.event.title.clone(),
+            incident: incident.clone(),
+            state: DeliveryState::Dropped,
+            attempts: 0,
+            status: 0,
+            latency_ms: now.duration_since(n.created_at).as_millis().max(0) as u64,
+            detail,
+        };
+        let seq = tx.append(&DELIVERIES, &delivery)?;
+        for key in keys::deliveries_by(incident.as_ref(), &n.event.id, seq) {
+            tx.put(&DELIVERIES_BY, &key, &())?;
+        }
+        self.feed.push(Feed::Delivery { seq, delivery: Arc::new(delivery) });
+        Ok(())
+    }
+
+    /// An incident of one-shots ended, or left the scope: nobody is told, reminders stop.
+    pub(super) fn route_quiet(&mut self, tx: &Tx<'_>, incident: &Incident, _now: Timestamp) -> Result<()> {
+        for target in self.targets().iter().filter(|t| t.deliver == Deliver::Incidents) {
+            self.step_at(tx, &incident.id, &format!("repeat:{}", target.name), None)?;
+        }
+        Ok(())
+    }
+
+    /// A flapping incident has stayed resolved: its one resolve is sent.
+    pub(super) fn flapped_out(
+        &mut self,
+        tx: &Tx<'_>,
+        incident: &Incident,
+        connector: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        let targets = self.targets();
+        let Some(target) = targets.iter().find(|t| t.name == connector) else { return Ok(()) };
+        if incident.status != IncidentStatus::Resolved {
+            return Ok(());
+        }
+        let mut account = self.account(tx, target, &incident.id)?;
+        account.told.flapping = false;
+        account.told.reopened.clear();
+        let event = match self.last_end(tx, incident)? {
+            Some(event) => Some(event),
+            None => self.worst(tx, incident)?,
+        };
+        match event {
+            Some(event) => self.say(tx, &mut account, Phase::Resolved, incident, &event, (now, now)),
+            None => tx.put(&TOLD, &account.key, &account.told),
+        }
+    }
+
+    /// Messages about these incidents that were not sent yet are not sent: a greater trouble tells it all.
+    pub(super) fn overtaken(&mut self, tx: &Tx<'_>, incidents: &[Incident], now: Timestamp) -> Result<()> {
+        let targets = self.targets();
+        for (incident, target) in incidents.iter().flat_map(|i| targets.iter().map(move |t| (i, t))) {
+            let account = self.account(tx, target, &incident.id)?;
+            if let Some(row) = self.waiting(tx, &account, now)? {
+                tx.remove(&OUTBOX, &keys::outbox(&target.name, row.seq))?;
+                self.dropped(tx, &row, "not told, the cluster's own incident tells it".to_owned(), now)?;
+                tx.put(&TOLD, &account.key, &Told { made: made(&account.told), ..Told::default() })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn made(told: &Told) -> BTreeMap<Phase, u32> {
+    told.made.clone()
+}

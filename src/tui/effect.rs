@@ -1,0 +1,209 @@
+//! What `update` asks of the world. Nothing here is done on the screen's task but the terminal's own business.
+
+use jiff::Timestamp;
+
+use super::{
+    options::Exit,
+    query::{EventQuery, Scope},
+};
+use crate::{event::IncidentId, feed};
+
+/// One thing to be done outside. `Go` and `Show` never leave `update`.
+pub enum Effect {
+    /// Another screen, with this filter.
+    Go {
+        /// Its name.
+        screen: &'static str,
+        /// `None` leaves its filter as it is.
+        filter: Option<String>,
+    },
+    /// Something over the screen.
+    Show(Box<dyn super::overlays::Overlay>),
+    /// Read the store, on a worker.
+    Query(Query),
+    /// Ask the engine.
+    Act {
+        /// What.
+        action: feed::Action,
+        /// What for: decides how the answer is shown.
+        about: About,
+    },
+    /// To the clipboard, by OSC 52.
+    Copy(String),
+    /// Give the terminal back, stop, and come back.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// End.
+    Quit(Exit),
+}
+
+/// How an engine's answer is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// As a toast after these words.
+    Toast(String),
+    /// As a page under this title.
+    Manifest(String),
+}
+
+/// Where a page of events begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// With the newest.
+    Newest,
+    /// With the oldest that is kept.
+    Oldest,
+    /// Older than this row.
+    Below(u64),
+    /// Newer than this row.
+    Above(u64),
+    /// This row, with some on both sides.
+    Around(u64),
+}
+
+/// What to look for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Medium and worse.
+    Warning,
+    /// What this passes.
+    Filter(crate::event::filter::Filter),
+}
+
+/// A question to the store. A newer question of the same slot takes the place of an older one.
+#[derive(Debug, Clone)]
+pub enum Query {
+    /// Open incidents, and those that ended lately.
+    Incidents {
+        /// Where.
+        ended_since: Timestamp,
+    },
+    /// Who was told of these.
+    Told(Vec<IncidentId>),
+    /// Everything about one.
+    Incident(IncidentId),
+    /// A page of events.
+    Events {
+        /// Which.
+        query: Box<EventQuery>,
+        /// From where.
+        from: From,
+        /// As seen from when.
+        now: Timestamp,
+    },
+    /// How many events pass.
+    Count {
+        /// Which.
+        query: Box<EventQuery>,
+        /// As seen from when.
+        now: Timestamp,
+    },
+    /// The next event that is wanted.
+    Find {
+        /// Among these.
+        query: Box<EventQuery>,
+        /// What.
+        wanted: Wanted,
+        /// From this row on, exclusive.
+        from: u64,
+        /// Towards older events.
+        older: bool,
+        /// As seen from when.
+        now: Timestamp,
+    },
+    /// Everything about one event.
+    Event(u64),
+    /// Warnings per minute of the last hour.
+    Strip {
+        /// Where.
+        scope: Scope,
+        /// The end of the hour.
+        now: Timestamp,
+    },
+    /// A page of the log of deliveries.
+    Deliveries {
+        /// Older than this row; `None` = the newest.
+        below: Option<u64>,
+        /// Which.
+        query: Box<EventQuery>,
+        /// As seen from when.
+        now: Timestamp,
+    },
+    /// The dead letters.
+    Dead,
+    /// Clusters and namespaces to choose from; given uid and name of the clusters that are known.
+    Scopes(Vec<(String, String)>),
+    /// Counts, gaps, memory.
+    Totals {
+        /// Whose memory.
+        pid: u32,
+    },
+    /// The end of the log file.
+    Logs,
+}
+
+/// Questions of one slot supersede each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Slot {
+    Incidents,
+    Told,
+    Incident,
+    Events,
+    Count,
+    Find,
+    Event,
+    Strip,
+    Deliveries,
+    Dead,
+    Scopes,
+    Totals,
+    Logs,
+}
+
+impl Slot {
+    /// How many there are.
+    pub const COUNT: usize = 13;
+}
+
+/// Which worker runs it: a long search must not hold a page back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Pages and details.
+    Quick,
+    /// Pages of events, which a filter can make long.
+    Events,
+    /// Searches and counts over the whole store.
+    Scan,
+}
+
+impl Query {
+    /// Its slot.
+    pub fn slot(&self) -> Slot {
+        match self {
+            Query::Incidents { .. } => Slot::Incidents,
+            Query::Told(_) => Slot::Told,
+            Query::Incident(_) => Slot::Incident,
+            Query::Events { .. } => Slot::Events,
+            Query::Count { .. } => Slot::Count,
+            Query::Find { .. } => Slot::Find,
+            Query::Event(_) => Slot::Event,
+            Query::Strip { .. } => Slot::Strip,
+            Query::Deliveries { .. } => Slot::Deliveries,
+            Query::Dead => Slot::Dead,
+            Query::Scopes(_) => Slot::Scopes,
+            Query::Totals { .. } => Slot::Totals,
+            Query::Logs => Slot::Logs,
+        }
+    }
+
+    /// Its worker.
+    pub fn lane(&self) -> Lane {
+        match self.slot() {
+            Slot::Events | Slot::Find => Lane::Events,
+            Slot::Count | Slot::Strip | Slot::Scopes => Lane::Scan,
+            _ => Lane::Quick,
+        }
+    }
+}

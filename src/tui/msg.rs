@@ -1,0 +1,223 @@
+//! What reaches `update`: keys, the feed, answers of the workers and of the engine, and the passing of time.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    effect::{About, From},
+    keymap::Chord,
+    query::EventQuery,
+};
+use crate::{
+    event::{
+        Event, IncidentId, ObjectRef, Recommendation,
+        incident::{Incident, Member},
+    },
+    feed::{Feed, Reply},
+    store::{DeadLetter, DeliveryRow, GapRow},
+};
+
+/// One message.
+#[derive(Debug)]
+pub enum Msg {
+    /// A key press.
+    Key(Chord),
+    /// Pasted text: goes to a field, or nowhere.
+    Paste(String),
+    /// The terminal has another size.
+    Resize(u16, u16),
+    /// What was committed, in order; as many as were waiting.
+    Feed(Vec<Feed>),
+    /// The engine's end of the feed is gone.
+    EngineGone,
+    /// Time has passed.
+    Tick,
+    /// A worker's answer.
+    Answer(Answer),
+    /// The engine's answer.
+    Replied {
+        /// What for.
+        about: About,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Something was put into the clipboard, or could not be: what to say.
+    Copied(Result<String, String>),
+}
+
+/// How one connector stands with one incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldMark {
+    /// The connector.
+    pub connector: String,
+    /// What became of the newest message.
+    pub state: ToldState,
+    /// When; of a waiting one, when it is due.
+    pub at: Timestamp,
+    /// The answer, or why not.
+    pub detail: String,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToldState {
+    /// In the outbox.
+    Waiting,
+    /// Acknowledged.
+    Delivered,
+    /// Failed once or more, and tried again.
+    Retrying,
+    /// In the dead letters.
+    Dead,
+    /// Never sent: healed while it waited, or its connector went.
+    Dropped,
+}
+
+/// What the list says beside an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Beside {
+    /// `4/6 pods`, `23 affected`.
+    pub affected: String,
+    /// A mark per connector that has or had something to say.
+    pub told: Vec<ToldMark>,
+}
+
+/// Everything about one incident.
+#[derive(Debug, Clone, Default)]
+pub struct IncidentDetail {
+    /// Which.
+    pub id: IncidentId,
+    /// Its members, those that still hold it open first, at most 50.
+    pub members: Vec<Member>,
+    /// The worst event.
+    pub worst: Option<Event>,
+    /// The newest event.
+    pub last: Option<Event>,
+    /// From the top owner to the object of the worst event, with what we know of each.
+    pub owners: Vec<OwnerLine>,
+    /// Who was told.
+    pub told: Vec<ToldMark>,
+    /// Commands to look.
+    pub look: Vec<Recommendation>,
+}
+
+/// One object of an owner chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnerLine {
+    /// The object.
+    pub object: ObjectRef,
+    /// `4/6 ready`, `Running on node-1`, `gone`.
+    pub state: String,
+}
+
+/// Everything about one event.
+#[derive(Debug, Clone)]
+pub struct EventDetail {
+    /// Its row.
+    pub seq: u64,
+    /// The event.
+    pub event: Arc<Event>,
+    /// Its owners, the top first, itself last.
+    pub owners: Vec<OwnerLine>,
+    /// Its incident.
+    pub incident: Option<Incident>,
+    /// Who was told of it.
+    pub told: Vec<ToldMark>,
+}
+
+/// A worker's answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// Open and lately ended incidents.
+    Incidents {
+        /// All open ones and the newest ended ones.
+        rows: Vec<Arc<Incident>>,
+        /// What stands beside them.
+        beside: Vec<(IncidentId, Beside)>,
+        /// More ended ones than are here.
+        more: bool,
+    },
+    /// Who was told.
+    Told(Vec<(IncidentId, Beside)>),
+    /// One incident; `None` when it is not in the store.
+    Incident(Option<Box<IncidentDetail>>),
+    /// A page of events, the newest first.
+    Events {
+        /// As it was asked.
+        from: From,
+        /// For this.
+        query: Box<EventQuery>,
+        /// The rows.
+        rows: Vec<(u64, Arc<Event>)>,
+        /// Nothing newer passes.
+        newest: bool,
+        /// Nothing older passes.
+        oldest: bool,
+        /// The row before which the page ends, when it was left early: a long search goes on from there.
+        partial: bool,
+    },
+    /// How many pass, so far or in all.
+    Count {
+        /// For this.
+        query: Box<EventQuery>,
+        /// How many.
+        found: u64,
+        /// Of how many looked at.
+        looked: u64,
+        /// That was all.
+        done: bool,
+    },
+    /// The row that was looked for.
+    Found(Option<u64>),
+    /// One event.
+    Event(Option<Box<EventDetail>>),
+    /// Warnings per minute, the oldest first; `None` = not looked at.
+    Strip {
+        /// The end of the last minute.
+        end: Timestamp,
+        /// Sixty of them.
+        minutes: Vec<Option<u32>>,
+    },
+    /// A page of deliveries, the newest first.
+    Deliveries {
+        /// As it was asked.
+        below: Option<u64>,
+        /// The rows.
+        rows: Vec<(u64, Arc<DeliveryRow>)>,
+        /// Nothing older passes.
+        oldest: bool,
+    },
+    /// The dead letters, the newest first.
+    Dead {
+        /// At most 1,000.
+        rows: Vec<(u64, Arc<DeadLetter>)>,
+        /// In all.
+        total: u64,
+    },
+    /// Cluster and namespace, in order.
+    Scopes(Vec<(String, String)>),
+    /// Counts, gaps, memory.
+    Totals(Totals),
+    /// The end of the log file.
+    Logs(Vec<String>),
+    /// The store could not be read: in words.
+    Failed(String),
+}
+
+/// What the header and the health screen say about the store.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Totals {
+    /// Stored events.
+    pub events: u64,
+    /// The oldest event's time.
+    pub oldest: Option<Timestamp>,
+    /// Dead letters.
+    pub dead: u64,
+    /// Waiting messages.
+    pub outbox: u64,
+    /// The newest gaps, the newest first, at most 200.
+    pub gaps: Vec<GapRow>,
+    /// Resident memory of the engine's process, in bytes; `None` where the system does not say.
+    pub memory: Option<u64>,
+}

@@ -1,0 +1,286 @@
+//! Deliveries: the log of what was sent, and the dead letters, which can be sent again or thrown away.
+
+use std::sync::Arc;
+
+use ratatui::{Frame, layout::Rect};
+
+use super::{Pane, PaneDef, deliveries_view};
+use crate::{
+    event::filter::Filter,
+    feed::{Action as Ask, Feed},
+    store::{DeadLetter, DeliveryRow, DeliveryState},
+    tui::{
+        action::Action as A,
+        effect::{About, Effect, Query},
+        keymap::{Binding, bind},
+        model::{Level, Shared},
+        msg::Answer,
+        overlays::{confirm::Confirm, viewer::Viewer},
+        query::EventQuery,
+        text,
+        widgets::{
+            cursor::Cursor,
+            window::{Need, Window},
+        },
+    },
+};
+
+const BINDINGS: &[Binding] = &[
+    bind(A::NextPart, &["tab"], "log/dead", "From the log to the dead letters, and back", 10),
+    bind(A::Open, &["enter"], "open", "The message: what was sent, and the answer", 20),
+    bind(A::Retry, &["R"], "retry", "Puts the selected dead letter back into the queue", 30),
+    bind(A::Purge, &["P"], "purge", "Throws the dead letters that are shown away; asks first", 40),
+    bind(A::Owner, &["J"], "incident", "The events of its incident, in the stream", 45),
+    bind(A::Follow, &["f"], "follow", "Follows the newest, or stands still", 50),
+    bind(A::WarningsOnly, &["!"], "warnings", "Medium and worse only", 0),
+    bind(A::Copy, &["c"], "copy", "Copies the notification's id", 0),
+];
+
+/// Its definition.
+pub const DEF: PaneDef = PaneDef {
+    number: 7,
+    name: "deliveries",
+    title: ("Deliveries", "Deliv"),
+    show: A::Screen7,
+    bindings: BINDINGS,
+    make: || Box::new(Deliveries::default()),
+};
+
+/// Its state.
+#[derive(Default)]
+pub struct Deliveries {
+    pub(super) window: Window<DeliveryRow>,
+    pub(super) all_dead: Vec<(u64, Arc<DeadLetter>)>,
+    /// The dead letters that pass the filter.
+    pub(super) dead: Vec<(u64, Arc<DeadLetter>)>,
+    pub(super) dead_total: u64,
+    pub(super) dead_cursor: Cursor,
+    pub(super) show_dead: bool,
+    pub(super) query: EventQuery,
+    /// Dead letters are to be read again.
+    stale: bool,
+    /// On the way to the oldest row, page by page.
+    to_end: bool,
+}
+
+impl Deliveries {
+    fn page(&mut self, below: Option<u64>, shared: &Shared) -> Effect {
+        self.window.loading = true;
+        Effect::Query(Query::Deliveries { below, query: Box::new(self.query.clone()), now: shared.now })
+    }
+
+    fn restart(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        self.query.range = shared.range;
+        self.window.restart();
+        shared.dirty = true;
+        self.arrange_dead(shared);
+        vec![self.page(None, shared), Effect::Query(Query::Dead)]
+    }
+
+    fn arrange_dead(&mut self, shared: &Shared) {
+        let selected = self.dead.get(self.dead_cursor.at).map(|(seq, _)| *seq);
+        let query = &self.query;
+        let passes = |d: &DeadLetter| query.matches_delivery(&deliveries_view::as_row(d), shared.now);
+        self.dead = self.all_dead.iter().filter(|(_, d)| passes(d)).cloned().collect();
+        let place = selected.and_then(|seq| self.dead.iter().position(|(s, _)| *s == seq));
+        self.dead_cursor.follow(place, self.dead.len());
+    }
+
+    fn retry(&self, shared: &mut Shared) -> Vec<Effect> {
+        if let Some((seq, letter)) = self.dead.get(self.dead_cursor.at).filter(|_| self.show_dead) {
+            let name = &letter.row.notification.connector;
+            let about = About::Toast(format!("retry for {name}"));
+            return vec![Effect::Act { action: Ask::RetryDead { connector: None, seqs: vec![*seq] }, about }];
+        }
+        if self.show_dead || self.dead_total == 0 {
+            shared.say(Level::Good, "there are no dead letters");
+            return Vec::new();
+        }
+        let about = About::Toast("retry of all dead letters".into());
+        let ask = Effect::Act { action: Ask::RetryDead { connector: None, seqs: Vec::new() }, about };
+        let text = format!(
+            "{} go back into their queues and are sent at once.",
+            text::count(self.dead_total, "dead letter")
+        );
+        vec![Effect::Show(Box::new(Confirm::new("Retry all?", text, "y", "retry all", vec![ask])))]
+    }
+
+    fn purge(&self, shared: &mut Shared) -> Vec<Effect> {
+        if self.dead.is_empty() {
+            shared.say(Level::Good, "there are no dead letters to purge");
+            return Vec::new();
+        }
+        let all = self.query.filter.is_empty() && self.dead.len() as u64 >= self.dead_total;
+        let seqs = if all { Vec::new() } else { self.dead.iter().map(|(s, _)| *s).collect() };
+        let about = About::Toast("purge".into());
+        let ask = Effect::Act { action: Ask::PurgeDead { connector: None, seqs }, about };
+        let text = format!(
+            "{} are thrown away for good. Nobody will ever be told of them. The log keeps a line of each.",
+            text::count(self.dead.len() as u64, "dead letter")
+        );
+        // Another key than the one that asked, so that a key held down destroys nothing.
+        vec![Effect::Show(Box::new(Confirm::new("Purge?", text, "y", "purge", vec![ask])))]
+    }
+
+    fn open(&self, shared: &mut Shared) -> Vec<Effect> {
+        let (title, lines) = if self.show_dead {
+            let Some((seq, letter)) = self.dead.get(self.dead_cursor.at) else { return Vec::new() };
+            (format!("dead letter {seq}"), deliveries_view::dead_page(letter, shared))
+        } else {
+            let Some((seq, row)) = self.window.selected() else {
+                shared.say(Level::Bad, "nothing is selected");
+                return Vec::new();
+            };
+            (format!("delivery {seq}"), deliveries_view::page(row, shared))
+        };
+        vec![Effect::Show(Box::new(Viewer::new(&title, lines)))]
+    }
+
+    fn selected(&self) -> Option<DeliveryRow> {
+        if self.show_dead {
+            return self.dead.get(self.dead_cursor.at).map(|(_, d)| deliveries_view::as_row(d));
+        }
+        self.window.selected().map(|(_, row)| (**row).clone())
+    }
+
+    fn more(&mut self, shared: &Shared) -> Vec<Effect> {
+        match self.window.need() {
+            Some(Need::Below(seq)) => vec![self.page(Some(seq), shared)],
+            // Few enough come for the newest page to hold them.
+            Some(_) => vec![self.page(None, shared)],
+            None => Vec::new(),
+        }
+    }
+}
+
+impl Pane for Deliveries {
+    fn badge(&self, shared: &Shared) -> String {
+        let dead = shared.dead();
+        if dead > 0 { format!("({dead}!)") } else { String::new() }
+    }
+
+    fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        self.restart(shared)
+    }
+
+    fn act(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
+        if self.show_dead && self.dead_cursor.act(action, self.dead.len()) {
+            return Vec::new();
+        }
+        if !self.show_dead && self.window.act(action) {
+            self.to_end = false;
+            return self.more(shared);
+        }
+        match action {
+            A::Top => {
+                if self.window.newest {
+                    self.window.follow = true;
+                    self.window.unseen = 0;
+                    return Vec::new();
+                }
+                self.window.restart();
+                vec![self.page(None, shared)]
+            }
+            A::Bottom => {
+                self.window.follow = false;
+                self.window.go_last();
+                self.to_end = !self.window.oldest;
+                self.more(shared)
+            }
+            A::Follow => {
+                if self.window.follow {
+                    self.window.follow = false;
+                    Vec::new()
+                } else {
+                    self.act(A::Top, shared)
+                }
+            }
+            A::NextPart | A::PreviousPart => {
+                self.show_dead = !self.show_dead;
+                if self.show_dead { vec![Effect::Query(Query::Dead)] } else { Vec::new() }
+            }
+            A::WarningsOnly => {
+                self.query.warnings = !self.query.warnings;
+                self.restart(shared)
+            }
+            A::Retry => self.retry(shared),
+            A::Purge => self.purge(shared),
+            A::Open => self.open(shared),
+            A::Copy => {
+                self.selected().map(|row| Effect::Copy(row.notification.to_string())).into_iter().collect()
+            }
+            A::Owner => {
+                let id = self.selected().and_then(|row| row.incident);
+                if id.is_none() {
+                    shared.say(Level::Bad, "this message is about no incident");
+                }
+                let go = |id| Effect::Go { screen: "stream", filter: Some(format!("incident:{id}")) };
+                id.map(go).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn feed(&mut self, item: &Feed, shared: &mut Shared) -> Vec<Effect> {
+        if let Feed::Delivery { seq, delivery } = item {
+            self.stale |= delivery.state == DeliveryState::Dead;
+            if self.query.matches_delivery(delivery, shared.now) && self.window.push(*seq, delivery) {
+                shared.dirty = true;
+            }
+        }
+        Vec::new()
+    }
+
+    fn tick(&mut self, _: &mut Shared) -> Vec<Effect> {
+        if std::mem::take(&mut self.stale) { vec![Effect::Query(Query::Dead)] } else { Vec::new() }
+    }
+
+    fn answer(&mut self, answer: &mut Answer, shared: &mut Shared) -> Vec<Effect> {
+        match answer {
+            Answer::Deliveries { below, rows, oldest } => {
+                let rows = std::mem::take(rows);
+                let around = self.window.selected().map(|(seq, _)| seq).filter(|_| !self.window.follow);
+                match below {
+                    Some(_) => self.window.append(rows, *oldest),
+                    None if around.is_some() => self.window.replace(rows, true, *oldest, around),
+                    None => {
+                        let query = &self.query;
+                        self.window.replace_newest(rows, *oldest, |r| query.matches_delivery(r, shared.now));
+                    }
+                }
+                if self.to_end {
+                    self.to_end = !*oldest;
+                    self.window.go_last();
+                }
+                shared.dirty = true;
+                self.more(shared)
+            }
+            Answer::Dead { rows, total } => {
+                self.all_dead = std::mem::take(rows);
+                self.dead_total = *total;
+                shared.totals.dead = *total;
+                self.arrange_dead(shared);
+                shared.dirty = true;
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn filter(&self) -> Option<&Filter> {
+        Some(&self.query.filter)
+    }
+
+    fn set_filter(&mut self, filter: Filter, shared: &mut Shared) -> Vec<Effect> {
+        self.query.filter = filter;
+        self.restart(shared)
+    }
+
+    fn count(&self, shared: &Shared) -> String {
+        format!("{} dead · {} waiting", text::number(self.dead_total), text::number(shared.waiting()))
+    }
+
+    fn view(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
+        deliveries_view::view(self, frame, area, shared);
+    }
+}

@@ -1,0 +1,222 @@
+//! How deliveries and dead letters look, in the list and as a page.
+
+use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
+
+use super::{
+    deliveries::Deliveries,
+    incidents::told_state,
+    incidents_view::{sign, style},
+};
+use crate::{
+    store::{DeadLetter, DeliveryRow, DeliveryState},
+    tui::{model::Shared, text, theme::glyph, widgets::paint},
+};
+
+pub fn view(pane: &mut Deliveries, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
+    let theme = &shared.theme;
+    let buf = frame.buffer_mut();
+    let (log, dead) =
+        if pane.show_dead { ("  Log  ", "▸ Dead letters") } else { ("▸ Log  ", "  Dead letters") };
+    let number = format!(" ({})", pane.dead_total);
+    let dead_style = if pane.dead_total > 0 { theme.bad } else { theme.dim };
+    paint::pieces(
+        buf,
+        area,
+        0,
+        &[
+            (" ", Style::new()),
+            (log, theme.title),
+            (dead, theme.title),
+            (&number, dead_style),
+            ("   Tab changes", theme.dim),
+        ],
+    );
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    if pane.show_dead { dead_list(pane, buf, body, shared) } else { log_list(pane, buf, body, shared) }
+}
+
+/// A dead letter as a line of the log.
+pub fn as_row(letter: &DeadLetter) -> DeliveryRow {
+    let n = &letter.row.notification;
+    DeliveryRow {
+        at: letter.at,
+        connector: n.connector.clone(),
+        notification: n.id.clone(),
+        phase: n.phase,
+        event: n.event.id.clone(),
+        event_type: n.event.event_type,
+        severity: n.severity(),
+        title: n.event.title.clone(),
+        incident: n.incident.as_ref().map(|i| i.id.clone()),
+        state: DeliveryState::Dead,
+        attempts: letter.row.claim.as_ref().map_or(0, |c| c.attempts),
+        status: 0,
+        latency_ms: 0,
+        detail: letter.detail.clone(),
+    }
+}
+
+fn heading(buf: &mut Buffer, area: Rect, time: usize, shared: &Shared) {
+    let wide = area.width >= 100;
+    let head = format!(
+        " {}   {} {}   {} {}",
+        text::fit("WHEN", time),
+        text::fit("CONNECTOR", if wide { 20 } else { 14 }),
+        text::fit("PHASE", 9),
+        text::fit("MESSAGE", title_width(area)),
+        "ANSWER"
+    );
+    paint::pieces(buf, area, 0, &[(&head, shared.theme.title)]);
+}
+
+/// The rest of an area from a line on.
+fn below(area: Rect, line: usize) -> Rect {
+    let line = (line as u16).min(area.height);
+    Rect { y: area.y + line, height: area.height - line, ..area }
+}
+
+fn title_width(area: Rect) -> usize {
+    (usize::from(area.width).saturating_sub(46) * 3 / 5).max(10)
+}
+
+fn line(row: &DeliveryRow, buf: &mut Buffer, area: Rect, time: usize, shared: &Shared) {
+    let y = 0;
+    let theme = &shared.theme;
+    let wide = area.width >= 100;
+    let state = told_state(row.state);
+    let answer = match row.state {
+        DeliveryState::Delivered => {
+            let tries = if row.attempts > 1 { format!(", attempt {}", row.attempts) } else { String::new() };
+            format!("{} in {} ms{tries} {}", row.status, text::number(row.latency_ms), row.detail)
+        }
+        DeliveryState::Retrying => format!("attempt {} failed, tried again: {}", row.attempts, row.detail),
+        DeliveryState::Dead => {
+            format!("given up after {}: {}", text::count(row.attempts.into(), "attempt"), row.detail)
+        }
+        DeliveryState::Dropped => format!("not sent: {}", row.detail),
+    };
+    paint::pieces(
+        buf,
+        area,
+        y,
+        &[
+            (" ", Style::new()),
+            (&text::fit(&shared.clock(row.at), time), theme.dim),
+            (" ", Style::new()),
+            (sign(state), style(state, theme)),
+            (" ", Style::new()),
+            (&text::fit(&row.connector, if wide { 20 } else { 14 }), Style::new()),
+            (" ", Style::new()),
+            (&text::fit(row.phase.as_str(), 9), theme.dim),
+            (" ", Style::new()),
+            (glyph(row.severity), theme.severity(row.severity)),
+            (" ", Style::new()),
+            (&text::fit(&row.title, title_width(area)), Style::new()),
+            (" ", Style::new()),
+            (&answer, style(state, theme)),
+        ],
+    );
+}
+
+fn log_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Shared) {
+    let theme = &shared.theme;
+    if pane.window.rows().is_empty() {
+        let filtered = !pane.query.filter.is_empty() || pane.query.warnings;
+        let (head, line) = if pane.window.loading {
+            ("reading the store …", "")
+        } else if filtered {
+            ("no delivery matches", "Esc clears the filter, ! shows all severities.")
+        } else if shared.watch_only {
+            ("nothing is sent: --watch-only", "Start without it to deliver.")
+        } else {
+            ("nothing was sent yet", "Messages appear here with their answers. 6 shows who can be told.")
+        };
+        paint::notice(buf, area, (head, theme.dim), &[line.to_owned()], theme);
+        return;
+    }
+    let waiting = !pane.window.follow && pane.window.unseen > 0;
+    let height = usize::from(area.height.saturating_sub(1 + u16::from(waiting)));
+    let visible = pane.window.visible(height);
+    let oldest = visible.clone().filter_map(|i| pane.window.rows().get(i)).map(|(_, r)| r.at).min();
+    let time = shared.clock_width(shared.is_today(oldest));
+    heading(buf, area, time, shared);
+    for (y, i) in visible.enumerate() {
+        let Some((_, row)) = pane.window.rows().get(i) else { break };
+        line(row, buf, below(area, y + 1), time, shared);
+        if i == pane.window.at {
+            paint::select(buf, area, y as u16 + 1, theme);
+        }
+    }
+    if waiting {
+        let text = format!(" ▮▮ paused on this row · ▲ {} new above · g newest", pane.window.unseen);
+        paint::pieces(buf, area, area.height - 1, &[(&text, theme.accent)]);
+    }
+}
+
+fn dead_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Shared) {
+    let theme = &shared.theme;
+    if pane.dead.is_empty() {
+        let head = if pane.dead_total == 0 { "✓ no dead letters" } else { "no dead letter matches" };
+        let line = "What nobody will take is kept here until it is sent again or purged.";
+        paint::notice(buf, area, (head, theme.good), &[line.to_owned()], theme);
+        return;
+    }
+    let height = usize::from(area.height.saturating_sub(1));
+    let visible = pane.dead_cursor.visible(pane.dead.len(), height);
+    let oldest = visible.clone().filter_map(|i| pane.dead.get(i)).map(|(_, d)| d.at).min();
+    let time = shared.clock_width(shared.is_today(oldest));
+    heading(buf, area, time, shared);
+    for (y, i) in visible.enumerate() {
+        let Some((_, letter)) = pane.dead.get(i) else { break };
+        line(&as_row(letter), buf, below(area, y + 1), time, shared);
+        if i == pane.dead_cursor.at {
+            paint::select(buf, area, y as u16 + 1, theme);
+        }
+    }
+}
+
+/// A delivery as a page.
+pub fn page(row: &DeliveryRow, shared: &Shared) -> Vec<String> {
+    vec![
+        format!("connector     {}", row.connector),
+        format!("when          {}", text::full(row.at, &shared.tz)),
+        format!("phase         {}", row.phase.as_str()),
+        format!("state         {:?}", row.state),
+        format!("attempts      {}", row.attempts),
+        format!("answer        {} {}", row.status, row.detail),
+        format!(
+            "latency       {} ms from the making of the message to the answer",
+            text::number(row.latency_ms)
+        ),
+        format!("title         {}", row.title),
+        format!("type          {}  {}", row.event_type, row.severity),
+        format!("notification  {}  (the same on every attempt)", row.notification),
+        format!("event         {}", row.event),
+        format!("incident      {}", row.incident.as_ref().map_or("none", |i| i.as_str())),
+    ]
+}
+
+/// A dead letter as a page, with the request as it was; secrets are not in it.
+pub fn dead_page(letter: &DeadLetter, shared: &Shared) -> Vec<String> {
+    let mut out = page(&as_row(letter), shared);
+    out.push(format!("reason        {}", letter.reason.as_str()));
+    out.push(String::new());
+    match &letter.row.claim {
+        Some(claim) => {
+            out.push(format!("request ({})", claim.message.content_type));
+            let pretty = serde_json::from_str::<serde_json::Value>(&claim.message.body)
+                .ok()
+                .and_then(|v| serde_json::to_string_pretty(&v).ok())
+                .unwrap_or_else(|| claim.message.body.clone());
+            out.extend(pretty.lines().map(str::to_owned));
+        }
+        None => out.push("it was never rendered".to_owned()),
+    }
+    out.push(String::new());
+    out.push(format!(
+        "{} sends it again, {} throws the shown ones away",
+        shared.keymap.shown(crate::tui::action::Action::Retry),
+        shared.keymap.shown(crate::tui::action::Action::Purge)
+    ));
+    out
+}

@@ -1,0 +1,354 @@
+//! Incidents: what is broken now, the worst first; below it what ended; beside it why, suspects, and who was told.
+
+use std::{collections::HashMap, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use ratatui::{Frame, layout::Rect};
+
+use super::{Pane, PaneDef, incidents_view};
+use crate::{
+    event::{
+        IncidentId,
+        filter::Filter,
+        incident::{Incident, IncidentStatus},
+    },
+    feed::Feed,
+    store::DeliveryState,
+    tui::{
+        action::Action as A,
+        effect::{Effect, Query},
+        keymap::{Binding, bind},
+        model::{Level, Shared},
+        msg::{Answer, Beside, IncidentDetail, ToldMark, ToldState},
+        overlays,
+        query::EventQuery,
+        widgets::cursor::Cursor,
+    },
+};
+
+const BINDINGS: &[Binding] = &[
+    bind(A::Open, &["enter"], "events", "The incident's events, in the stream", 10),
+    bind(A::Copy, &["c"], "copy", "Copies a command that looks at it (or its id)", 20),
+    bind(A::Describe, &["d"], "describe", "Everything that is known about it, as a page", 30),
+    bind(A::Manifest, &["y"], "manifest", "The subject's manifest, fetched now, values masked", 40),
+    bind(A::WarningsOnly, &["!"], "warnings", "Medium and worse only", 60),
+    bind(A::Sort, &["o"], "sort", "Sorts by severity, by time, by subject", 50),
+    bind(A::ReverseSort, &["O"], "reverse", "Reverses the order", 0),
+    bind(A::NextPart, &["tab"], "ended", "From what is open to what ended, and back", 0),
+];
+
+/// Its definition.
+pub const DEF: PaneDef = PaneDef {
+    number: 1,
+    name: "incidents",
+    title: ("Incidents", "Incid"),
+    show: A::Screen1,
+    bindings: BINDINGS,
+    make: || Box::new(Incidents::default()),
+};
+
+/// How the list is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// The worst first, then the oldest.
+    #[default]
+    Worst,
+    /// The newest first.
+    Newest,
+    /// By the subject's name.
+    Subject,
+}
+
+impl Order {
+    /// For the heading.
+    pub fn word(self) -> &'static str {
+        match self {
+            Order::Worst => "worst",
+            Order::Newest => "newest",
+            Order::Subject => "subject",
+        }
+    }
+}
+
+/// How long ended incidents are shown, where no time range says otherwise.
+const ENDED_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// Ended incidents that are kept in memory.
+const ENDED_KEPT: usize = 500;
+
+/// Its state.
+#[derive(Default)]
+pub struct Incidents {
+    all: HashMap<IncidentId, Arc<Incident>>,
+    pub(super) beside: HashMap<IncidentId, Beside>,
+    /// What is shown, in order: open ones, then ended ones.
+    pub(super) rows: Vec<Arc<Incident>>,
+    /// How many of `rows` are open.
+    pub(super) open: usize,
+    pub(super) cursor: Cursor,
+    selected: Option<IncidentId>,
+    pub(super) detail: Option<IncidentDetail>,
+    query: EventQuery,
+    pub(super) order: Order,
+    pub(super) reverse: bool,
+    /// There are more ended ones than are kept.
+    more: bool,
+    /// Whose marks are to be read again.
+    stale_told: Vec<IncidentId>,
+    stale_detail: bool,
+}
+
+impl Incidents {
+    fn ended_since(shared: &Shared) -> Timestamp {
+        let range = shared.range.unwrap_or(ENDED_FOR);
+        shared.now.checked_sub(range).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Sorts and filters anew; the cursor stays on its incident and its line.
+    fn arrange(&mut self, shared: &mut Shared) {
+        self.query.scope.clone_from(&shared.scope);
+        let since = Self::ended_since(shared);
+        let shown = |i: &&Arc<Incident>| {
+            (i.status == IncidentStatus::Open || i.resolved_at.is_none_or(|at| at >= since))
+                && self.query.matches_incident(i, shared.now)
+        };
+        let mut rows: Vec<_> = self.all.values().filter(shown).cloned().collect();
+        let order = self.order;
+        rows.sort_by(|a, b| {
+            let ended = (a.status != IncidentStatus::Open).cmp(&(b.status != IncidentStatus::Open));
+            let by = match (order, a.status) {
+                (Order::Subject, _) => a.subject.cmp(&b.subject),
+                (Order::Worst, IncidentStatus::Open) => {
+                    b.severity.cmp(&a.severity).then(a.opened_at.cmp(&b.opened_at))
+                }
+                (_, IncidentStatus::Open) => b.opened_at.cmp(&a.opened_at),
+                _ => b.resolved_at.cmp(&a.resolved_at),
+            };
+            ended.then(if self.reverse { by.reverse() } else { by }).then_with(|| a.id.cmp(&b.id))
+        });
+        self.open = rows.iter().filter(|i| i.status == IncidentStatus::Open).count();
+        self.rows = rows;
+        let place = self.selected.as_ref().and_then(|id| self.rows.iter().position(|i| i.id == *id));
+        self.cursor.follow(place, self.rows.len());
+        shared.open_incidents = self.all.values().filter(|i| i.status == IncidentStatus::Open).count();
+        shared.quiet_since = self.all.values().filter_map(|i| i.resolved_at).max();
+        shared.dirty = true;
+    }
+
+    pub(super) fn current(&self) -> Option<&Arc<Incident>> {
+        self.rows.get(self.cursor.at)
+    }
+
+    /// The detail belongs to the selected incident, or is asked for.
+    fn follow_cursor(&mut self) -> Vec<Effect> {
+        let id = self.current().map(|i| i.id.clone());
+        let known = self.detail.as_ref().is_some_and(|d| Some(&d.id) == id.as_ref());
+        self.selected.clone_from(&id);
+        match id {
+            Some(id) if !known => vec![Effect::Query(Query::Incident(id))],
+            _ => Vec::new(),
+        }
+    }
+
+    fn take(&mut self, incident: &Arc<Incident>) {
+        if self.detail.as_ref().is_some_and(|d| d.id == incident.id) {
+            self.stale_detail = true;
+        }
+        if !self.stale_told.contains(&incident.id) {
+            self.stale_told.push(incident.id.clone());
+        }
+        self.all.insert(incident.id.clone(), Arc::clone(incident));
+        if self.all.len() > ENDED_KEPT * 4 {
+            self.forget_old();
+        }
+    }
+
+    fn forget_old(&mut self) {
+        let mut ended: Vec<_> =
+            self.all.values().filter_map(|i| Some((i.resolved_at?, i.id.clone()))).collect();
+        ended.sort();
+        ended.truncate(ended.len().saturating_sub(ENDED_KEPT));
+        for (_, id) in ended {
+            self.all.remove(&id);
+            self.beside.remove(&id);
+            self.more = true;
+        }
+    }
+
+    fn mark(&mut self, id: &IncidentId, mark: &ToldMark) {
+        for told in [
+            Some(&mut self.beside.entry(id.clone()).or_default().told),
+            self.detail.as_mut().filter(|d| d.id == *id).map(|d| &mut d.told),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            match told.iter_mut().find(|t| t.connector == mark.connector) {
+                Some(old) => *old = mark.clone(),
+                None => told.push(mark.clone()),
+            }
+        }
+    }
+
+    /// The command that `c` copies: the first one that looks, else the id.
+    fn command(&self) -> Option<String> {
+        let incident = self.current()?;
+        let detail = self.detail.as_ref().filter(|d| d.id == incident.id);
+        let command = detail.and_then(|d| d.look.first()).map(|r| r.command.clone());
+        Some(command.unwrap_or_else(|| incident.id.to_string()))
+    }
+}
+
+impl Pane for Incidents {
+    fn badge(&self, shared: &Shared) -> String {
+        if shared.open_incidents == 0 { String::new() } else { format!("({})", shared.open_incidents) }
+    }
+
+    fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        self.arrange(shared);
+        vec![Effect::Query(Query::Incidents { ended_since: Self::ended_since(shared) })]
+    }
+
+    fn act(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
+        if self.cursor.act(action, self.rows.len()) {
+            return self.follow_cursor();
+        }
+        let Some(incident) = self.current().cloned() else {
+            match action {
+                A::WarningsOnly => self.query.warnings = !self.query.warnings,
+                A::Open | A::Copy | A::Describe | A::Manifest => {
+                    shared.say(Level::Bad, "no incident is selected");
+                }
+                _ => {}
+            }
+            self.arrange(shared);
+            return self.follow_cursor();
+        };
+        match action {
+            A::Open => {
+                return vec![Effect::Go {
+                    screen: "stream",
+                    filter: Some(format!("incident:{}", incident.id)),
+                }];
+            }
+            A::Copy => return self.command().map(Effect::Copy).into_iter().collect(),
+            A::Describe => {
+                let detail = self.detail.as_ref().filter(|d| d.id == incident.id);
+                let lines = super::incident_detail::page(&incident, detail, shared);
+                let title = crate::tui::text::object(&incident.subject);
+                return vec![Effect::Show(Box::new(overlays::viewer::Viewer::new(&title, lines)))];
+            }
+            A::Manifest => return vec![overlays::viewer::manifest(&incident.cluster, &incident.subject)],
+            A::WarningsOnly => self.query.warnings = !self.query.warnings,
+            A::Sort => {
+                self.order = match self.order {
+                    Order::Worst => Order::Newest,
+                    Order::Newest => Order::Subject,
+                    Order::Subject => Order::Worst,
+                };
+            }
+            A::ReverseSort => self.reverse = !self.reverse,
+            A::NextPart | A::PreviousPart => {
+                self.cursor.at =
+                    if self.cursor.at < self.open && self.open < self.rows.len() { self.open } else { 0 };
+                return self.follow_cursor();
+            }
+            _ => return Vec::new(),
+        }
+        self.arrange(shared);
+        self.follow_cursor()
+    }
+
+    fn feed(&mut self, item: &Feed, shared: &mut Shared) -> Vec<Effect> {
+        match item {
+            Feed::Incident { incident } => {
+                self.take(incident);
+                shared.dirty = true;
+            }
+            Feed::Delivery { delivery, .. } => {
+                if let Some(id) = &delivery.incident {
+                    let mark = ToldMark {
+                        connector: delivery.connector.clone(),
+                        state: told_state(delivery.state),
+                        at: delivery.at,
+                        detail: delivery.detail.clone(),
+                    };
+                    self.mark(id, &mark);
+                    shared.dirty = true;
+                }
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn answer(&mut self, answer: &mut Answer, shared: &mut Shared) -> Vec<Effect> {
+        match answer {
+            Answer::Incidents { rows, beside, more } => {
+                self.all = std::mem::take(rows).into_iter().map(|i| (i.id.clone(), i)).collect();
+                self.beside = std::mem::take(beside).into_iter().collect();
+                self.more = *more;
+                shared.incidents_read = true;
+                self.arrange(shared);
+                self.follow_cursor()
+            }
+            Answer::Told(beside) => {
+                self.beside.extend(std::mem::take(beside));
+                shared.dirty = true;
+                Vec::new()
+            }
+            Answer::Incident(detail) => {
+                self.detail = detail.take().map(|d| *d);
+                shared.dirty = true;
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// After each batch of the feed: one arrangement and at most two questions, however much came.
+    fn tick(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        if self.stale_told.is_empty() {
+            return Vec::new();
+        }
+        self.arrange(shared);
+        let mut effects = self.follow_cursor();
+        effects.push(Effect::Query(Query::Told(std::mem::take(&mut self.stale_told))));
+        if std::mem::take(&mut self.stale_detail) {
+            effects.extend(self.selected.clone().map(|id| Effect::Query(Query::Incident(id))));
+        }
+        effects
+    }
+
+    fn filter(&self) -> Option<&Filter> {
+        Some(&self.query.filter)
+    }
+
+    fn set_filter(&mut self, filter: Filter, shared: &mut Shared) -> Vec<Effect> {
+        self.query.filter = filter;
+        self.arrange(shared);
+        self.follow_cursor()
+    }
+
+    fn count(&self, shared: &Shared) -> String {
+        let ended = self.rows.len() - self.open;
+        let more = if self.more { "+" } else { "" };
+        let hidden = shared.open_incidents.saturating_sub(self.open);
+        let hidden = if hidden > 0 { format!(" · {hidden} hidden") } else { String::new() };
+        let warnings = if self.query.warnings { " · ! only" } else { "" };
+        format!("{} open · {ended}{more} ended{hidden}{warnings}", self.open)
+    }
+
+    fn view(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
+        incidents_view::view(self, frame, area, shared);
+    }
+}
+
+/// A delivery's state as a mark.
+pub fn told_state(state: DeliveryState) -> ToldState {
+    match state {
+        DeliveryState::Delivered => ToldState::Delivered,
+        DeliveryState::Dead => ToldState::Dead,
+        DeliveryState::Dropped => ToldState::Dropped,
+        DeliveryState::Retrying => ToldState::Retrying,
+    }
+}

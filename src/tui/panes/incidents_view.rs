@@ -1,0 +1,320 @@
+//! How the incidents look: the table, what ended below it, and the peek or the detail pane.
+
+use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
+
+use super::{incident_detail, incidents::Incidents};
+use crate::{
+    event::incident::{Incident, IncidentStatus},
+    status::StreamState,
+    tui::{
+        model::Shared,
+        msg::{ToldMark, ToldState},
+        text,
+        theme::{Theme, glyph},
+        widgets::paint,
+    },
+};
+
+/// From this width on the detail stands beside the list.
+const BESIDE: u16 = 110;
+/// Lines of the peek under the list.
+const PEEK: u16 = 8;
+
+pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
+    let theme = &shared.theme;
+    if pane.rows.is_empty() {
+        empty(pane, frame.buffer_mut(), area, shared);
+        return;
+    }
+    let beside = area.width >= BESIDE && !shared.zoom;
+    let peek = if shared.zoom || beside || area.height < 14 { 0 } else { PEEK.min(area.height / 2) };
+    let list_width = if beside { area.width * 3 / 5 } else { area.width };
+    let list = Rect { width: list_width, height: area.height - peek, ..area };
+    table(pane, frame.buffer_mut(), list, shared);
+    let Some(incident) = pane.current().cloned() else { return };
+    let detail = pane.detail.as_ref().filter(|d| d.id == incident.id);
+    if beside {
+        let room = Rect { x: area.x + list_width, width: area.width - list_width, ..area };
+        let inside =
+            paint::frame(frame.buffer_mut(), room, &incident_detail::heading(&incident, shared), theme);
+        let lines = incident_detail::lines(&incident, detail, shared, inside.width.into());
+        draw(frame.buffer_mut(), inside, &lines);
+    } else if peek > 0 {
+        let room = Rect { y: area.y + area.height - peek, height: peek, ..area };
+        paint::rule(frame.buffer_mut(), room, 0, &incident_detail::heading(&incident, shared), theme);
+        let inside = Rect { y: room.y + 1, height: peek - 1, x: room.x + 1, width: room.width - 1 };
+        let lines = incident_detail::peek(&incident, detail, shared, inside.width.into());
+        draw(frame.buffer_mut(), inside, &lines);
+    }
+}
+
+fn draw(buf: &mut Buffer, area: Rect, lines: &[incident_detail::Line]) {
+    for (i, line) in lines.iter().take(area.height.into()).enumerate() {
+        let pieces: Vec<(&str, Style)> = line.iter().map(|(t, s)| (t.as_str(), *s)).collect();
+        paint::pieces(buf, area, i as u16, &pieces);
+    }
+}
+
+/// The widths of the columns.
+struct Columns {
+    since: usize,
+    subject: usize,
+    what: usize,
+    affected: usize,
+    told: usize,
+}
+
+impl Columns {
+    /// `longest`: the width of the longest subject.
+    fn new(width: u16, longest: usize, shared: &Shared) -> Self {
+        let since = if shared.absolute { 23 } else { 11 };
+        let affected = if width >= 62 { 11 } else { 0 };
+        let told = if width >= 100 { 12 } else { 6 };
+        let rest = usize::from(width)
+            .saturating_sub(1 + since + 1 + 2 + 1 + 1 + affected + usize::from(affected > 0) + told + 1);
+        let subject = longest.clamp(8.min(rest), rest * 3 / 5);
+        Self { since, subject, what: rest - subject, affected, told }
+    }
+}
+
+fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
+    let theme = &shared.theme;
+    let longest =
+        pane.rows.iter().take(200).map(|i| text::width(&subject(i, false, shared))).max().unwrap_or(0);
+    let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
+    let columns = Columns::new(area.width, longest.max(7) + if several { 16 } else { 0 }, shared);
+    let order =
+        format!("WHAT ({}{} first)", pane.order.word(), if pane.reverse { ", reversed," } else { "" });
+    let head = format!(
+        " {} {} {} {}{}",
+        text::fit("SINCE", columns.since),
+        text::fit("  SUBJECT", columns.subject + 3),
+        text::fit(&order, columns.what),
+        if columns.affected > 0 {
+            format!("{} ", text::fit("AFFECTED", columns.affected))
+        } else {
+            String::new()
+        },
+        text::fit("TOLD", columns.told),
+    );
+    paint::pieces(buf, area, 0, &[(&head, theme.title)]);
+    // The heading of what ended takes a line of its own, which the cursor skips.
+    let divided = usize::from(pane.open < pane.rows.len());
+    let height = usize::from(area.height.saturating_sub(1));
+    let visible = pane.cursor.visible(pane.rows.len(), height.saturating_sub(divided));
+    let mut line = 1;
+    if pane.open == 0 {
+        paint::pieces(buf, area, line, &[(" nothing is broken now · ended:", theme.good)]);
+        line += 1;
+    }
+    for i in visible {
+        if i == pane.open && pane.open > 0 {
+            paint::pieces(buf, area, line, &[(" ended", theme.title)]);
+            line += 1;
+        }
+        let Some(incident) = pane.rows.get(i) else { break };
+        let room = Rect { y: area.y + line, height: 1.min(area.height.saturating_sub(line)), ..area };
+        row(pane, buf, room, incident, (&columns, shared));
+        if i == pane.cursor.at {
+            paint::select(buf, area, line, theme);
+        }
+        line += 1;
+    }
+}
+
+fn row(
+    pane: &Incidents,
+    buf: &mut Buffer,
+    area: Rect,
+    incident: &Incident,
+    (columns, shared): (&Columns, &Shared),
+) {
+    let theme = &shared.theme;
+    let open = incident.status == IncidentStatus::Open;
+    let base = if open { Style::new() } else { theme.dim };
+    let since = if shared.absolute {
+        text::full(incident.opened_at, &shared.tz)
+    } else {
+        let start = text::short_clock(incident.opened_at, shared.now, &shared.tz);
+        let lasted = match incident.resolved_at.filter(|_| !open) {
+            Some(end) => text::age(incident.opened_at, end),
+            None => shared.age(incident.opened_at),
+        };
+        format!("{}{}", text::fit(&start, 6), text::fit_right(&lasted, 5))
+    };
+    let mark = if open { glyph(incident.severity) } else { "✓" };
+    let mark_style = if open { theme.severity(incident.severity) } else { theme.good };
+    let standing = if incident.standing { " (standing)" } else { "" };
+    let what = format!("{}{standing}", what(incident));
+    let beside = pane.beside.get(&incident.id);
+    let affected = beside.map_or("", |b| b.affected.as_str());
+    let (since, subject) = (
+        text::fit(&since, columns.since),
+        text::fit_middle(&subject(incident, columns.subject >= 36, shared), columns.subject),
+    );
+    let what = text::fit(&what, columns.what);
+    let affected = if columns.affected > 0 {
+        format!("{} ", text::fit(affected, columns.affected))
+    } else {
+        String::new()
+    };
+    let x = paint::pieces(
+        buf,
+        area,
+        0,
+        &[
+            (" ", base),
+            (&since, base),
+            (" ", base),
+            (mark, mark_style),
+            (" ", base),
+            (&subject, base),
+            (" ", base),
+            (&what, base),
+            (" ", base),
+            (&affected, base),
+        ],
+    );
+    let room = Rect { x, width: area.right().saturating_sub(x), ..area };
+    let marks = beside.map_or_else(Vec::new, |b| told_marks(&b.told, columns.told, theme));
+    let marks = if marks.is_empty() { vec![(nobody(incident), theme.dim)] } else { marks };
+    let marks: Vec<(&str, Style)> = marks.iter().map(|(t, s)| (t.as_str(), *s)).collect();
+    paint::pieces(buf, room, 0, &marks);
+}
+
+fn nobody(incident: &Incident) -> String {
+    if incident.standing { "not told".into() } else { "–".into() }
+}
+
+/// A sign per connector, as many as fit.
+fn told_marks(told: &[ToldMark], cells: usize, theme: &Theme) -> Vec<(String, Style)> {
+    let fits = cells / 2;
+    let mut marks: Vec<(String, Style)> =
+        told.iter().take(fits).map(|t| (format!("{} ", sign(t.state)), style(t.state, theme))).collect();
+    if told.len() > fits {
+        marks.pop();
+        marks.push(("…".into(), theme.dim));
+    }
+    marks
+}
+
+/// The sign of a mark.
+pub fn sign(state: ToldState) -> &'static str {
+    match state {
+        ToldState::Waiting => "…",
+        ToldState::Delivered => "✓",
+        ToldState::Retrying => "↻",
+        ToldState::Dead => "✖",
+        ToldState::Dropped => "–",
+    }
+}
+
+/// Its style.
+pub fn style(state: ToldState, theme: &Theme) -> Style {
+    match state {
+        ToldState::Waiting | ToldState::Dropped => theme.dim,
+        ToldState::Delivered => theme.good,
+        ToldState::Retrying => theme.warn,
+        ToldState::Dead => theme.bad,
+    }
+}
+
+/// `payments/payments-api`, `node ip-10-12-34-91`; with the cluster where there are several and room for it.
+pub fn subject(incident: &Incident, wide: bool, shared: &Shared) -> String {
+    let subject = &incident.subject;
+    let name = if subject.namespace.is_empty() {
+        format!("{} {}", subject.kind.to_lowercase(), subject.name)
+    } else {
+        format!("{}/{}", subject.namespace, subject.name)
+    };
+    let several = wide && shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
+    if several { format!("{}: {name}", incident.cluster) } else { name }
+}
+
+/// The type in words, and why.
+pub fn what(incident: &Incident) -> String {
+    if incident.title.is_empty() {
+        incident.event_type.name().replace('_', " ")
+    } else {
+        incident.title.clone()
+    }
+}
+
+/// Nothing to show: why, and what next.
+fn empty(pane: &Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
+    let theme = &shared.theme;
+    if let Some(error) = &shared.store_error {
+        paint::notice(
+            buf,
+            area,
+            ("✖ the store cannot be read", theme.bad),
+            std::slice::from_ref(error),
+            theme,
+        );
+        return;
+    }
+    if !shared.incidents_read {
+        paint::notice(buf, area, ("reading the store …", theme.dim), &[], theme);
+        return;
+    }
+    let hidden = pane.filter_is_on() || !shared.scope.is_all();
+    if hidden && shared.open_incidents > 0 {
+        let line = format!(
+            "{} open incidents do not pass the filter or the scope: Esc clears the filter, 0 shows all namespaces.",
+            shared.open_incidents
+        );
+        paint::notice(buf, area, ("nothing matches", theme.warn), &[line], theme);
+        return;
+    }
+    let (head, lines) = quiet(shared);
+    paint::notice(
+        buf,
+        area,
+        (&head, if head.starts_with('✓') { theme.good } else { theme.warn }),
+        &lines,
+        theme,
+    );
+}
+
+fn quiet(shared: &Shared) -> (String, Vec<String>) {
+    let Some(status) = &shared.status else {
+        return (
+            "connecting …".into(),
+            vec![
+                "No word from the engine yet. What was stored before is shown meanwhile: 2 for the stream."
+                    .into(),
+            ],
+        );
+    };
+    if let Some(line) = crate::tui::view::header::away_line(shared) {
+        return ("◌ nothing is known to be broken, but a cluster is away".into(), vec![line]);
+    }
+    let streams = || status.clusters.iter().flat_map(|c| &c.streams);
+    let syncing = streams().filter(|s| s.state == StreamState::Syncing).count();
+    if syncing > 0 || status.clusters.iter().all(|c| c.streams.is_empty()) {
+        let (have, want) = streams().fold((0, 0), |(a, b), s| (a + s.synced.0, b + s.synced.1));
+        let of = if want > 0 { format!(" of {}", text::number(want)) } else { String::new() };
+        return (
+            "syncing …".into(),
+            vec![
+                format!("{} objects{of} listed, {syncing} streams to go.", text::number(have)),
+                "What is already broken shows up as each list completes. 8 shows every stream.".into(),
+            ],
+        );
+    }
+    let forbidden = streams().filter(|s| matches!(s.state, StreamState::Forbidden { .. })).count();
+    let since = shared.quiet_since.map(|at| format!(" for {}", shared.age(at))).unwrap_or_default();
+    let mut lines = vec![
+        "Whatever breaks appears here the moment it is stored. 2 shows everything that happens.".to_owned(),
+    ];
+    if forbidden > 0 {
+        lines.push(format!("{forbidden} kinds may not be watched: 8 names the missing rights."));
+    }
+    (format!("✓ all quiet{since}"), lines)
+}
+
+impl Incidents {
+    fn filter_is_on(&self) -> bool {
+        super::Pane::filter(self).is_some_and(|f| !f.is_empty())
+    }
+}

@@ -1,0 +1,426 @@
+//! The stream: everything that happens, the newest first, live; still when somebody reads.
+
+use std::sync::Arc;
+
+use ratatui::{Frame, layout::Rect};
+
+use super::{Pane, PaneDef, event_detail, stream_view};
+use crate::{
+    event::{Event, filter::Filter},
+    feed::Feed,
+    tui::{
+        action::Action as A,
+        effect::{Effect, From, Query, Wanted},
+        keymap::{Binding, bind},
+        model::{Level, Shared},
+        msg::{Answer, EventDetail},
+        overlays::viewer,
+        query::{EventQuery, is_warning},
+        text,
+        widgets::{
+            strip::Strip,
+            window::{Need, Window},
+        },
+    },
+};
+
+const BINDINGS: &[Binding] = &[
+    bind(A::Open, &["enter"], "detail", "Shows and hides the detail beside or under the list", 10),
+    bind(A::Follow, &["f"], "follow", "Follows the newest, or stands still", 20),
+    bind(A::Describe, &["d"], "describe", "Everything that the event holds, as a page", 30),
+    bind(A::Manifest, &["y"], "manifest", "The object's manifest, fetched now, values masked", 40),
+    bind(A::Owner, &["J"], "owner", "The events of what owns the object", 45),
+    bind(A::WarningsOnly, &["!"], "warnings", "Medium and worse only", 50),
+    bind(A::NextWarning, &["w"], "next !", "The next (older) warning", 55),
+    bind(A::PreviousWarning, &["W"], "previous !", "The previous (newer) warning", 0),
+    bind(A::NextMatch, &["n"], "next match", "The next (older) event that the last filter passes", 0),
+    bind(A::PreviousMatch, &["N"], "previous match", "The previous (newer) one", 0),
+    bind(A::Copy, &["c"], "copy", "Copies a command that looks at the object", 60),
+    bind(A::NextPart, &["tab"], "list/detail", "Between the list and the detail, to scroll it", 0),
+    bind(A::Columns, &["C"], "columns", "Shows and hides the columns #, namespace, source", 0),
+];
+
+/// Its definition.
+pub const DEF: PaneDef = PaneDef {
+    number: 2,
+    name: "stream",
+    title: ("Stream", "Stream"),
+    show: A::Screen2,
+    bindings: BINDINGS,
+    make: || Box::new(Stream::new()),
+};
+
+/// Its state.
+pub struct Stream {
+    pub(super) window: Window<Event>,
+    pub(super) query: EventQuery,
+    pub(super) detail: Option<EventDetail>,
+    /// The detail is shown.
+    pub(super) open: bool,
+    /// Keys scroll the detail.
+    pub(super) in_detail: bool,
+    /// First line of the detail that is shown.
+    pub(super) scroll: usize,
+    /// Events that pass, of those looked at, and whether that was all.
+    pub(super) found: Option<(u64, u64, bool)>,
+    pub(super) strip: Strip,
+    /// Which columns: 0 by width, 1 the namespace turned round, 2 neither source nor namespace nor count.
+    pub(super) columns: u8,
+    /// The last filter, for `n` and `N`.
+    last_filter: Option<Filter>,
+    /// A row to stand on once its page is here.
+    wanted: Option<u64>,
+    /// A page was left early: the search goes on.
+    pub(super) searching: bool,
+}
+
+impl Stream {
+    fn new() -> Self {
+        Self {
+            window: Window::default(),
+            query: EventQuery::default(),
+            detail: None,
+            open: true,
+            in_detail: false,
+            scroll: 0,
+            found: None,
+            strip: Strip::default(),
+            columns: 0,
+            last_filter: None,
+            wanted: None,
+            searching: false,
+        }
+    }
+
+    fn page(&mut self, from: From, shared: &Shared) -> Effect {
+        self.window.loading = true;
+        Effect::Query(Query::Events { query: Box::new(self.query.clone()), from, now: shared.now })
+    }
+
+    /// From the newest on, with everything that depends on what is shown.
+    fn restart(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        self.query.scope.clone_from(&shared.scope);
+        self.query.range = shared.range;
+        self.window.restart();
+        self.found = None;
+        let mut effects = vec![self.page(From::Newest, shared)];
+        if !self.query.is_all() {
+            effects
+                .push(Effect::Query(Query::Count { query: Box::new(self.query.clone()), now: shared.now }));
+        }
+        shared.dirty = true;
+        effects
+    }
+
+    fn more(&mut self, shared: &Shared) -> Vec<Effect> {
+        let from = match self.window.need() {
+            Some(Need::Below(seq)) => From::Below(seq),
+            Some(Need::Above(seq)) => From::Above(seq),
+            None => return Vec::new(),
+        };
+        vec![self.page(from, shared)]
+    }
+
+    /// The detail of the selected row is asked for, unless it is here.
+    fn follow_cursor(&mut self) -> Vec<Effect> {
+        let seq = self.window.selected().map(|(seq, _)| seq);
+        let known = self.detail.as_ref().is_some_and(|d| Some(d.seq) == seq);
+        if known || !self.open {
+            return Vec::new();
+        }
+        self.scroll = 0;
+        seq.map(|seq| Effect::Query(Query::Event(seq))).into_iter().collect()
+    }
+
+    fn find(&mut self, older: bool, wanted: Wanted, shared: &mut Shared) -> Vec<Effect> {
+        let Some((from, _)) = self.window.selected() else { return Vec::new() };
+        let passes = |event: &Event| match &wanted {
+            Wanted::Warning => is_warning(event),
+            Wanted::Filter(filter) => filter.matches(event, shared.now),
+        };
+        let rows = self.window.rows();
+        let here = if older {
+            rows.iter().skip(self.window.at + 1).find(|(_, e)| passes(e))
+        } else {
+            rows.iter().take(self.window.at).rev().find(|(_, e)| passes(e))
+        };
+        if let Some((seq, _)) = here {
+            let seq = *seq;
+            self.window.go(seq);
+            return self.moved(shared);
+        }
+        if older && self.window.oldest || !older && self.window.newest {
+            shared.say(Level::Bad, if older { "no older one" } else { "no newer one" });
+            return Vec::new();
+        }
+        vec![Effect::Query(Query::Find {
+            query: Box::new(self.query.clone()),
+            wanted,
+            from,
+            older,
+            now: shared.now,
+        })]
+    }
+
+    fn moved(&mut self, shared: &Shared) -> Vec<Effect> {
+        let mut effects = self.more(shared);
+        effects.extend(self.follow_cursor());
+        effects
+    }
+
+    /// The filter that shows what owns the selected event's object.
+    fn owner_filter(event: &Event) -> Option<String> {
+        let owner = if event.subject.key() == event.object.key() {
+            let o =
+                event.owner_references.iter().find(|o| o.controller).or(event.owner_references.first())?;
+            (o.kind.clone(), o.name.clone())
+        } else {
+            (event.subject.kind.clone(), event.subject.name.clone())
+        };
+        let quoted = crate::event::filter::quote(&format!("{}/{}", owner.0, owner.1));
+        let ns =
+            if event.object.namespace.is_empty() { "-".to_owned() } else { event.object.namespace.clone() };
+        Some(format!("subject:{quoted} ns:{ns}"))
+    }
+
+    fn with_selected(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
+        let Some((_, event)) = self.window.selected() else {
+            shared.say(Level::Bad, "no event is selected");
+            return Vec::new();
+        };
+        let event = Arc::clone(event);
+        match action {
+            A::Describe => {
+                let lines = event_detail::page(&event, self.detail.as_ref(), shared);
+                vec![Effect::Show(Box::new(viewer::Viewer::new(&text::object(&event.object), lines)))]
+            }
+            A::Manifest => vec![viewer::manifest(&event.cluster, &event.object)],
+            A::Copy => vec![Effect::Copy(event_detail::command(&event))],
+            _ => {
+                let filter = Self::owner_filter(&event);
+                if filter.is_none() {
+                    shared.say(Level::Bad, format!("{} has no owner", text::object(&event.object)));
+                }
+                filter.map(|f| Effect::Go { screen: "stream", filter: Some(f) }).into_iter().collect()
+            }
+        }
+    }
+
+    fn take(&mut self, seq: u64, event: &Arc<Event>, shared: &mut Shared) {
+        if is_warning(event) && shared.scope.holds(&event.cluster, &event.object.namespace) {
+            self.strip.add(event.timestamp, shared.now);
+        }
+        if !self.query.matches(event, shared.now) {
+            return;
+        }
+        let new = self.window.rows().front().is_none_or(|(first, _)| seq > *first);
+        if self.window.push(seq, event) {
+            shared.dirty = true;
+        }
+        if let Some((found, looked, _)) = self.found.as_mut().filter(|_| new) {
+            *found += 1;
+            *looked += 1;
+        }
+        if let Some(detail) = self.detail.as_mut().filter(|d| d.seq == seq) {
+            detail.event = Arc::clone(event);
+        }
+    }
+}
+
+impl Pane for Stream {
+    fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        let strip = Effect::Query(Query::Strip { scope: shared.scope.clone(), now: shared.now });
+        let still =
+            (!self.window.follow && self.query.scope == shared.scope && self.query.range == shared.range)
+                .then(|| self.window.selected().map(|(seq, _)| seq))
+                .flatten();
+        let mut effects = match still {
+            // A refresh leaves a reader where he is.
+            Some(seq) => {
+                self.wanted = Some(seq);
+                vec![self.page(From::Around(seq), shared)]
+            }
+            None => self.restart(shared),
+        };
+        effects.push(strip);
+        effects
+    }
+
+    fn act(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
+        if self.in_detail && self.open && stream_view::scroll(self, action) {
+            return Vec::new();
+        }
+        if self.window.act(action) {
+            return self.moved(shared);
+        }
+        match action {
+            A::Top => {
+                if self.window.newest {
+                    self.window.follow = true;
+                    self.window.unseen = 0;
+                    return self.follow_cursor();
+                }
+                self.window.restart();
+                vec![self.page(From::Newest, shared)]
+            }
+            A::Bottom => {
+                self.window.follow = false;
+                if self.window.oldest {
+                    self.window.go_last();
+                    return self.moved(shared);
+                }
+                vec![self.page(From::Oldest, shared)]
+            }
+            A::Follow if self.window.follow => {
+                self.window.follow = false;
+                Vec::new()
+            }
+            A::Follow => self.act(A::Top, shared),
+            A::Open => {
+                self.open = !self.open;
+                self.in_detail = false;
+                self.follow_cursor()
+            }
+            A::NextPart | A::PreviousPart => {
+                self.in_detail = !self.in_detail;
+                self.open = true;
+                self.follow_cursor()
+            }
+            A::WarningsOnly => {
+                self.query.warnings = !self.query.warnings;
+                self.restart(shared)
+            }
+            A::Columns => {
+                self.columns = (self.columns + 1) % 3;
+                Vec::new()
+            }
+            A::NextWarning => self.find(true, Wanted::Warning, shared),
+            A::PreviousWarning => self.find(false, Wanted::Warning, shared),
+            A::NextMatch | A::PreviousMatch => {
+                let Some(filter) = self.last_filter.clone() else {
+                    shared.say(Level::Bad, "no filter yet: / sets one");
+                    return Vec::new();
+                };
+                self.find(action == A::NextMatch, Wanted::Filter(filter), shared)
+            }
+            A::Describe | A::Manifest | A::Copy | A::Owner => self.with_selected(action, shared),
+            _ => Vec::new(),
+        }
+    }
+
+    fn feed(&mut self, item: &Feed, shared: &mut Shared) -> Vec<Effect> {
+        if let Feed::Event { seq, event } = item {
+            self.take(*seq, event, shared);
+        }
+        Vec::new()
+    }
+
+    fn answer(&mut self, answer: &mut Answer, shared: &mut Shared) -> Vec<Effect> {
+        match answer {
+            Answer::Events { from, query, rows, newest, oldest, partial } => {
+                if **query != self.query {
+                    return Vec::new();
+                }
+                let rows = std::mem::take(rows);
+                let (newest, oldest) = (*newest, *oldest);
+                self.searching = *partial;
+                match from {
+                    From::Below(_) => self.window.append(rows, oldest),
+                    From::Above(_) => self.window.prepend(rows, newest),
+                    From::Newest => {
+                        let query = &self.query;
+                        self.window.replace_newest(rows, oldest, |e| query.matches(e, shared.now));
+                    }
+                    From::Oldest => {
+                        self.window.replace(rows, newest, oldest, None);
+                        self.window.go_last();
+                    }
+                    From::Around(seq) => {
+                        self.window.replace(rows, newest, oldest, Some(self.wanted.take().unwrap_or(*seq)));
+                    }
+                }
+                shared.dirty = true;
+                self.moved(shared)
+            }
+            Answer::Count { query, found, looked, done } if **query == self.query => {
+                self.found = Some((*found, *looked, *done));
+                shared.dirty = true;
+                Vec::new()
+            }
+            Answer::Found(Some(seq)) => {
+                let seq = *seq;
+                if self.window.go(seq) {
+                    return self.moved(shared);
+                }
+                self.window.follow = false;
+                self.wanted = Some(seq);
+                vec![self.page(From::Around(seq), shared)]
+            }
+            Answer::Found(None) => {
+                shared.say(Level::Bad, "nothing further matches");
+                Vec::new()
+            }
+            Answer::Event(detail) => {
+                if let Some(detail) = detail.take() {
+                    self.detail = Some(*detail);
+                    shared.dirty = true;
+                }
+                Vec::new()
+            }
+            Answer::Strip { end, minutes } => {
+                self.strip.set(*end, std::mem::take(minutes));
+                shared.dirty = true;
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn tick(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        // While following in a storm the detail of each newest event would be a read per frame: it waits for a pause.
+        if self.window.follow && shared.rate.per_second(shared.now) > 20.0 {
+            Vec::new()
+        } else {
+            self.follow_cursor()
+        }
+    }
+
+    fn filter(&self) -> Option<&Filter> {
+        Some(&self.query.filter)
+    }
+
+    fn set_filter(&mut self, filter: Filter, shared: &mut Shared) -> Vec<Effect> {
+        if !filter.is_empty() {
+            self.last_filter = Some(filter.clone());
+        }
+        if filter == self.query.filter {
+            return Vec::new();
+        }
+        self.query.filter = filter;
+        self.restart(shared)
+    }
+
+    fn count(&self, shared: &Shared) -> String {
+        let all = shared.events();
+        let warnings = if self.query.warnings { " · ! only" } else { "" };
+        match self.found {
+            Some((found, _, true)) => {
+                format!("{} of {}{warnings}", text::number(found), text::number(all.max(found)))
+            }
+            Some((found, looked, false)) => {
+                format!(
+                    "≥{} in {} of {}{warnings}",
+                    text::number(found),
+                    text::number(looked),
+                    text::number(all)
+                )
+            }
+            None if self.query.is_all() => format!("{} events", text::number(all)),
+            None => format!("counting …{warnings}"),
+        }
+    }
+
+    fn view(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
+        stream_view::view(self, frame, area, shared);
+    }
+}

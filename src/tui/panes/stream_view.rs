@@ -1,0 +1,290 @@
+//! How the stream looks: list, detail beside or under it, and the rate strip.
+
+use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
+
+use super::{event_detail, stream::Stream};
+use crate::{
+    event::{Event, Status},
+    tui::{
+        action::Action,
+        model::Shared,
+        text,
+        theme::{Theme, glyph},
+        widgets::paint,
+    },
+};
+
+/// From this width on the detail stands beside the list.
+const BESIDE: u16 = 110;
+/// From this height on the rate strip is shown.
+const STRIP_FROM: u16 = 24;
+
+pub fn view(pane: &mut Stream, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
+    let theme = &shared.theme;
+    let buf = frame.buffer_mut();
+    let strip = if shared.zoom || area.height < STRIP_FROM || pane.strip.is_empty() { 0 } else { 6 };
+    let body = Rect { height: area.height - strip, ..area };
+    if strip > 0 {
+        pane.strip.view(buf, Rect { y: area.y + body.height, height: strip, ..area }, shared, theme);
+    }
+    if pane.window.rows().is_empty() {
+        empty(pane, buf, body, shared);
+        return;
+    }
+    let beside = pane.open && body.width >= BESIDE && !shared.zoom;
+    let peek = if pane.open && !beside && !shared.zoom && body.height >= 12 {
+        (body.height / 3).clamp(4, 8)
+    } else {
+        0
+    };
+    let width = if beside { body.width * 3 / 5 } else { body.width };
+    list(pane, buf, Rect { width, height: body.height - peek, ..body }, shared);
+    if beside {
+        let room = Rect { x: body.x + width, width: body.width - width, ..body };
+        detail(pane, buf, room, shared);
+    } else if peek > 0 {
+        let room = Rect { y: body.y + body.height - peek, height: peek, ..body };
+        under(pane, buf, room, shared);
+    }
+}
+
+/// The columns that fit, by width and by choice.
+struct Columns {
+    time: usize,
+    kind: usize,
+    count: usize,
+    namespace: usize,
+    object: usize,
+    source: usize,
+}
+
+impl Columns {
+    /// `today`: no row is older, so that a clock time is enough.
+    fn new(width: u16, choice: u8, today: bool, shared: &Shared) -> Self {
+        let wide = width >= 100;
+        let time = shared.clock_width(today);
+        let kind = if wide { 22 } else { 19 };
+        // By width; the first press of the key turns the namespace round, the second leaves the bare minimum.
+        let count = if choice < 2 && width >= 64 { 5 } else { 0 };
+        let namespace = if choice < 2 && (width >= 90) == (choice == 0) { 14 } else { 0 };
+        let source = if choice == 0 && width >= 150 { 16 } else { 0 };
+        let fixed = 1 + time + 1 + 2 + kind + 1 + count + namespace + source;
+        let rest = usize::from(width).saturating_sub(fixed);
+        // Too narrow for both, the message goes to the detail.
+        let object = if rest < 32 { rest } else { (rest * 11 / 20).min(44) };
+        Self { time, kind, count, namespace, object, source }
+    }
+}
+
+fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
+    let theme = &shared.theme;
+    let waiting = !pane.window.follow && area.height > 5;
+    let height = usize::from(area.height.saturating_sub(1 + u16::from(waiting)));
+    let visible = pane.window.visible(height);
+    let shown = visible.clone().filter_map(|i| pane.window.rows().get(i));
+    let date = |at: jiff::Timestamp| at.to_zoned(shared.tz.clone()).date();
+    let today =
+        shown.map(|(_, e)| e.last_seen.max(e.timestamp)).min().is_none_or(|at| date(at) == date(shared.now));
+    let columns = Columns::new(area.width, pane.columns, today, shared);
+    let heading = |word: &str, cells: usize| if cells > 0 { text::fit(word, cells) } else { String::new() };
+    let head = format!(
+        " {} {} {}{}{}{} {}",
+        heading("WHEN▼", columns.time),
+        heading("  WHAT", columns.kind + 2),
+        if columns.count > 0 { text::fit_right("#  ", columns.count) } else { String::new() },
+        heading("NS", columns.namespace),
+        heading("SOURCE", columns.source),
+        heading("OBJECT", columns.object),
+        "MESSAGE",
+    );
+    paint::pieces(buf, area, 0, &[(&head, theme.title)]);
+    for (line, i) in visible.enumerate() {
+        let Some((_, event)) = pane.window.rows().get(i) else { break };
+        row(buf, area, 1 + line as u16, event, (&columns, shared));
+        if i == pane.window.at {
+            paint::select(buf, area, 1 + line as u16, theme);
+        }
+    }
+    if waiting {
+        let unseen = pane.window.unseen;
+        let new =
+            if unseen > 0 { format!(" · ▲ {} new above", text::number(unseen)) } else { String::new() };
+        let line = format!(" ▮▮ paused on this row{new} ");
+        paint::pieces(buf, area, area.height - 1, &[(&line, theme.accent)]);
+        paint::right(
+            buf,
+            area,
+            area.height - 1,
+            ("g newest · f follow ", theme.dim),
+            text::width(&line) as u16,
+        );
+    }
+}
+
+/// The reason that Kubernetes gave, else the type.
+fn kind(event: &Event) -> String {
+    let reason = event
+        .details
+        .get("reason")
+        .and_then(|r| r.as_str())
+        .filter(|_| event.event_type == crate::event::EventType::KubernetesEvent);
+    reason.map_or_else(|| event.event_type.name().to_owned(), str::to_owned)
+}
+
+fn row(buf: &mut Buffer, area: Rect, line: u16, event: &Event, (columns, shared): (&Columns, &Shared)) {
+    let theme = &shared.theme;
+    let (mark, mark_style) = match event.status {
+        Status::Resolved => ("✓", theme.good),
+        _ => (glyph(event.severity), theme.severity(event.severity)),
+    };
+    let quiet = event.ignored.is_some() || event.standing;
+    let base = if quiet { theme.dim } else { Style::new() };
+    let time = text::fit(&shared.clock(event.last_seen.max(event.timestamp)), columns.time);
+    let kind = text::fit(&kind(event), columns.kind);
+    let count = if columns.count > 0 {
+        text::fit_right(&format!("{}  ", event.count), columns.count)
+    } else {
+        String::new()
+    };
+    let namespace = match event.object.namespace.as_str() {
+        _ if columns.namespace == 0 => String::new(),
+        "" => text::fit("-", columns.namespace),
+        ns => format!("{} ", text::fit_middle(ns, columns.namespace - 1)),
+    };
+    let source = event
+        .details
+        .get("source")
+        .or_else(|| event.details.get("manager"))
+        .and_then(|v| v.as_str())
+        .unwrap_or("-");
+    let source = if columns.source > 0 {
+        format!("{} ", text::fit(source, columns.source - 1))
+    } else {
+        String::new()
+    };
+    let object = text::fit_middle(&text::object(&event.object), columns.object);
+    let late = if event.late { "(late) " } else { "" };
+    let message = message(event);
+    paint::pieces(
+        buf,
+        area,
+        line,
+        &[
+            (" ", base),
+            (&time, theme.dim),
+            (" ", base),
+            (mark, mark_style),
+            (" ", base),
+            (&kind, base),
+            (" ", base),
+            (&count, theme.dim),
+            (&namespace, base),
+            (&source, theme.dim),
+            (&object, base),
+            (" ", base),
+            (late, theme.accent),
+            (message, base),
+        ],
+    );
+}
+
+fn message(event: &Event) -> &str {
+    if event.description.is_empty() { &event.title } else { &event.description }
+}
+
+fn detail(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
+    let theme = &shared.theme;
+    let Some((seq, event)) = pane.window.selected() else { return };
+    let title = if pane.in_detail {
+        format!("▸ {}", text::object(&event.object))
+    } else {
+        text::object(&event.object)
+    };
+    let inside = paint::frame(buf, area, &title, theme);
+    let known = pane.detail.as_ref().filter(|d| d.seq == seq);
+    let lines = event_detail::lines(event, known, shared, inside.width.into());
+    draw(pane, buf, inside, &lines, theme);
+}
+
+fn under(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
+    let theme = &shared.theme;
+    let Some((seq, event)) = pane.window.selected() else { return };
+    let ns = if event.object.namespace.is_empty() { "-" } else { &event.object.namespace };
+    let title = format!(
+        "{} · {ns} · {} · ×{} · {}",
+        text::object(&event.object),
+        event.cluster,
+        event.count,
+        event.severity
+    );
+    let title = if pane.in_detail { format!("▸ {title}") } else { title };
+    paint::rule(buf, area, 0, &title, theme);
+    let inside = Rect { x: area.x + 1, width: area.width - 1, y: area.y + 1, height: area.height - 1 };
+    let known = pane.detail.as_ref().filter(|d| d.seq == seq);
+    let lines = event_detail::lines(event, known, shared, inside.width.into());
+    draw(pane, buf, inside, &lines, theme);
+}
+
+fn draw(
+    pane: &mut Stream,
+    buf: &mut Buffer,
+    area: Rect,
+    lines: &[super::incident_detail::Line],
+    theme: &Theme,
+) {
+    pane.scroll = pane.scroll.min(lines.len().saturating_sub(area.height.into()));
+    for (i, line) in lines.iter().skip(pane.scroll).take(area.height.into()).enumerate() {
+        let pieces: Vec<(&str, Style)> = line.iter().map(|(t, s)| (t.as_str(), *s)).collect();
+        paint::pieces(buf, area, i as u16, &pieces);
+    }
+    let below = lines.len().saturating_sub(pane.scroll + usize::from(area.height));
+    if below > 0 && area.height > 0 {
+        paint::right(buf, area, area.height - 1, (&format!(" +{below} lines: Tab, j "), theme.accent), 0);
+    }
+}
+
+/// Scrolls the detail; whether the action was a move.
+pub fn scroll(pane: &mut Stream, action: Action) -> bool {
+    pane.scroll = match action {
+        Action::Down => pane.scroll + 1,
+        Action::Up => pane.scroll.saturating_sub(1),
+        Action::HalfDown | Action::PageDown => pane.scroll + 10,
+        Action::HalfUp | Action::PageUp => pane.scroll.saturating_sub(10),
+        Action::Top => 0,
+        Action::Bottom => usize::MAX,
+        _ => return false,
+    };
+    true
+}
+
+fn empty(pane: &Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
+    let theme = &shared.theme;
+    let (head, line) = if let Some(error) = &shared.store_error {
+        ("✖ the store cannot be read", error.clone())
+    } else if pane.window.loading || pane.searching {
+        ("reading the store …", String::new())
+    } else if !pane.query.is_all() {
+        let mut ways = Vec::new();
+        if !pane.query.filter.is_empty() {
+            ways.push("Esc clears the filter");
+        }
+        if pane.query.warnings {
+            ways.push("! shows all severities");
+        }
+        if pane.query.range.is_some() {
+            ways.push("t widens the time range");
+        }
+        if !pane.query.scope.is_all() {
+            ways.push("0 shows all namespaces");
+        }
+        (
+            "no event matches",
+            format!("{} events are stored: {}.", text::number(shared.events()), ways.join(", ")),
+        )
+    } else if let Some(line) = crate::tui::view::header::away_line(shared) {
+        ("◌ nothing was stored yet, and a cluster is away", line)
+    } else {
+        ("no event yet", "The first look at a cluster is silent; from then on every change appears here. 8 shows how far the lists are.".to_owned())
+    };
+    paint::notice(buf, area, (head, theme.warn), &[line], theme);
+}

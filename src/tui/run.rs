@@ -1,0 +1,300 @@
+//! The loop: waits for whatever comes first, updates, draws once per drained batch. At once on a key, else at most
+//! 30 times a second, and not at all when nothing changed.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Stdout},
+    time::Duration,
+};
+
+use crossterm::{
+    event::EventStream,
+    execute,
+    terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate},
+};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use ratatui::{Terminal, backend::CrosstermBackend};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot},
+    time::{Instant, MissedTickBehavior},
+};
+
+use super::{
+    effect::{About, Effect, Query},
+    guard::{self, Guard},
+    input,
+    keymap::Keymap,
+    model::{Level, Model},
+    msg::Msg,
+    options::{Ask, Clock, Error, Exit, Link, Options},
+    source::Source,
+    update, view,
+};
+use crate::feed::{self, Feed, Reply};
+
+/// The shortest time between two frames that no key asked for.
+const FRAME: Duration = Duration::from_millis(34);
+/// Feed items that are taken before keys are looked at again: a frame's worth in a storm.
+const BATCH: usize = 512;
+/// Answers of the workers that wait: they stop reading when the screen does not keep up.
+const ANSWERS: usize = 64;
+/// How long an answer of the engine is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Shows the dashboard until somebody quits or `link.stop` is cancelled. The terminal is restored when this returns,
+/// and on a panic before its message is printed. Ctrl-c is a key here, SIGTERM and SIGHUP are `app`'s, which cancels
+/// `stop`; SIGTSTP and SIGCONT are taken here.
+///
+/// # Errors
+/// There is no terminal, or the configured keys conflict. Dropping the future restores the terminal too.
+pub async fn run(link: Link, options: Options, clock: Clock) -> Result<Exit, Error> {
+    let keymap = Keymap::new(&options.keys).map_err(Error::Keys)?;
+    let env = |key: &str| std::env::var(key).ok();
+    let theme = options.theme.resolve(env("NO_COLOR").as_deref(), env("COLORFGBG").as_deref());
+    let (answers, inbox) = mpsc::channel(ANSWERS);
+    let source = Source::start(&link.pages, options.log_file.as_ref(), &answers)?;
+    let model = Model::new(&options, keymap, theme, clock());
+    let guard = Guard::take()?;
+    let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+    let mut screen = Screen {
+        terminal,
+        guard,
+        model,
+        clock,
+        source,
+        actions: link.actions,
+        replies: FuturesUnordered::new(),
+        last_frame: None,
+    };
+    if let Ok(size) = screen.terminal.size() {
+        screen.model.shared.size = (size.width, size.height);
+    }
+    screen.go(link.feed, inbox, link.stop).await
+}
+
+struct Screen {
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+    guard: Guard,
+    model: Model,
+    clock: Clock,
+    source: Source,
+    actions: mpsc::Sender<Ask>,
+    replies: FuturesUnordered<BoxFuture<'static, Msg>>,
+    last_frame: Option<Instant>,
+}
+
+/// The signals of job control.
+#[cfg(unix)]
+struct Jobs {
+    stop: tokio::signal::unix::Signal,
+    resume: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Jobs {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            stop: signal(SignalKind::from_raw(signal_hook::consts::SIGTSTP))?,
+            resume: signal(SignalKind::from_raw(signal_hook::consts::SIGCONT))?,
+        })
+    }
+
+    /// True: stop now. False: continued after somebody stopped us without asking.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.stop.recv() => true,
+            _ = self.resume.recv() => false,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Jobs;
+
+#[cfg(not(unix))]
+impl Jobs {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> bool {
+        std::future::pending().await
+    }
+}
+
+impl Screen {
+    async fn go(
+        &mut self,
+        mut feed: broadcast::Receiver<Feed>,
+        mut inbox: mpsc::Receiver<Msg>,
+        stop: tokio_util::sync::CancellationToken,
+    ) -> Result<Exit, Error> {
+        let mut jobs = Jobs::new()?;
+        let mut keys = EventStream::new();
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut feed_open = true;
+        self.draw()?;
+        let effects = update::start(&mut self.model);
+        if let Some(exit) = self.effects(effects)? {
+            return Ok(exit);
+        }
+        loop {
+            let due = self.due();
+            let (msg, urgent) = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Exit::Stopped),
+                event = keys.next() => match event {
+                    Some(Ok(event)) => match input::message(event) {
+                        Some(msg) => (msg, true),
+                        None => continue,
+                    },
+                    // The terminal is gone: a closed window, a lost connection.
+                    Some(Err(error)) => return Err(error.into()),
+                    None => return Ok(Exit::Stopped),
+                },
+                stopping = jobs.next() => {
+                    if stopping { self.suspend()? } else { self.resume()? }
+                    continue;
+                }
+                () = sleep_until(due) => {
+                    self.draw()?;
+                    continue;
+                }
+                Some(msg) = inbox.recv() => (msg, false),
+                Some(msg) = self.replies.next(), if !self.replies.is_empty() => (msg, false),
+                item = feed.recv(), if feed_open => (batch(item, &mut feed, &mut feed_open), false),
+                _ = tick.tick() => (Msg::Tick, false),
+            };
+            let now = (self.clock)();
+            let effects = update::update(&mut self.model, msg, now);
+            if let Some(exit) = self.effects(effects)? {
+                return Ok(exit);
+            }
+            if urgent && self.model.shared.dirty {
+                self.draw()?;
+            }
+        }
+    }
+
+    /// When the next frame is to be drawn, if one is.
+    fn due(&self) -> Option<Instant> {
+        self.model.shared.dirty.then(|| self.last_frame.map_or_else(Instant::now, |at| at + FRAME))
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        self.model.shared.dirty = false;
+        self.model.shared.now = (self.clock)();
+        execute!(io::stdout(), BeginSynchronizedUpdate)?;
+        self.terminal.draw(|frame| view::view(&mut self.model, frame))?;
+        execute!(io::stdout(), EndSynchronizedUpdate)?;
+        self.last_frame = Some(Instant::now());
+        Ok(())
+    }
+
+    fn effects(&mut self, effects: Vec<Effect>) -> io::Result<Option<Exit>> {
+        let mut todo: VecDeque<Effect> = effects.into();
+        while let Some(effect) = todo.pop_front() {
+            match effect {
+                Effect::Query(query) => self.ask(query),
+                Effect::Act { action, about } => self.act(action, about),
+                Effect::Copy(text) => {
+                    let result = input::copy(&text, &|key| std::env::var(key).ok());
+                    let now = (self.clock)();
+                    todo.extend(update::update(&mut self.model, Msg::Copied(result), now));
+                }
+                Effect::Suspend => self.suspend()?,
+                Effect::Redraw => self.resume()?,
+                Effect::Quit(exit) => return Ok(Some(exit)),
+                // `update` keeps these to itself.
+                Effect::Go { .. } | Effect::Show(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn ask(&mut self, query: Query) {
+        if !self.source.ask(query) {
+            self.model.shared.say(Level::Bad, "the store answers slowly: this was left out; r reads again");
+        }
+    }
+
+    fn act(&mut self, action: feed::Action, about: About) {
+        let actions = self.actions.clone();
+        self.replies.push(
+            async move {
+                let (reply, answer) = oneshot::channel();
+                let asked = async {
+                    actions.send(Ask { action, reply }).await.ok()?;
+                    answer.await.ok()
+                };
+                let gone = || Reply::Failed("the engine has stopped".into());
+                let slow = || Reply::Failed(format!("no answer within {} s; try again", PATIENCE.as_secs()));
+                let reply = match tokio::time::timeout(PATIENCE, asked).await {
+                    Ok(reply) => reply.unwrap_or_else(gone),
+                    Err(_) => slow(),
+                };
+                Msg::Replied { about, reply }
+            }
+            .boxed(),
+        );
+    }
+
+    fn suspend(&mut self) -> io::Result<()> {
+        self.guard.leave();
+        // Returns when the process is continued.
+        let stopped = guard::stop_process();
+        self.resume()?;
+        if let Err(error) = stopped {
+            self.model.shared.say(Level::Bad, error.to_string());
+        }
+        Ok(())
+    }
+
+    /// Takes the terminal (again) and draws everything anew.
+    fn resume(&mut self) -> io::Result<()> {
+        self.guard.enter()?;
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        // A new one knows nothing of what was there and draws everything; ratatui's own `clear` would ask the
+        // terminal for its cursor, and wait for an answer that some never give.
+        self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        if let Ok(size) = self.terminal.size() {
+            self.model.shared.size = (size.width, size.height);
+        }
+        self.draw()
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What waits in the feed, up to a batch.
+fn batch(
+    first: Result<Feed, broadcast::error::RecvError>,
+    feed: &mut broadcast::Receiver<Feed>,
+    open: &mut bool,
+) -> Msg {
+    let mut items = Vec::new();
+    match first {
+        Ok(item) => items.push(item),
+        Err(broadcast::error::RecvError::Lagged(missed)) => items.push(Feed::Lagged { missed }),
+        Err(broadcast::error::RecvError::Closed) => {
+            *open = false;
+            return Msg::EngineGone;
+        }
+    }
+    while items.len() < BATCH {
+        match feed.try_recv() {
+            Ok(item) => items.push(item),
+            Err(broadcast::error::TryRecvError::Lagged(missed)) => items.push(Feed::Lagged { missed }),
+            // An end is told by the next recv.
+            Err(_) => break,
+        }
+    }
+    Msg::Feed(items)
+}

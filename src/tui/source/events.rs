@@ -1,0 +1,307 @@
+//! Pages of events and deliveries, counts and searches, in slices of a snapshot each.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Job, incidents};
+use crate::{
+    event::Event,
+    store::{
+        DEAD, DeliveryRow, Read, Result,
+        pages::{self, Limits, Span},
+    },
+    tui::{
+        effect::{From, Wanted},
+        msg::{Answer, EventDetail},
+        query::{EventQuery, Scope, is_warning},
+        widgets::{strip::MINUTES, window::PAGE},
+    },
+};
+
+/// A search that has found something is shown after so many rows, and goes on when somebody scrolls there.
+const SHOW_AFTER: usize = 20_000;
+/// Repeats are folded into the first for ten minutes: a row may have happened again long after it was written.
+const FOLDED_FOR: SignedDuration = SignedDuration::from_mins(20);
+/// Rows that the rate strip looks at.
+const STRIP_ROWS: usize = 200_000;
+/// Dead letters that are listed.
+const DEAD_ROWS: usize = 1_000;
+
+/// The rows that may pass, for the store to stop at.
+fn span(query: &EventQuery, now: Timestamp) -> Span {
+    let since = query.since(now).map(|s| s.checked_sub(FOLDED_FOR).unwrap_or(Timestamp::MIN));
+    Span { since, until: None }
+}
+
+type Rows = Vec<(u64, Arc<Event>)>;
+
+/// Older rows from below a row: as many as a page has, whether there are no more, and whether it was left early.
+fn older(
+    job: &Job<'_>,
+    query: &EventQuery,
+    below: Option<u64>,
+    now: Timestamp,
+    want: usize,
+) -> Result<Option<(Rows, bool, bool)>> {
+    let mut rows: Rows = Vec::new();
+    let mut below = below;
+    let mut examined = 0;
+    let incident = query.incident();
+    loop {
+        let limits = Limits::rows(want - rows.len());
+        let snapshot = job.snapshot()?;
+        let page = match &incident {
+            Some(id) => {
+                let mut page = pages::events_of_incident(&snapshot, id, below, limits)?;
+                page.rows.retain(|(_, e)| query.matches(e, now));
+                page
+            }
+            None => {
+                pages::events_back(&snapshot, below, span(query, now), limits, &|e| query.matches(e, now))?
+            }
+        };
+        drop(snapshot);
+        rows.extend(page.rows.into_iter().map(|(seq, e)| (seq, Arc::new(e))));
+        examined += page.examined;
+        let Some(next) = page.next else { return Ok(Some((rows, true, false))) };
+        if rows.len() >= want {
+            return Ok(Some((rows, false, false)));
+        }
+        if !rows.is_empty() && examined >= SHOW_AFTER {
+            return Ok(Some((rows, false, true)));
+        }
+        if job.stale() {
+            return Ok(None);
+        }
+        below = Some(next);
+    }
+}
+
+/// Newer rows from above a row, the newest first, and whether there are no more.
+fn newer(
+    job: &Job<'_>,
+    query: &EventQuery,
+    above: u64,
+    now: Timestamp,
+    want: usize,
+) -> Result<Option<(Rows, bool)>> {
+    let mut rows: Rows = Vec::new();
+    let mut from = above;
+    loop {
+        let limits = Limits::rows(want - rows.len());
+        let snapshot = job.snapshot()?;
+        let page = pages::events_on(&snapshot, from, span(query, now), limits, &|e| query.matches(e, now))?;
+        drop(snapshot);
+        rows.extend(page.rows.into_iter().map(|(seq, e)| (seq, Arc::new(e))));
+        let full = rows.len() >= want;
+        let end = !full && page.examined < limits.examine;
+        if full || end {
+            rows.reverse();
+            return Ok(Some((rows, end)));
+        }
+        if job.stale() {
+            return Ok(None);
+        }
+        from = page.next.unwrap_or(from);
+    }
+}
+
+/// A page.
+pub fn page(job: &Job<'_>, query: Box<EventQuery>, from: From, now: Timestamp) -> Result<Option<Answer>> {
+    let found = match from {
+        From::Newest => older(job, &query, None, now, PAGE)?.map(|(r, oldest, p)| (r, true, oldest, p)),
+        From::Below(seq) => {
+            older(job, &query, Some(seq), now, PAGE)?.map(|(r, oldest, p)| (r, false, oldest, p))
+        }
+        From::Above(seq) => {
+            newer(job, &query, seq + 1, now, PAGE)?.map(|(r, newest)| (r, newest, false, false))
+        }
+        From::Oldest => newer(job, &query, 0, now, PAGE)?.map(|(r, newest)| (r, newest, true, false)),
+        From::Around(seq) => {
+            let above = newer(job, &query, seq + 1, now, PAGE / 2)?;
+            let below = older(job, &query, Some(seq + 1), now, PAGE)?;
+            above.zip(below).map(|((mut rows, newest), (rest, oldest, partial))| {
+                rows.extend(rest);
+                (rows, newest, oldest, partial)
+            })
+        }
+    };
+    // The oldest rows are a page of their own: what lies above them is not here yet.
+    Ok(found.map(|(rows, newest, oldest, partial)| Answer::Events {
+        from,
+        query,
+        rows,
+        newest,
+        oldest,
+        partial,
+    }))
+}
+
+/// How many pass: told as it goes.
+pub fn count(job: &Job<'_>, query: Box<EventQuery>, now: Timestamp) -> Result<Option<Answer>> {
+    let (mut found, mut looked, mut slices) = (0_u64, 0_u64, 0_u32);
+    let mut below = None;
+    let incident = query.incident();
+    loop {
+        let snapshot = job.snapshot()?;
+        let (hits, examined, next) = if let Some(id) = &incident {
+            let page = pages::events_of_incident(&snapshot, id, below, Limits::rows(1_000))?;
+            let hits = page.rows.iter().filter(|(_, e)| query.matches(e, now)).count();
+            (hits as u64, page.examined, page.next)
+        } else {
+            let hits = std::cell::Cell::new(0_u64);
+            let page = pages::events_back(&snapshot, below, span(&query, now), Limits::rows(1), &|e| {
+                hits.set(hits.get() + u64::from(query.matches(e, now)));
+                false
+            })?;
+            (hits.get(), page.examined, page.next)
+        };
+        drop(snapshot);
+        found += hits;
+        looked += examined as u64;
+        slices += 1;
+        let done = next.is_none();
+        if done {
+            return Ok(Some(Answer::Count { query, found, looked, done }));
+        }
+        if job.stale() {
+            return Ok(None);
+        }
+        if slices % 8 == 1 {
+            job.send(Answer::Count { query: query.clone(), found, looked, done });
+        }
+        below = next;
+    }
+}
+
+/// The next row that is wanted, older or newer than a row.
+pub fn find(
+    job: &Job<'_>,
+    (query, wanted): (&EventQuery, &Wanted),
+    from: u64,
+    towards_older: bool,
+    now: Timestamp,
+) -> Result<Option<Answer>> {
+    let passes = |event: &Event| {
+        query.matches(event, now)
+            && match wanted {
+                Wanted::Warning => is_warning(event),
+                Wanted::Filter(filter) => filter.matches(event, now),
+            }
+    };
+    let mut cursor = if towards_older { from } else { from + 1 };
+    loop {
+        let snapshot = job.snapshot()?;
+        let limits = Limits::rows(1);
+        let (hit, next, end) = if towards_older {
+            let page = pages::events_back(&snapshot, Some(cursor), span(query, now), limits, &passes)?;
+            (page.rows.first().map(|(s, _)| *s), page.next, page.next.is_none())
+        } else {
+            let page = pages::events_on(&snapshot, cursor, span(query, now), limits, &passes)?;
+            (page.rows.first().map(|(s, _)| *s), page.next, page.examined < limits.examine)
+        };
+        drop(snapshot);
+        if hit.is_some() || end {
+            return Ok(Some(Answer::Found(hit)));
+        }
+        if job.stale() {
+            return Ok(None);
+        }
+        cursor = next.unwrap_or(cursor);
+    }
+}
+
+/// Everything about one event.
+pub fn detail(job: &Job<'_>, seq: u64) -> Result<Answer> {
+    let snapshot = job.snapshot()?;
+    let Some(event) = pages::event(&snapshot, seq)? else { return Ok(Answer::Event(None)) };
+    let incident = match &event.incident {
+        Some(id) => pages::incident(&snapshot, id)?,
+        None => None,
+    };
+    let owners = incidents::owners(&snapshot, &event)?;
+    let told = incidents::marks(&snapshot, event.id.as_str())?;
+    Ok(Answer::Event(Some(Box::new(EventDetail { seq, event: Arc::new(event), owners, incident, told }))))
+}
+
+/// Warnings per minute of the last hour.
+pub fn strip(job: &Job<'_>, scope: &Scope, now: Timestamp) -> Result<Option<Answer>> {
+    let last = now.as_second() / 60;
+    let since = now.checked_sub(SignedDuration::from_mins(MINUTES as i64)).unwrap_or(Timestamp::UNIX_EPOCH);
+    let counts = std::cell::RefCell::new(vec![0_u32; MINUTES]);
+    let oldest_seen = std::cell::Cell::new(now);
+    let mut below = None;
+    let mut looked = 0;
+    loop {
+        let snapshot = job.snapshot()?;
+        let page = pages::events_back(
+            &snapshot,
+            below,
+            Span { since: Some(since), until: None },
+            Limits::rows(1),
+            &|e| {
+                oldest_seen.set(oldest_seen.get().min(e.observed_at));
+                let place = usize::try_from(last - e.timestamp.as_second() / 60)
+                    .ok()
+                    .and_then(|ago| (MINUTES - 1).checked_sub(ago));
+                if let (Some(place), true) =
+                    (place, is_warning(e) && scope.holds(&e.cluster, &e.object.namespace))
+                    && let Some(count) = counts.borrow_mut().get_mut(place)
+                {
+                    *count += 1;
+                }
+                false
+            },
+        )?;
+        drop(snapshot);
+        looked += page.examined;
+        let whole = page.next.is_none();
+        if whole || looked >= STRIP_ROWS {
+            // What was not looked at is not known to be zero.
+            let from = if whole { i64::MIN } else { oldest_seen.get().as_second() / 60 };
+            let minutes = counts.into_inner().into_iter().enumerate();
+            let minutes =
+                minutes.map(|(i, n)| (last - (MINUTES - 1 - i) as i64 >= from).then_some(n)).collect();
+            return Ok(Some(Answer::Strip { end: now, minutes }));
+        }
+        if job.stale() {
+            return Ok(None);
+        }
+        below = page.next;
+    }
+}
+
+/// A page of deliveries.
+pub fn deliveries(
+    job: &Job<'_>,
+    below: Option<u64>,
+    query: &EventQuery,
+    now: Timestamp,
+) -> Result<Option<Answer>> {
+    let mut rows: Vec<(u64, Arc<DeliveryRow>)> = Vec::new();
+    let mut cursor = below;
+    loop {
+        let snapshot = job.snapshot()?;
+        let limits = Limits::rows(PAGE - rows.len());
+        let page =
+            pages::deliveries_back(&snapshot, cursor, limits, &|row| query.matches_delivery(row, now))?;
+        drop(snapshot);
+        rows.extend(page.rows.into_iter().map(|(seq, row)| (seq, Arc::new(row))));
+        if page.next.is_none() || rows.len() >= PAGE {
+            return Ok(Some(Answer::Deliveries { below, rows, oldest: page.next.is_none() }));
+        }
+        if job.stale() {
+            return Ok(None);
+        }
+        cursor = page.next;
+    }
+}
+
+/// The dead letters.
+pub fn dead(job: &Job<'_>) -> Result<Answer> {
+    let snapshot = job.snapshot()?;
+    let page = pages::dead_letters_back(&snapshot, None, Limits::rows(DEAD_ROWS), &|_| true)?;
+    let rows = page.rows.into_iter().map(|(seq, d)| (seq, Arc::new(d))).collect();
+    Ok(Answer::Dead { rows, total: snapshot.count(DEAD.name)? })
+}

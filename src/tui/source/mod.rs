@@ -1,0 +1,172 @@
+//! Runs the questions of the screen on threads of its own, so that the screen's task never waits for the disk.
+//!
+//! Three lanes, so that a search over a million rows holds no page back. A newer question of a slot makes the older
+//! one worthless: it is left where it is. Each answer is a message; a snapshot lives for one page or one slice.
+
+mod events;
+mod incidents;
+mod system;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+};
+
+use tokio::sync::mpsc;
+
+use super::{
+    effect::{Lane, Query, Slot},
+    msg::{Answer, Msg},
+    options::Pages,
+};
+use crate::store::{Result, Snapshot};
+
+/// Questions that wait in a lane. The screen asks a few per key; more than this means that the disk hangs.
+const WAITING: usize = 64;
+
+/// The newest ticket of each slot.
+type Tickets = Arc<[AtomicU64; Slot::COUNT]>;
+
+/// The lanes. Dropping it ends the threads.
+pub struct Source {
+    lanes: Vec<SyncSender<(Query, u64)>>,
+    tickets: Tickets,
+    /// Questions asked and not finished.
+    open: Arc<AtomicUsize>,
+}
+
+impl Source {
+    /// Starts the threads; answers go to `answers`.
+    pub fn start(
+        pages: &Arc<dyn Pages>,
+        log_file: Option<&PathBuf>,
+        answers: &mpsc::Sender<Msg>,
+    ) -> std::io::Result<Self> {
+        let tickets: Tickets = Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
+        let open = Arc::new(AtomicUsize::new(0));
+        let mut lanes = Vec::new();
+        for name in ["tui-pages", "tui-events", "tui-scan"] {
+            let (lane, queue) = sync_channel(WAITING);
+            let worker = Worker {
+                pages: Arc::clone(pages),
+                log_file: log_file.cloned(),
+                answers: answers.clone(),
+                tickets: Arc::clone(&tickets),
+                open: Arc::clone(&open),
+            };
+            std::thread::Builder::new().name(name.into()).spawn(move || worker.run(&queue))?;
+            lanes.push(lane);
+        }
+        Ok(Self { lanes, tickets, open })
+    }
+
+    /// Asks; false when the lane is full.
+    pub fn ask(&self, query: Query) -> bool {
+        let slot = query.slot();
+        let lane = match query.lane() {
+            Lane::Quick => 0,
+            Lane::Events => 1,
+            Lane::Scan => 2,
+        };
+        let Some(ticket) = self.tickets.get(slot as usize).map(|t| t.fetch_add(1, Ordering::Relaxed) + 1)
+        else {
+            return false;
+        };
+        self.open.fetch_add(1, Ordering::SeqCst);
+        let asked = self.lanes.get(lane).is_some_and(|l| l.try_send((query, ticket)).is_ok());
+        if !asked {
+            self.open.fetch_sub(1, Ordering::SeqCst);
+        }
+        asked
+    }
+
+    /// Every question was answered, or left because a newer one came.
+    pub fn is_idle(&self) -> bool {
+        self.open.load(Ordering::SeqCst) == 0
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        // Whatever runs is worthless now.
+        for ticket in self.tickets.iter() {
+            ticket.store(u64::MAX, Ordering::Relaxed);
+        }
+    }
+}
+
+struct Worker {
+    pages: Arc<dyn Pages>,
+    log_file: Option<PathBuf>,
+    answers: mpsc::Sender<Msg>,
+    tickets: Tickets,
+    open: Arc<AtomicUsize>,
+}
+
+/// One question being answered.
+pub(super) struct Job<'a> {
+    worker: &'a Worker,
+    slot: Slot,
+    ticket: u64,
+}
+
+impl Job<'_> {
+    /// A newer question has come, or nobody listens any more.
+    fn stale(&self) -> bool {
+        // Each question about who was told names other incidents: all of them count.
+        let newest =
+            self.worker.tickets.get(self.slot as usize).map_or(u64::MAX, |t| t.load(Ordering::Relaxed));
+        newest == u64::MAX || self.slot != Slot::Told && newest != self.ticket
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        self.worker.pages.snapshot()
+    }
+
+    fn send(&self, answer: Answer) {
+        if !self.stale() {
+            // The screen has ended if it does not take it.
+            let _ = self.worker.answers.blocking_send(Msg::Answer(answer));
+        }
+    }
+}
+
+impl Worker {
+    fn run(&self, queue: &Receiver<(Query, u64)>) {
+        while let Ok((query, ticket)) = queue.recv() {
+            let job = Job { worker: self, slot: query.slot(), ticket };
+            if !job.stale() {
+                match self.answer(&job, query) {
+                    Ok(Some(answer)) => job.send(answer),
+                    Ok(None) => {}
+                    Err(error) => job.send(Answer::Failed(error.to_string())),
+                }
+            }
+            self.open.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn answer(&self, job: &Job<'_>, query: Query) -> Result<Option<Answer>> {
+        match query {
+            Query::Incidents { ended_since } => incidents::list(job, ended_since).map(Some),
+            Query::Told(ids) => incidents::told(job, &ids).map(Some),
+            Query::Incident(id) => incidents::detail(job, &id).map(Some),
+            Query::Events { query, from, now } => events::page(job, query, from, now),
+            Query::Count { query, now } => events::count(job, query, now),
+            Query::Find { query, wanted, from, older, now } => {
+                events::find(job, (&query, &wanted), from, older, now)
+            }
+            Query::Event(seq) => events::detail(job, seq).map(Some),
+            Query::Strip { scope, now } => events::strip(job, &scope, now),
+            Query::Deliveries { below, query, now } => events::deliveries(job, below, &query, now),
+            Query::Dead => events::dead(job).map(Some),
+            Query::Scopes(clusters) => system::scopes(job, &clusters).map(Some),
+            Query::Totals { pid } => system::totals(job, pid).map(Some),
+            Query::Logs => Ok(Some(system::logs(self.log_file.as_deref()))),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Counts of the store, namespaces to choose from, memory, and the end of the log file.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{Read as _, Seek, SeekFrom},
+    path::Path,
+};
+
+use super::Job;
+use crate::{
+    event::Kind,
+    store::{
+        DEAD, EVENTS, OBJECTS, OUTBOX, Read, Result, keys,
+        pages::{self, Limits},
+    },
+    tui::msg::{Answer, Totals},
+};
+
+/// How much of the end of the log file is shown.
+const LOG_BYTES: u64 = 512 * 1024;
+/// Gaps that are listed.
+const GAPS: usize = 200;
+
+/// Counts, gaps, memory.
+pub fn totals(job: &Job<'_>, pid: u32) -> Result<Answer> {
+    let snapshot = job.snapshot()?;
+    let gaps = pages::gaps_back(&snapshot, None, Limits::rows(GAPS), &|_| true)?;
+    Ok(Answer::Totals(Totals {
+        events: snapshot.count(EVENTS.name)?,
+        oldest: pages::oldest_event(&snapshot)?.map(|(_, at)| at),
+        dead: snapshot.count(DEAD.name)?,
+        outbox: snapshot.count(OUTBOX.name)?,
+        gaps: gaps.rows.into_iter().map(|(_, gap)| gap).collect(),
+        memory: memory(pid),
+    }))
+}
+
+/// Resident memory, from proc(5): `statm` counts pages, `status` says kB.
+fn memory(pid: u32) -> Option<u64> {
+    let path = if pid == 0 { "/proc/self/status".to_owned() } else { format!("/proc/{pid}/status") };
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kb| kb * 1024)
+}
+
+/// Cluster and namespace: those that exist, and those that events tell of.
+pub fn scopes(job: &Job<'_>, clusters: &[(String, String)]) -> Result<Answer> {
+    let snapshot = job.snapshot()?;
+    let mut found: BTreeSet<(String, String)> = BTreeSet::new();
+    for (uid, name) in clusters {
+        found.insert((name.clone(), "-".to_owned()));
+        let prefix = keys::prefix(&[uid, Kind::Namespace.as_str()]);
+        snapshot.scan(&OBJECTS, &prefix, &prefix, &mut |_, object| {
+            found.insert((name.clone(), object.meta.name.as_str().to_owned()));
+            true
+        })?;
+    }
+    let seen = std::cell::RefCell::new(found);
+    pages::events_back(&snapshot, None, pages::Span::ALL, Limits::rows(1), &|e| {
+        let namespace = if e.object.namespace.is_empty() { "-" } else { &e.object.namespace };
+        seen.borrow_mut().insert((e.cluster.clone(), namespace.to_owned()));
+        false
+    })?;
+    Ok(Answer::Scopes(seen.into_inner().into_iter().collect()))
+}
+
+/// The end of the log file, as lines.
+pub fn logs(path: Option<&Path>) -> Answer {
+    let Some(path) = path else { return Answer::Logs(vec!["this process has no log file".to_owned()]) };
+    let read = || -> std::io::Result<String> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.take(LOG_BYTES).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    Answer::Logs(match read() {
+        Ok(text) => {
+            let mut lines = vec![format!("the end of {}", path.display()), String::new()];
+            lines.extend(text.lines().map(str::to_owned));
+            lines
+        }
+        Err(error) => vec![format!("cannot read {}: {error}", path.display())],
+    })
+}

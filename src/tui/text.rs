@@ -1,0 +1,312 @@
+//! Text for cells: made inert, cut and wrapped by width; ages, times and numbers as people read them.
+//!
+//! The store's text was cleaned at the border already. It is cleaned again here, because a screen that trusts its
+//! input is driven by it.
+
+use jiff::{Timestamp, tz::TimeZone};
+use unicode_width::UnicodeWidthChar;
+
+/// One character as it may be drawn, or nothing. Marks that join what stands before them are dropped, since
+/// terminals disagree about the width of the result.
+fn inert(c: char) -> Option<char> {
+    match c {
+        '\t' | '\n' | '\r' => Some(' '),
+        // Variation selectors, skin tones, tags and the combining enclosures change a width after the fact.
+        '\u{fe00}'..='\u{fe0f}'
+        | '\u{1f3fb}'..='\u{1f3ff}'
+        | '\u{e0100}'..='\u{e01ef}'
+        | '\u{20d0}'..='\u{20ff}' => None,
+        // Two regional indicators are one flag in some terminals and two letters in others.
+        '\u{1f1e6}'..='\u{1f1ff}' => char::from_u32(c as u32 - 0x1_f1e6 + u32::from(b'A')),
+        c if crate::event::sanitize::clean(c.encode_utf8(&mut [0; 4])).is_empty() => None,
+        // Other characters without a width (combining marks) would pile up on their neighbour.
+        c => c.width().filter(|w| *w > 0).map(|_| c),
+    }
+}
+
+/// The number of cells that `text` takes once it is inert.
+pub fn width(text: &str) -> usize {
+    text.chars().filter_map(inert).map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// Cut to `cells` with `…`, never padded. Looks at no more of the text than fits.
+pub fn cut(text: &str, cells: usize) -> String {
+    let mut out = String::new();
+    let mut used = 0;
+    let mut last = Vec::new();
+    for c in text.chars().filter_map(inert) {
+        let w = c.width().unwrap_or(0);
+        if used + w > cells {
+            // Room for the sign that something was cut.
+            while used + 1 > cells {
+                match last.pop() {
+                    Some((at, w)) => {
+                        out.truncate(at);
+                        used -= w;
+                    }
+                    None => return out,
+                }
+            }
+            out.push('…');
+            return out;
+        }
+        last.push((out.len(), w));
+        out.push(c);
+        used += w;
+    }
+    out
+}
+
+/// Cut or padded to exactly `cells`, the text on the left.
+pub fn fit(text: &str, cells: usize) -> String {
+    let mut out = cut(text, cells);
+    out.extend(std::iter::repeat_n(' ', cells.saturating_sub(width(&out))));
+    out
+}
+
+/// Cut or padded to exactly `cells`, the text on the right.
+pub fn fit_right(text: &str, cells: usize) -> String {
+    let out = cut(text, cells);
+    let mut padded = " ".repeat(cells.saturating_sub(width(&out)));
+    padded.push_str(&out);
+    padded
+}
+
+/// Cut in the middle, so that both ends of a long name can be read.
+pub fn fit_middle(text: &str, cells: usize) -> String {
+    if width(text) <= cells || cells < 8 {
+        return fit(text, cells);
+    }
+    let clean: Vec<char> = text.chars().filter_map(inert).collect();
+    let (head, tail) = ((cells - 1).div_ceil(2), (cells - 1) / 2);
+    let mut out = take(clean.iter().copied(), head);
+    out.push('…');
+    let end: String = take(clean.iter().rev().copied(), tail);
+    out.extend(end.chars().rev());
+    fit(&out, cells)
+}
+
+fn take(chars: impl Iterator<Item = char>, cells: usize) -> String {
+    let mut used = 0;
+    chars
+        .take_while(|c| {
+            used += c.width().unwrap_or(0);
+            used <= cells
+        })
+        .collect()
+}
+
+/// Wrapped at spaces where there are any, into at most `lines` lines of at most `cells`.
+pub fn wrap(text: &str, cells: usize, lines: usize) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    if cells == 0 {
+        return out;
+    }
+    for paragraph in text.split('\n') {
+        let mut line = String::new();
+        let mut used = 0;
+        for word in paragraph.split([' ', '\t']) {
+            let mut word: String = word.chars().filter_map(inert).collect();
+            let mut w = width(&word);
+            if used > 0 && used + 1 + w > cells {
+                out.push(std::mem::take(&mut line));
+                used = 0;
+            } else if used > 0 {
+                line.push(' ');
+                used += 1;
+            }
+            while w > cells {
+                let part = take(word.chars(), cells.saturating_sub(used).max(1));
+                let rest = word.get(part.len()..).unwrap_or_default().to_owned();
+                line.push_str(&part);
+                out.push(std::mem::take(&mut line));
+                used = 0;
+                if rest.len() == word.len() || out.len() > lines {
+                    break;
+                }
+                w = width(&rest);
+                word = rest;
+            }
+            used += width(&word);
+            line.push_str(&word);
+            if out.len() > lines {
+                break;
+            }
+        }
+        out.push(line);
+        if out.len() > lines {
+            break;
+        }
+    }
+    if out.len() > lines {
+        out.truncate(lines);
+        if let Some(last) = out.last_mut() {
+            let marked = format!("{last} …");
+            *last = if width(&marked) <= cells {
+                marked
+            } else {
+                cut(&format!("{last}…{}", " ".repeat(cells)), cells)
+            };
+        }
+    }
+    out
+}
+
+/// `45s`, `26m`, `3h12m`, `4d`.
+pub fn age(from: Timestamp, now: Timestamp) -> String {
+    let secs = now.as_second().saturating_sub(from.as_second()).max(0);
+    span(secs)
+}
+
+/// A span of seconds.
+pub fn span(secs: i64) -> String {
+    match secs {
+        0..60 => format!("{secs}s"),
+        60..3600 => format!("{}m", secs / 60),
+        3600..86_400 if secs % 3600 >= 60 && secs < 36_000 => {
+            format!("{}h{:02}m", secs / 3600, secs % 3600 / 60)
+        }
+        3600..172_800 => format!("{}h", secs / 3600),
+        _ => format!("{}d", secs / 86_400),
+    }
+}
+
+/// `09:41:07` today, `Nov 21 09:41` before.
+pub fn clock(at: Timestamp, now: Timestamp, tz: &TimeZone) -> String {
+    let (at, now) = (at.to_zoned(tz.clone()), now.to_zoned(tz.clone()));
+    if at.date() == now.date() {
+        at.strftime("%H:%M:%S").to_string()
+    } else {
+        at.strftime("%b %d %H:%M").to_string()
+    }
+}
+
+/// `09:41` today, `Nov 21` before: for narrow columns.
+pub fn short_clock(at: Timestamp, now: Timestamp, tz: &TimeZone) -> String {
+    let (at, now) = (at.to_zoned(tz.clone()), now.to_zoned(tz.clone()));
+    if at.date() == now.date() { at.strftime("%H:%M").to_string() } else { at.strftime("%b %d").to_string() }
+}
+
+/// `2026-11-21 09:41:07.123`
+pub fn full(at: Timestamp, tz: &TimeZone) -> String {
+    at.to_zoned(tz.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
+}
+
+/// `41 207`
+pub fn number(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// `1.4 GiB`
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{n} B")
+    } else {
+        format!("{value:.1} {}", UNITS.get(unit).copied().unwrap_or_default())
+    }
+}
+
+/// `1 pod`, `3 pods`
+pub fn count(n: u64, word: &str) -> String {
+    format!("{} {word}{}", number(n), if n == 1 { "" } else { "s" })
+}
+
+/// kubectl's short word for a kind, the kind itself in lower case where there is none.
+pub fn short_kind(kind: &str) -> String {
+    match kind {
+        "Pod" => "pod".into(),
+        "Node" => "node".into(),
+        kind => crate::event::Kind::parse(kind).map_or_else(|| kind.to_lowercase(), |k| k.short().to_owned()),
+    }
+}
+
+/// `deploy/web`: how an object is written in lists.
+pub fn object(reference: &crate::event::ObjectRef) -> String {
+    format!("{}/{}", short_kind(&reference.kind), reference.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TORTURE: &[&str] = &[
+        "\x1b]52;c;aGFjaw==\x07pasted",
+        "\x1b[2J\x1b[H\u{9b}31mred",
+        "a\u{202e}gnp.exe\u{2066}x\u{2069}",
+        "zero\u{200b}\u{200d}\u{feff}width",
+        "👩‍👩‍👧‍👦 family 👍🏽 flag 🇩🇪 heart ❤️",
+        "漢字かな交じり文ｗｉｄｅ",
+        "Z̸̡̢̛̗͉a̷͔͝l̵̰̈g̶̮̓o̷",
+        "tab\there\nnew\rline",
+        "",
+    ];
+
+    #[test]
+    fn hostile_text_is_inert_and_takes_exactly_its_cells() {
+        for text in TORTURE {
+            for cells in [0, 1, 2, 7, 20, 80] {
+                for out in [fit(text, cells), fit_right(text, cells), fit_middle(text, cells)] {
+                    assert_eq!(width(&out), cells, "{text:?} at {cells}: {out:?}");
+                    assert_eq!(unicode_width::UnicodeWidthStr::width(out.as_str()), cells, "{out:?}");
+                    assert!(out.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{out:?}");
+                }
+            }
+        }
+        let long = "x".repeat(8192);
+        assert_eq!(fit(&long, 10), "xxxxxxxxx…");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_fits_and_wraps(text in "\\PC*|.*", cells in 1_usize..40, lines in 1_usize..5) {
+            prop_assert_eq!(width(&fit(&text, cells)), cells);
+            let wrapped = wrap(&text, cells, lines);
+            prop_assert!(wrapped.len() <= lines);
+            // A wide character does not fit into a single cell; everything else does.
+            prop_assert!(wrapped.iter().all(|l| width(l) <= cells.max(2)), "{:?}", wrapped);
+        }
+    }
+
+    #[test]
+    fn wrapping_keeps_words_and_says_what_it_cut() {
+        assert_eq!(wrap("one two three", 7, 9), ["one two", "three"]);
+        assert_eq!(wrap("abcdefghij", 4, 9), ["abcd", "efgh", "ij"]);
+        assert_eq!(wrap("one two three four", 7, 2), ["one two", "three …"]);
+    }
+
+    #[test]
+    fn ages_and_numbers_read_well() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let ago = |s: i64| age(Timestamp::from_second(1_000_000 - s).unwrap(), now);
+        assert_eq!(
+            [ago(0), ago(59), ago(1560), ago(11_520), ago(90_000), ago(900_000)],
+            ["0s", "59s", "26m", "3h12m", "25h", "10d"]
+        );
+        assert_eq!(number(1_041_207), "1 041 207");
+        assert_eq!(bytes(1_503_238_553), "1.4 GiB");
+        assert_eq!(
+            object(&crate::event::ObjectRef {
+                kind: "Rollout".into(),
+                name: "x".into(),
+                ..Default::default()
+            }),
+            "rollout/x"
+        );
+    }
+}

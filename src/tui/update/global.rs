@@ -1,0 +1,163 @@
+//! What an action does wherever one is. Everything else is the pane's.
+
+use super::go;
+use crate::{
+    feed,
+    tui::{
+        action::Action as A,
+        effect::{About, Effect, Query},
+        model::{Level, Model},
+        options::{Engine, Exit},
+        overlays::{
+            confirm::Confirm, help::Help, palette::Palette, range::Range, scope::ScopePicker, viewer::Viewer,
+        },
+        panes::PANES,
+        text, theme,
+    },
+};
+
+/// `None`: the pane is asked.
+pub fn act(model: &mut Model, action: A) -> Option<Vec<Effect>> {
+    if let Some(pane) = PANES.iter().find(|p| p.show == action) {
+        let mut effects = go(model, pane.name, None);
+        if let Some(pane) = model.panes.get_mut(model.current) {
+            effects.extend(pane.reload(&mut model.shared));
+        }
+        return Some(effects);
+    }
+    let shared = &mut model.shared;
+    let effects = match action {
+        A::Help => vec![Effect::Show(Box::new(Help::new(model.current)))],
+        A::Palette => vec![Effect::Show(Box::new(Palette::new(model.current)))],
+        A::Scope => {
+            let clusters = shared
+                .status
+                .iter()
+                .flat_map(|s| &s.clusters)
+                .map(|c| (c.uid.clone(), c.name.clone()))
+                .collect();
+            vec![Effect::Show(Box::new(ScopePicker::new(shared))), Effect::Query(Query::Scopes(clusters))]
+        }
+        A::TimeRange => vec![Effect::Show(Box::new(Range::new(shared)))],
+        A::Filter => return Some(super::prompt::open(model)),
+        A::Back => return Some(back(model)),
+        A::Close | A::Quit => return Some(quit(model)),
+        A::AllNamespaces => {
+            shared.scope = crate::tui::query::Scope::default();
+            return Some(refresh(model));
+        }
+        A::Refresh => return Some(refresh(model)),
+        A::Relist => vec![act_of(feed::Action::Relist, "re-list")],
+        A::Reload => vec![act_of(feed::Action::Reload, "reload")],
+        A::AbsoluteTimes => {
+            shared.absolute = !shared.absolute;
+            Vec::new()
+        }
+        A::Zoom => {
+            shared.zoom = !shared.zoom;
+            Vec::new()
+        }
+        A::MoreKeys => {
+            shared.keys_page += 1;
+            Vec::new()
+        }
+        A::ThemeDark | A::ThemeLight | A::ThemeMono => {
+            shared.theme = match action {
+                A::ThemeDark => theme::DARK,
+                A::ThemeLight => theme::LIGHT,
+                _ => theme::MONO,
+            };
+            Vec::new()
+        }
+        A::Logs if shared.has_log => vec![Effect::Show(Box::new(Viewer::logs())), Effect::Query(Query::Logs)],
+        A::Logs => {
+            shared.say(Level::Bad, "this process has no log file");
+            Vec::new()
+        }
+        A::Messages => vec![Effect::Show(Box::new(messages(model)))],
+        A::TakeOver => return Some(take_over(model)),
+        _ => return None,
+    };
+    Some(effects)
+}
+
+fn act_of(action: feed::Action, about: &str) -> Effect {
+    Effect::Act { action, about: About::Toast(about.to_owned()) }
+}
+
+/// Everything is read again, and clusters that are away are tried at once.
+fn refresh(model: &mut Model) -> Vec<Effect> {
+    let pid = model.shared.status.as_ref().map_or(0, |s| s.pid);
+    let mut effects = vec![Effect::Query(Query::Totals { pid })];
+    let away: Vec<String> = model.shared.away().map(|c| c.name.clone()).collect();
+    effects.extend(away.into_iter().map(|cluster| {
+        act_of(feed::Action::Reconnect { cluster: cluster.clone() }, &format!("trying {cluster}"))
+    }));
+    for pane in &mut model.panes {
+        effects.extend(pane.reload(&mut model.shared));
+    }
+    effects
+}
+
+/// The filter first, then a zoom, then the range; at the root nothing.
+fn back(model: &mut Model) -> Vec<Effect> {
+    let Some(pane) = model.panes.get_mut(model.current) else { return Vec::new() };
+    if pane.filter().is_some_and(|f| !f.is_empty()) {
+        return pane.set_filter(crate::event::filter::Filter::default(), &mut model.shared);
+    }
+    if model.shared.zoom {
+        model.shared.zoom = false;
+    } else if model.shared.range.take().is_some() {
+        return refresh(model);
+    } else if model.shared.toast.take().is_none() && model.current != 0 {
+        return go(model, "incidents", None);
+    }
+    Vec::new()
+}
+
+fn messages(model: &Model) -> Viewer {
+    let tz = &model.shared.tz;
+    let lines: Vec<String> = model
+        .shared
+        .messages
+        .iter()
+        .rev()
+        .map(|m| {
+            format!("{} {} {}", text::full(m.at, tz), if m.level == Level::Good { "✓" } else { "!" }, m.text)
+        })
+        .collect();
+    Viewer::new(
+        "messages, the newest first",
+        if lines.is_empty() { vec!["none yet".to_owned()] } else { lines },
+    )
+}
+
+/// Asks, and says what would stop.
+fn quit(model: &mut Model) -> Vec<Effect> {
+    let stops = model.shared.would_stop();
+    let text = match &model.shared.engine {
+        Engine::Attached(label) => format!("The engine ({label}) goes on without this screen."),
+        Engine::Own if stops.is_empty() => "Watching stops with this process. What is stored stays, and what happens meanwhile is found at the next start.".to_owned(),
+        Engine::Own => {
+            let waiting = model.shared.waiting();
+            let rest = if waiting > 0 { format!(" What waits ({}) is kept and sent at the next start.", text::count(waiting, "message")) } else { String::new() };
+            format!("Nobody will be told by: {}.{rest} `barrelman forward` goes on without a screen.", stops.join(", "))
+        }
+    };
+    vec![Effect::Show(Box::new(Confirm::new("Quit?", text, "y", "quit", vec![Effect::Quit(Exit::Quit)])))]
+}
+
+fn take_over(model: &mut Model) -> Vec<Effect> {
+    if model.shared.gone.is_none() || model.shared.engine == Engine::Own {
+        model.shared.say(Level::Bad, "there is nothing to take over: the engine is there");
+        return Vec::new();
+    }
+    let text = "This process starts to watch and to deliver, in place of the engine that is gone.".to_owned();
+    vec![Effect::Show(Box::new(Confirm::new(
+        "Take over?",
+        text,
+        "y",
+        "take over",
+        vec![Effect::Quit(Exit::TakeOver)],
+    )))]
+}

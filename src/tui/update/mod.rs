@@ -1,0 +1,239 @@
+//! Pure: a message changes the model and answers with effects. No I/O, no clock, no waiting.
+
+mod global;
+mod keys;
+mod prompt;
+
+use jiff::Timestamp;
+
+use super::{
+    effect::{About, Effect, Query},
+    model::{Level, Model},
+    msg::{Answer, Msg},
+    overlays::viewer::Viewer,
+    panes,
+};
+use crate::{
+    event::filter::Filter,
+    feed::{Feed, Reply},
+    status::Status,
+};
+
+/// At the start: what the first screens need.
+pub fn start(model: &mut Model) -> Vec<Effect> {
+    let mut effects = vec![Effect::Query(Query::Totals { pid: 0 })];
+    for pane in &mut model.panes {
+        effects.extend(pane.reload(&mut model.shared));
+    }
+    effects
+}
+
+/// Takes one message.
+pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
+    model.shared.now = now;
+    let effects = match msg {
+        Msg::Key(chord) => {
+            model.shared.dirty = true;
+            keys::key(model, chord)
+        }
+        Msg::Paste(text) => {
+            model.shared.dirty = true;
+            keys::paste(model, &text)
+        }
+        Msg::Resize(width, height) => {
+            model.shared.size = (width, height);
+            model.shared.dirty = true;
+            Vec::new()
+        }
+        Msg::Feed(items) => feed(model, &items),
+        Msg::EngineGone => {
+            model.shared.gone.get_or_insert(now);
+            model.shared.say(Level::Bad, "the engine has stopped: what is shown is what was stored");
+            Vec::new()
+        }
+        Msg::Tick => tick(model),
+        Msg::Answer(answer) => answered(model, answer),
+        Msg::Replied { about, reply } => replied(model, about, reply),
+        Msg::Copied(result) => {
+            match result {
+                Ok(text) => model.shared.say(Level::Good, text),
+                Err(text) => model.shared.say(Level::Bad, text),
+            }
+            Vec::new()
+        }
+    };
+    settle(model, effects)
+}
+
+/// Runs what stays inside: another screen, something over it.
+fn settle(model: &mut Model, effects: Vec<Effect>) -> Vec<Effect> {
+    let mut out = Vec::new();
+    let mut todo: std::collections::VecDeque<Effect> = effects.into();
+    while let Some(effect) = todo.pop_front() {
+        match effect {
+            Effect::Show(overlay) => {
+                model.overlays.push(overlay);
+                model.shared.dirty = true;
+            }
+            Effect::Go { screen, filter } => todo.extend(go(model, screen, filter.as_deref())),
+            Effect::Act { action, about } => {
+                if let About::Manifest(title) = &about {
+                    model.overlays.push(Box::new(Viewer::waiting(title)));
+                }
+                out.push(Effect::Act { action, about });
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Shows another screen; it reads again what it shows.
+fn go(model: &mut Model, screen: &str, filter: Option<&str>) -> Vec<Effect> {
+    let Some(index) = panes::index(screen) else { return Vec::new() };
+    model.current = index;
+    model.chosen = true;
+    model.shared.dirty = true;
+    let Some(pane) = model.panes.get_mut(index) else { return Vec::new() };
+    match filter.map(|text| Filter::parse(text, &model.shared.tz)) {
+        Some(Ok(filter)) => pane.set_filter(filter, &mut model.shared),
+        Some(Err(error)) => {
+            // The deliveries take words that events do not have.
+            let text = format!("filter: {error}");
+            model.shared.say(Level::Bad, text);
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
+}
+
+fn feed(model: &mut Model, items: &[Feed]) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let mut events = 0;
+    for item in items {
+        match item {
+            Feed::Event { .. } => events += 1,
+            Feed::Status { status } => {
+                let old = model.shared.status.replace(std::sync::Arc::clone(status));
+                let alike = old.is_some_and(|old| look(&old) == look(status));
+                model.shared.dirty |= !alike;
+                model.shared.stale = true;
+            }
+            Feed::Lagged { missed } => {
+                model.shared.say(
+                    Level::Bad,
+                    format!("the screen fell {missed} changes behind and reads the store again"),
+                );
+                effects.extend(start(model));
+            }
+            _ => {}
+        }
+        for pane in &mut model.panes {
+            effects.extend(pane.feed(item, &mut model.shared));
+        }
+    }
+    if events > 0 {
+        model.shared.rate.add(model.shared.now, events);
+        model.shared.since_totals += events;
+        model.shared.stale = true;
+    }
+    for pane in &mut model.panes {
+        effects.extend(pane.tick(&mut model.shared));
+    }
+    effects
+}
+
+/// The part of a status that is worth drawing at once; counters wait for the next tick.
+fn look(status: &Status) -> impl PartialEq + use<> {
+    let clusters: Vec<_> = status
+        .clusters
+        .iter()
+        .map(|c| {
+            (c.name.clone(), c.state.clone(), c.streams.iter().map(|s| s.state.clone()).collect::<Vec<_>>())
+        })
+        .collect();
+    let connectors: Vec<_> = status
+        .connectors
+        .iter()
+        .map(|c| (c.name.clone(), c.enabled, c.state.clone(), c.queued, c.dead, c.last_error.clone()))
+        .collect();
+    (clusters, connectors, status.warnings.clone(), status.store.error.clone(), status.store.full)
+}
+
+fn tick(model: &mut Model) -> Vec<Effect> {
+    let shared = &mut model.shared;
+    let toast_over = shared.expire_toast();
+    let countdown = shared.moving.get();
+    // Everything else on the screen is told in minutes: every ten seconds is often enough.
+    let slow = shared.now.as_second() % 10 == 0;
+    let stale = std::mem::take(&mut shared.stale);
+    shared.dirty |= toast_over || countdown || slow || stale;
+    let mut effects = Vec::new();
+    if slow && shared.since_totals > 0 {
+        let pid = shared.status.as_ref().map_or(0, |s| s.pid);
+        effects.push(Effect::Query(Query::Totals { pid }));
+    }
+    for pane in &mut model.panes {
+        effects.extend(pane.tick(&mut model.shared));
+    }
+    effects
+}
+
+fn answered(model: &mut Model, mut answer: Answer) -> Vec<Effect> {
+    match &mut answer {
+        Answer::Failed(error) => {
+            if model.shared.store_error.as_ref() != Some(error) {
+                model.shared.store_error = Some(error.clone());
+                model.shared.say(Level::Bad, error.clone());
+            }
+            return Vec::new();
+        }
+        Answer::Totals(totals) => {
+            model.shared.totals = std::mem::take(totals);
+            model.shared.since_totals = 0;
+            model.shared.stale = true;
+        }
+        _ => {}
+    }
+    model.shared.store_error = None;
+    let first = matches!(answer, Answer::Incidents { .. }) && !model.chosen;
+    for overlay in &mut model.overlays {
+        overlay.answer(&mut answer, &mut model.shared);
+    }
+    // A pane takes what is its own out of the answer, so the one that asked is first where both could.
+    let mut effects = Vec::new();
+    for pane in &mut model.panes {
+        effects.extend(pane.answer(&mut answer, &mut model.shared));
+    }
+    if first {
+        // Incidents if one is open, else the stream: only until somebody chooses.
+        model.current = usize::from(model.shared.open_incidents == 0);
+        model.chosen = true;
+        model.shared.dirty = true;
+    }
+    effects
+}
+
+fn replied(model: &mut Model, about: About, reply: Reply) -> Vec<Effect> {
+    model.shared.dirty = true;
+    match about {
+        About::Toast(what) => {
+            let (level, text) = match reply {
+                Reply::Done(text) => (Level::Good, text),
+                Reply::Failed(text) => (Level::Bad, text),
+            };
+            let text = if text.is_empty() { what } else { format!("{what}: {text}") };
+            model.shared.say(level, text);
+        }
+        About::Manifest(title) => {
+            let page = match reply {
+                Reply::Done(text) => Ok(text),
+                Reply::Failed(why) => Err(why),
+            };
+            for overlay in &mut model.overlays {
+                overlay.page(&title, &page);
+            }
+        }
+    }
+    Vec::new()
+}

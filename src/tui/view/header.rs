@@ -1,0 +1,251 @@
+//! The lines on top: which clusters, how they are, whose engine; the tabs; the filter.
+
+use ratatui::{
+    Frame,
+    buffer::Buffer,
+    layout::{Position, Rect},
+    style::{Modifier, Style},
+};
+
+use crate::{
+    status::{ClusterState, StreamState},
+    tui::{
+        model::{Model, Shared},
+        options::Engine,
+        overlays::range,
+        panes::PANES,
+        text,
+        widgets::paint,
+    },
+};
+
+/// ` prod-eu [RO] ▸ all namespaces      ● LIVE 42/s · since 08:57 · 1 gap · forwarder, pid 4711`
+pub fn line(model: &Model, buf: &mut Buffer, area: Rect) {
+    let shared = &model.shared;
+    let theme = &shared.theme;
+    let names: Vec<&str> = shared.status.iter().flat_map(|s| &s.clusters).map(|c| c.name.as_str()).collect();
+    let cluster = match names.as_slice() {
+        [] => "barrelman".to_owned(),
+        [one] => (*one).to_owned(),
+        [one, two] => format!("{one}, {two}"),
+        [one, rest @ ..] => format!("{one}, +{}", rest.len()),
+    };
+    let (state, style) = state(shared);
+    let mut right = vec![(state, style)];
+    let extras = extras(shared);
+    let left_width = text::width(&cluster) + text::width(&shared.scope.words()) + 10;
+    let mut used = left_width + text::width(&right[0].0) + 2;
+    for (extra, style) in extras {
+        used += text::width(&extra) + 3;
+        if used > area.width.into() {
+            break;
+        }
+        right.push((format!(" · {extra}"), style));
+    }
+    let shown: usize = right.iter().map(|(t, _)| text::width(t)).sum();
+    let start = area.width.saturating_sub(shown as u16 + 1);
+    let room = Rect { width: start, ..area };
+    paint::pieces(
+        buf,
+        room,
+        0,
+        &[
+            (" ", Style::new()),
+            (&cluster, theme.title),
+            (" [RO] ", theme.dim),
+            ("▸ ", theme.dim),
+            (&shared.scope.words(), Style::new()),
+        ],
+    );
+    let pieces: Vec<(&str, Style)> = right.iter().map(|(t, s)| (t.as_str(), *s)).collect();
+    paint::pieces(buf, Rect { x: area.x + start, width: area.width - start, ..area }, 0, &pieces);
+}
+
+/// Live, disconnected, syncing, or without an engine.
+fn state(shared: &Shared) -> (String, Style) {
+    let theme = &shared.theme;
+    let rate = shared.rate.per_second(shared.now);
+    let rate = if rate >= 10.0 || rate == 0.0 { format!("{rate:.0}/s") } else { format!("{rate:.1}/s") };
+    if let Some(at) = shared.gone {
+        return (format!("✖ ENGINE GONE {}", shared.age(at)), theme.bad);
+    }
+    let Some(status) = &shared.status else { return ("◌ connecting".to_owned(), theme.warn) };
+    if status.store.error.is_some() {
+        return ("✖ STORE FAILS".to_owned(), theme.bad);
+    }
+    let away = shared.away().count();
+    if away > 0 && away == status.clusters.len() {
+        return ("◌ DISCONNECTED".to_owned(), theme.bad);
+    }
+    if away > 0 {
+        return (format!("◌ {away} of {} AWAY {rate}", status.clusters.len()), theme.bad);
+    }
+    let connecting = status.clusters.iter().any(|c| c.state == ClusterState::Connecting);
+    if connecting || status.clusters.is_empty() {
+        return ("◌ connecting".to_owned(), theme.warn);
+    }
+    if status.clusters.iter().flat_map(|c| &c.streams).any(|s| s.state == StreamState::Syncing) {
+        return (format!("◌ SYNCING {rate}"), theme.warn);
+    }
+    (format!("● LIVE {rate}"), theme.good)
+}
+
+/// What fits behind it, the most important first.
+fn extras(shared: &Shared) -> Vec<(String, Style)> {
+    let theme = &shared.theme;
+    let mut out = Vec::new();
+    let dead = shared.dead();
+    if dead > 0 {
+        out.push((format!("{} dead", text::number(dead)), theme.bad));
+    }
+    if let Engine::Attached(label) = &shared.engine {
+        out.push((format!("shows {label}"), theme.accent));
+    }
+    if shared.watch_only {
+        out.push(("watch only".to_owned(), theme.accent));
+    }
+    let forbidden = shared.status.iter().flat_map(|s| &s.clusters).flat_map(|c| &c.streams);
+    let forbidden = forbidden.filter(|s| matches!(s.state, StreamState::Forbidden { .. })).count();
+    if forbidden > 0 {
+        out.push((format!("{forbidden} forbidden"), theme.warn));
+    }
+    let waiting = shared.waiting();
+    if waiting > 0 {
+        out.push((format!("{} waiting", text::number(waiting)), theme.dim));
+    }
+    let gaps = shared.totals.gaps.len();
+    if gaps > 0 {
+        out.push((text::count(gaps as u64, "gap"), theme.warn));
+    }
+    let since = shared.status.as_ref().and_then(|s| s.store.oldest_event).or(shared.totals.oldest);
+    if let Some(at) = since {
+        out.push((format!("since {}", text::short_clock(at, shared.now, &shared.tz)), theme.dim));
+    }
+    if shared.open_incidents == 0 && shared.incidents_read {
+        let quiet = shared.quiet_since.map(|at| format!("all quiet for {}", shared.age(at)));
+        out.push((quiet.unwrap_or_else(|| "all quiet".into()), theme.good));
+    }
+    out
+}
+
+/// What a person must know that does not fit into the first line: at most two lines.
+pub fn trouble(shared: &Shared, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    if shared.gone.is_some() {
+        let next = if shared.engine == Engine::Own {
+            "q quits"
+        } else {
+            ":take-over watches and delivers from here"
+        };
+        lines.push(format!(" the engine has stopped; what is shown is what was stored. {next}"));
+    }
+    if let Some(error) =
+        shared.status.as_ref().and_then(|s| s.store.error.as_ref()).or(shared.store_error.as_ref())
+    {
+        lines.push(format!(" {error}"));
+    }
+    lines.extend(away_line(shared).map(|l| format!(" {l}")));
+    lines.truncate(2);
+    lines.into_iter().map(|l| text::cut(&l, width)).collect()
+}
+
+/// Which cluster is away, why, and when it is tried again.
+pub fn away_line(shared: &Shared) -> Option<String> {
+    let cluster = shared.away().next()?;
+    let ClusterState::Away { since, why, retry_at } = &cluster.state else { return None };
+    shared.moving.set(true);
+    let retry = retry_at.map(|at| format!(" · retry in {}", text::age(shared.now, at))).unwrap_or_default();
+    let others = shared.away().count() - 1;
+    let others = if others > 0 { format!(" · {others} more, see 8") } else { String::new() };
+    let name = &cluster.name;
+    Some(format!(
+        "◌ {name} DISCONNECTED {}{retry} (r: now) · {why}{others} · stored events stay",
+        shared.age(*since)
+    ))
+}
+
+/// ` 1 Incidents(3)  2 Stream  6 Connectors(2 on) …`
+pub fn tabs(model: &Model, buf: &mut Buffer, area: Rect) {
+    let theme = &model.shared.theme;
+    let build = |narrow: bool| -> Vec<(String, bool)> {
+        PANES
+            .iter()
+            .zip(&model.panes)
+            .enumerate()
+            .map(|(i, (def, pane))| {
+                let title = if narrow { def.title.1 } else { def.title.0 };
+                (format!(" {} {title}{} ", def.number, pane.badge(&model.shared)), i == model.current)
+            })
+            .collect()
+    };
+    let wide = build(false);
+    let fits = wide.iter().map(|(t, _)| text::width(t)).sum::<usize>() <= area.width.into();
+    let tabs = if fits { wide } else { build(true) };
+    let pieces: Vec<(&str, Style)> = tabs
+        .iter()
+        .map(|(t, current)| {
+            let style = if *current { theme.title.add_modifier(Modifier::REVERSED) } else { theme.dim };
+            (t.as_str(), style)
+        })
+        .collect();
+    paint::pieces(buf, area, 0, &pieces);
+}
+
+/// The filter and how many pass; while it is being written, the cursor and what is wrong. Answers the lines used.
+pub fn filter(model: &Model, frame: &mut Frame<'_>, area: Rect) -> u16 {
+    let shared = &model.shared;
+    let theme = &shared.theme;
+    let Some(pane) = model.panes.get(model.current) else { return 0 };
+    let Some(filter) = pane.filter() else { return 0 };
+    let count = pane.count(shared);
+    let range = shared.range.map(|r| format!("[{}] ", range::words(r))).unwrap_or_default();
+    let one = Rect { height: 1, ..area };
+    let Some(prompt) = &model.prompt else {
+        let text = if filter.is_empty() { "all" } else { filter.source() };
+        let style = if filter.is_empty() { theme.dim } else { theme.accent };
+        paint::right(frame.buffer_mut(), one, 0, (&format!("{count} "), theme.dim), 20);
+        let room = one.width.saturating_sub(text::width(&count) as u16 + 2);
+        paint::pieces(
+            frame.buffer_mut(),
+            Rect { width: room, ..one },
+            0,
+            &[(" / ", theme.key), (&range, theme.accent), (text, style)],
+        );
+        return 1;
+    };
+    let (before, after) = prompt.editor.halves();
+    // A long line is shown from where the cursor is in sight.
+    let room = usize::from(area.width).saturating_sub(6);
+    let mut shown = before;
+    while text::width(shown) > room {
+        shown = shown.char_indices().nth(1).and_then(|(i, _)| shown.get(i..)).unwrap_or_default();
+    }
+    let hidden = text::width(before) - text::width(shown);
+    let x = paint::pieces(frame.buffer_mut(), one, 0, &[(" / ", theme.key), (shown, Style::new())]);
+    paint::pieces(
+        frame.buffer_mut(),
+        Rect { x, width: area.right().saturating_sub(x), ..one },
+        0,
+        &[(after, Style::new())],
+    );
+    if model.overlays.is_empty() {
+        frame.set_cursor_position(Position::new(x.min(area.right().saturating_sub(1)), area.y));
+    }
+    let Some(error) = &prompt.error else {
+        paint::right(
+            frame.buffer_mut(),
+            one,
+            0,
+            (&format!("{count} "), theme.dim),
+            x + text::width(after) as u16 + 2,
+        );
+        return 1;
+    };
+    let start = error.source.get(..error.span.start).map_or(0, text::width).saturating_sub(hidden);
+    let wide = error.source.get(error.span.clone()).map_or(1, text::width).max(1);
+    let caret = format!("   {}{}", " ".repeat(start), "^".repeat(wide));
+    paint::pieces(frame.buffer_mut(), area, 1, &[(&caret, theme.bad)]);
+    let message = format!("{} (the previous result stays)", error.message);
+    paint::pieces(frame.buffer_mut(), area, 2, &[("   ", theme.bad), (&message, theme.bad)]);
+    3
+}

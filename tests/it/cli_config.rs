@@ -1,0 +1,77 @@
+//! `barrelman config`, `store`, `completions` and `man` as a user calls them.
+
+use barrelman::store::Store;
+
+use crate::{
+    store_support::{event, put_event},
+    support::cli::Home,
+};
+
+#[test]
+fn the_example_is_written_once_and_is_a_sound_configuration() {
+    let home = Home::new();
+    let said = home.run(&["config", "init"]).ok();
+    let path = home.path().join("config/barrelman/config.toml");
+    assert!(said.contains("config.toml is written"), "{said}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), home.run(&["config", "init", "--print"]).ok());
+    assert!(home.run(&["config", "init"]).failed(2).contains("--force replaces it"));
+    home.run(&["config", "init", "--force"]).ok();
+    assert!(home.run(&["config", "check"]).ok().contains("✓ the configuration can be used"));
+}
+
+#[test]
+fn every_mistake_is_told_at_once_and_ends_with_2() {
+    let home = Home::new();
+    home.config("[watch]\npoll_interval_secs = 1\nnamspaces = [\"a\"]\n");
+    for args in [&["config", "check"][..], &["config", "show"], &["check"], &["events"]] {
+        let said = home.run(args).failed(2);
+        assert!(
+            said.contains("poll_interval_secs") && said.contains("did you mean namespaces?"),
+            "{args:?}: {said}"
+        );
+    }
+    home.config("[[connectors]]\nname = \"a\"\ntype = \"webhook\"\nconfig = { url = \"https://a.example\", metod = \"POST\" }\n");
+    let said = home.run(&["config", "check"]).failed(2);
+    assert!(said.contains("✖ connector a (webhook): metod") && said.contains("method"), "{said}");
+}
+
+#[test]
+fn what_is_in_force_is_shown_with_its_origin() {
+    let mut home = Home::new();
+    home.set("WATCH_NAMESPACES", "payments");
+    let said = home.run(&["config", "show", "-l", "app=api"]).ok();
+    assert!(said.contains("namespaces = [\"payments\"]  # environment WATCH_NAMESPACES"), "{said}");
+    assert!(said.contains("selector = \"app=api\"  # --selector"), "{said}");
+}
+
+#[test]
+fn a_store_is_copied_verified_and_made_smaller() {
+    let home = Home::new();
+    assert!(home.run(&["store", "verify"]).failed(1).contains("there is no store"));
+    let store = Store::open(&home.data()).unwrap();
+    store
+        .write_blocking(|tx| (0..50).try_for_each(|n| put_event(tx, &event(&n.to_string(), 10)).map(drop)))
+        .unwrap();
+    let copy = home.path().join("copy.redb").display().to_string();
+    assert!(home.run(&["store", "backup", &copy]).ok().contains("copy.redb is written"), "beside a writer");
+    assert!(home.run(&["store", "backup", &copy]).failed(1).contains("exists already"));
+    assert!(home.run(&["store", "compact"]).failed(3).contains("another barrelman holds"));
+    assert!(home.run(&["store", "verify"]).ok().contains("✓ rows and indices agree"));
+    store.close();
+    assert!(home.run(&["store", "verify"]).ok().contains("✓ every page is as it was written"));
+    assert!(home.run(&["store", "compact"]).ok().contains("now"));
+    let store = Store::open(&home.data()).unwrap();
+    store.write_blocking(|tx| tx.remove_entry(&barrelman::store::EVENTS, 3).map(drop)).unwrap();
+    store.close();
+    let said = home.run(&["store", "verify"]).failed(5);
+    assert!(said.contains("✖") && said.contains("restore a backup"), "{said}");
+}
+
+#[test]
+fn completions_and_the_manual_are_printed() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(home.run(&["completions", shell]).ok().contains("barrelman"), "{shell}");
+    }
+    assert!(home.run(&["man"]).ok().contains(".TH barrelman"));
+}

@@ -1,0 +1,372 @@
+//! `barrelman connectors` and `deliveries`, alone and beside an engine; and that no command prints a secret.
+
+use std::sync::Arc;
+
+use barrelman::{
+    connector::{Reason, samples},
+    event::{EventType, incident::Phase},
+    feed::{Action, Feed, Reply},
+    server::{Engine, attach},
+    status::{ConnectorStatus, Status},
+    store::{AUDIT, CONNECTORS, DEAD, DeadLetter, OUTBOX, OutboxRow, Read, Reader, Store},
+};
+use serde_json::Value;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
+
+use crate::support::cli::Home;
+
+const GUIDE: &str = r##"{"name": "Production Alerts", "type": "slack",
+    "config": {"webhook_url": "https://hooks.slack.com/services/T01/B01/verySecretSlackPath", "channel": "#k8s-alerts", "events": ["pod_crash", "high_cpu", "security_issue"]}}"##;
+const SECRETS: &[&str] = &[
+    "verySecretSlackPath",
+    "sk-literal-token-000",
+    "hunter2-from-env",
+    "filesecret-777",
+    "whsec_c2lnbmluZ3NlY3JldA",
+];
+
+fn audit(home: &Home) -> Vec<String> {
+    let snapshot = Reader::open(&home.data()).unwrap().snapshot().unwrap();
+    let mut rows = Vec::new();
+    snapshot
+        .read_log(&AUDIT, 0, &mut |_, row| {
+            rows.push(format!("{} {}", row.action, row.connector));
+            true
+        })
+        .unwrap();
+    rows
+}
+
+#[test]
+fn a_connector_is_added_switched_listed_exported_and_removed() {
+    let home = Home::new();
+    assert!(home.run(&["connectors", "list"]).err.contains("there is none"));
+    let said = home
+        .run(&[
+            "connectors",
+            "add",
+            "hook",
+            "--type",
+            "webhook",
+            "--set",
+            "url=https://x.example/SECRETSECRETSECRET",
+            "--set",
+            "headers:={\"Authorization\":\"Bearer sk-literal-token-000\"}",
+        ])
+        .ok();
+    assert_eq!(said, "hook is saved\n");
+    let row =
+        Reader::open(&home.data()).unwrap().snapshot().unwrap().get(&CONNECTORS, "hook").unwrap().unwrap();
+    let stored = serde_json::to_string(&row).unwrap();
+    assert!(
+        stored.contains("sealed:v1:") && !stored.contains("sk-literal") && !stored.contains("SECRETSECRET"),
+        "{stored}"
+    );
+    let said = home
+        .run(&["connectors", "add", "hook", "--type", "webhook", "--set", "url=https://y.example"])
+        .failed(1);
+    assert!(said.contains("there is a connector hook already"), "{said}");
+    let said = home
+        .run(&["connectors", "add", "bad", "--type", "webhok", "--set", "url=https://y.example"])
+        .failed(1);
+    assert!(said.contains("did you mean \"webhook\"?"), "{said}");
+    let said = home.run(&["connectors", "add", "bad", "--type", "webhook", "--set", "nourl"]).failed(2);
+    assert!(said.contains("expected key=value"), "{said}");
+    let line =
+        |home: &Home| home.run(&["connectors", "list"]).ok().lines().nth(1).unwrap_or_default().to_owned();
+    assert!(line(&home).contains("off"), "{}", line(&home));
+    assert_eq!(home.run(&["connectors", "enable", "hook"]).ok(), "hook is on\n");
+    assert!(line(&home).contains(" on "), "{}", line(&home));
+    home.run(&["connectors", "disable", "hook"]).ok();
+    let said = home.run(&["connectors", "enable", "nobody"]).failed(1);
+    assert!(said.contains("there is no connector \"nobody\""), "{said}");
+    let exported: Value = serde_json::from_str(&home.run(&["connectors", "export"]).ok()).unwrap();
+    assert_eq!(exported["connectors"][0]["config"]["url"], "${HOOK_URL}");
+    let cut = home.run(&["connectors", "export", "hook", "--secrets", "cut"]).ok();
+    assert!(!cut.contains("url"), "{cut}");
+    assert!(home.run(&["connectors", "remove", "hook"]).failed(2).contains("say --yes"));
+    assert_eq!(
+        home.run(&["connectors", "remove", "hook", "--yes"]).ok(),
+        "hook is deleted, with 0 waiting messages\n"
+    );
+    assert!(home.run(&["connectors", "remove", "hook", "--yes"]).failed(1).contains("there is no connector"));
+    assert_eq!(audit(&home), ["create hook", "enable hook", "disable hook", "delete hook"]);
+}
+
+#[test]
+fn both_shapes_of_the_guide_are_imported_and_an_export_loads_again() {
+    let home = Home::new();
+    let one = home.file("one.json", GUIDE);
+    let said = home.run(&["connectors", "import", &one]).ok();
+    assert!(
+        said.contains(
+            "Production Alerts is saved; it is off: barrelman connectors enable 'Production Alerts'"
+        ),
+        "{said}"
+    );
+    let two = home.file(
+        "two.json",
+        r#"{"connectors": [{"name": "a", "type": "webhook", "enabled": true, "config": {"url": "https://a.example", "events": ["all"]}},
+            {"name": "b", "type": "webhook", "config": {"url": "${B_URL}"}}]}"#,
+    );
+    let said = home.run(&["connectors", "import", &two]).ok();
+    assert!(
+        said.contains("b is saved, and cannot send yet: url: the environment variable B_URL is not set"),
+        "{said}"
+    );
+    let said = home.run(&["connectors", "import", &two]).failed(1);
+    assert!(said.contains("nothing was imported") && said.contains("a: is there already"), "{said}");
+    home.run(&["connectors", "import", &two, "--replace"]).ok();
+    let wrong = home.file("wrong.json", r#"[{"name": "c", "type": "webhook", "config": {"url": "https://c.example"}}, {"name": "d", "type": "webhook", "config": {"url": 7}}]"#);
+    home.run(&["connectors", "import", &wrong]).failed(1);
+    let export = home.run(&["connectors", "export"]).ok();
+    let names: Value = serde_json::from_str(&export).unwrap();
+    assert_eq!(
+        names["connectors"].as_array().unwrap().len(),
+        3,
+        "c came with d, and was not taken: {export}"
+    );
+    let mut other = Home::new();
+    other
+        .set("PRODUCTION_ALERTS_WEBHOOK_URL", "https://hooks.slack.com/services/T01/B01/verySecretSlackPath");
+    other.set("A_URL", "https://a.example");
+    let file = other.file("export.json", &export);
+    other.run(&["connectors", "import", &file]).ok();
+    assert_eq!(
+        other.run(&["connectors", "export"]).ok(),
+        export,
+        "what was exported loads, and is exported the same"
+    );
+}
+
+#[test]
+fn connectors_of_the_file_are_switched_here_and_changed_there() {
+    let home = Home::new();
+    home.config(
+        "[[connectors]]\nname = \"f\"\ntype = \"webhook\"\nconfig = { url = \"https://f.example\" }\n",
+    );
+    for args in
+        [&["connectors", "remove", "f", "--yes"][..], &["connectors", "add", "f", "--type", "webhook"]]
+    {
+        let said = home.run(args).failed(1);
+        assert!(said.contains("written in the configuration file") || said.contains("already"), "{said}");
+    }
+    home.run(&["connectors", "enable", "f"]).ok();
+    let list: Value = serde_json::from_str(&home.run(&["connectors", "list", "-o", "json"]).ok()).unwrap();
+    assert_eq!((list[0]["origin"].as_str(), list[0]["state"].as_str()), (Some("file"), Some("on")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_sends_a_real_message_and_tells_the_answer() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(202).set_body_string("taken"))
+        .mount(&server)
+        .await;
+    let home = Home::new();
+    home.run_async(&[
+        "connectors",
+        "add",
+        "hook",
+        "--type",
+        "webhook",
+        "--set",
+        &format!("url={}", server.uri()),
+    ])
+    .await
+    .ok();
+    let said = home.run_async(&["connectors", "test", "hook"]).await.ok();
+    assert!(said.starts_with("status 202 in ") && said.contains("taken"), "{said}");
+    assert_eq!(server.received_requests().await.unwrap().len(), 1);
+    server.reset().await;
+    let said = home.run_async(&["connectors", "test", "hook"]).await.failed(1);
+    assert!(said.contains("not_found"), "{said}");
+    assert_eq!(audit(&home).last().unwrap(), "test hook");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beside_an_engine_everything_goes_through_its_socket() {
+    let home = Home::new();
+    let store = Store::open(&home.data()).unwrap();
+    let socket = attach::bind(&home.data()).await.unwrap();
+    let hook = ConnectorStatus {
+        name: "hook".into(),
+        state: "paused".into(),
+        why: "no such channel".into(),
+        queued: 7,
+        ..ConnectorStatus::default()
+    };
+    let status = Status { pid: 4711, mode: "forward".into(), connectors: vec![hook], ..Status::default() };
+    let (status, read_status) = watch::channel(Arc::new(status));
+    let (feed, read_feed) = broadcast::channel::<Feed>(4);
+    let (actions, mut asked) = mpsc::channel(4);
+    let engine = Engine { status: read_status, feed: read_feed, actions };
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(attach::serve(socket, engine, CancellationToken::new()));
+    let (seen, mut actions) = mpsc::channel(100);
+    tasks.spawn(async move {
+        while let Some((action, answer)) = asked.recv().await {
+            let reply = match &action {
+                Action::EnableConnector { name, .. } if name == "nobody" => {
+                    Reply::Failed("there is no connector".into())
+                }
+                _ => Reply::Done("done by the engine".into()),
+            };
+            let _ = seen.send(action).await;
+            let _ = answer.send(reply);
+        }
+    });
+    let list = home.run_async(&["connectors", "list"]).await.ok();
+    assert!(list.contains("paused") && list.contains("no such channel") && list.contains('7'), "{list}");
+    for args in [
+        &["connectors", "add", "x", "--type", "webhook", "--set", "url=https://x.example"][..],
+        &["connectors", "disable", "hook"],
+        &["connectors", "test", "hook"],
+        &["connectors", "remove", "hook", "--yes"],
+        &["deliveries", "retry", "--connector", "hook", "3", "5"],
+        &["deliveries", "purge", "--yes"],
+    ] {
+        assert_eq!(home.run_async(args).await.ok(), "done by the engine\n", "{args:?}");
+    }
+    assert!(
+        home.run_async(&["connectors", "enable", "nobody"]).await.failed(1).contains("there is no connector")
+    );
+    let mut taken = Vec::new();
+    while let Ok(action) = actions.try_recv() {
+        taken.push(serde_json::to_value(action).unwrap()["action"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(
+        taken,
+        [
+            "put_connector",
+            "enable_connector",
+            "test_connector",
+            "remove_connector",
+            "retry_dead",
+            "purge_dead",
+            "enable_connector"
+        ]
+    );
+    assert!(
+        home.run_async(&["check", "--offline"])
+            .await
+            .ok()
+            .contains("a running barrelman holds it (pid 4711, forward)")
+    );
+    drop((store, status, feed));
+}
+
+#[test]
+fn a_store_held_by_a_process_without_a_socket_has_its_own_exit_code() {
+    let home = Home::new();
+    let _store = Store::open(&home.data()).unwrap();
+    let said = home
+        .run(&["connectors", "add", "x", "--type", "webhook", "--set", "url=https://x.example"])
+        .failed(3);
+    assert!(said.contains("another barrelman holds the store"), "{said}");
+}
+
+fn dead_letter(connector: &str) -> DeadLetter {
+    let notification = samples::notification(EventType::PodCrashLoop, Phase::Opened, connector);
+    let at = notification.created_at;
+    let row = OutboxRow { seq: 1, notification, due_at: at, claim: None };
+    DeadLetter { at, row, reason: Reason::BadRequest, detail: "status 400: invalid_payload".into() }
+}
+
+#[test]
+fn dead_letters_are_listed_retried_and_purged_by_number_and_connector() {
+    let home = Home::new();
+    let store = Store::open(&home.data()).unwrap();
+    let mut numbers = Vec::new();
+    for connector in ["a", "a", "b"] {
+        let letter = dead_letter(connector);
+        numbers.push(store.write_blocking(move |tx| tx.append(&DEAD, &letter)).unwrap());
+    }
+    store.close();
+    let list = home.run(&["deliveries", "list", "--dead"]).ok();
+    assert!(
+        list.contains("bad_request")
+            && list.contains("invalid_payload")
+            && list.contains("a: 2 dead letters"),
+        "{list}"
+    );
+    let one = home.run(&["deliveries", "list", "--dead", "-o", "jsonl", "--connector", "b"]).ok();
+    assert_eq!(serde_json::from_str::<Value>(&one).unwrap()["number"].as_u64(), Some(numbers[2]));
+    let number = numbers[0].to_string();
+    assert_eq!(home.run(&["deliveries", "retry", &number]).ok(), "1 put back into the queue\n");
+    let queued = Reader::open(&home.data()).unwrap().snapshot().unwrap().all(&OUTBOX, "").unwrap();
+    assert_eq!(queued.len(), 1);
+    assert!(home.run(&["deliveries"]).ok().contains("a: 1 waiting, 0 of them on the way"));
+    assert!(
+        home.run(&["deliveries", "purge"]).failed(2).contains("Delete all dead letters for good? Nobody")
+    );
+    assert_eq!(home.run(&["deliveries", "purge", "--connector", "b", "--yes"]).ok(), "1 thrown away\n");
+    assert_eq!(home.run(&["deliveries", "purge", "--yes"]).ok(), "1 thrown away\n");
+    assert_eq!(audit(&home), ["retry a", "purge b", "purge a"]);
+}
+
+#[test]
+fn no_command_prints_a_secret() {
+    let mut home = Home::new();
+    home.set("HOOK_TOKEN", "hunter2-from-env");
+    home.set("BARRELMAN_HEARTBEAT_URL", "https://beat.example/verySecretSlackPath");
+    let file = home.file("hook.txt", "http://127.0.0.1:9/filesecret-777\n");
+    home.config(&format!(
+        "[[connectors]]\nname = \"lit\"\ntype = \"slack\"\nenabled = true\nconfig = {{ webhook_url = \"http://127.0.0.1:9/services/T01/B01/verySecretSlackPath\", nonsense = \"sk-literal-token-000\" }}\n\
+         [[connectors]]\nname = \"env\"\ntype = \"webhook\"\nenabled = true\nconfig = {{ url = \"http://127.0.0.1:9/${{HOOK_TOKEN}}\", headers = {{ Authorization = \"Bearer ${{HOOK_TOKEN}}\" }} }}\n\
+         [[connectors]]\nname = \"file\"\ntype = \"webhook\"\nenabled = true\nconfig = {{ url_file = \"{file}\", signing_secret = \"whsec_c2lnbmluZ3NlY3JldA\" }}\n"
+    ));
+    let guide = home.file("guide.json", GUIDE);
+    let mut printed = String::new();
+    for args in [
+        &["connectors", "import", guide.as_str()][..],
+        &[
+            "connectors",
+            "add",
+            "t",
+            "--type",
+            "webhook",
+            "--set",
+            "url=http://127.0.0.1:9/verySecretSlackPath",
+            "--set",
+            "headers:={\"X\":\"sk-literal-token-000\"}",
+            "--enable",
+        ],
+        &["connectors", "add", "bad", "--type", "webhook", "--set", "url=verySecretSlackPath"],
+        &["connectors", "add", "bad", "--type", "webhook", "--set", "url=http://[verySecretSlackPath"],
+        &["connectors", "list"],
+        &["connectors", "list", "-o", "json"],
+        &["connectors", "list", "-o", "csv"],
+        &["connectors", "export"],
+        &["connectors", "export", "--secrets", "cut"],
+        &["connectors", "test", "t"],
+        &["connectors", "test", "env"],
+        &["connectors", "test", "file"],
+        &["connectors", "test", "lit"],
+        &["check"],
+        &["check", "--json"],
+        &["check", "--offline"],
+        &["config", "show"],
+        &["config", "check"],
+        &["deliveries"],
+        &["deliveries", "list", "--dead", "-o", "json"],
+        &["store", "verify"],
+    ] {
+        let ran = home.run(args);
+        let all = format!("{}{}", ran.out, ran.err);
+        for secret in SECRETS {
+            assert!(!all.contains(secret), "{args:?} prints {secret}:\n{all}");
+        }
+        printed.push_str(&all);
+    }
+    for shown in ["Production Alerts", "lit", "${HOOK_TOKEN}", "127.0.0.1:9"] {
+        assert!(printed.contains(shown), "{shown} is no secret");
+    }
+    for row in std::fs::read_dir(home.data()).unwrap() {
+        let bytes = std::fs::read(row.unwrap().path()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("sk-literal-token-000") && !text.contains("verySecretSlackPath"), "on disk");
+    }
+}

@@ -1,0 +1,208 @@
+//! `barrelman events` and `incidents`: what they print, what they refuse, and that following loses and repeats nothing.
+
+use std::{io::Read, process::Stdio, sync::Arc, time::Duration};
+
+use barrelman::{
+    event::Event,
+    feed::Feed,
+    server::{Engine, attach},
+    status::Status,
+    store::{INCIDENT_EVENTS, INCIDENTS, INCIDENTS_BY_TIME, MEMBERS, Store, keys},
+};
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    store_support::{event, put_event},
+    support::cli::Home,
+};
+
+fn fill(home: &Home, names: &[&str]) -> Store {
+    let store = Store::open(&home.data()).unwrap();
+    append(&store, names);
+    store
+}
+
+fn append(store: &Store, names: &[&str]) {
+    for name in names {
+        let event = event(name, 10);
+        store.write_blocking(move |tx| put_event(tx, &event)).unwrap();
+    }
+}
+
+fn titles(out: &str) -> Vec<String> {
+    out.lines()
+        .map(|l| serde_json::from_str::<Value>(l).unwrap()["title"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn events_are_printed_newest_last_in_four_formats_beside_a_writer() {
+    let home = Home::new();
+    let _store = fill(&home, &["a", "b", "c,\"x\""]);
+    let table = home.run(&["events"]).ok();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("TIME") && lines[0].contains("SEVERITY"), "{table}");
+    assert!(lines[1].contains("Pod/a") && lines[3].contains("Pod/c"), "{table}");
+    let all: Vec<Event> = serde_json::from_str(&home.run(&["events", "-o", "json"]).ok()).unwrap();
+    assert_eq!((all.len(), all[2].title.as_str()), (3, "c,\"x\""));
+    assert_eq!(titles(&home.run(&["events", "-o", "jsonl", "--limit", "2"]).ok()), ["b", "c,\"x\""]);
+    assert_eq!(titles(&home.run(&["events", "-o", "jsonl", "obj:a|b", "--limit", "1"]).ok()), ["b"]);
+    assert_eq!(titles(&home.run(&["events", "-o", "jsonl", "--until", "2026-01-01"]).ok()).len(), 0);
+    assert_eq!(titles(&home.run(&["events", "-o", "jsonl", "--since", "2026-01-02"]).ok()).len(), 3);
+    let csv = home.run(&["events", "-o", "csv"]).ok();
+    assert!(csv.starts_with("id,timestamp,") && csv.contains("\"c,\"\"x\"\"\""), "{csv}");
+}
+
+#[test]
+fn a_wrong_filter_is_shown_with_a_caret_and_a_missing_store_says_what_to_do() {
+    let home = Home::new();
+    let said = home.run(&["events", "ns:a", "typ:pod_*"]).failed(2);
+    assert!(said.contains("ns:a typ:pod_*\n     ^^^"), "{said}");
+    let said = home.run(&["events"]).failed(1);
+    assert!(said.contains("there is no store at") && said.contains("barrelman forward"), "{said}");
+    assert!(!home.data().exists(), "looking makes nothing");
+    let said = home.run(&["events", "--follow", "-o", "json"]).failed(2);
+    assert!(said.contains("jsonl"), "{said}");
+    assert!(home.run(&["events", "--filter-help"]).ok().contains("severity>=high"));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let home = Home::new();
+    let names: Vec<String> = (0..3000).map(|n| format!("pod-{n}")).collect();
+    let store = Store::open(&home.data()).unwrap();
+    store
+        .write_blocking(move |tx| names.iter().try_for_each(|n| put_event(tx, &event(n, 200)).map(drop)))
+        .unwrap();
+    let mut command = home.command(&["events", "-o", "jsonl", "--limit", "3000"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    out.read_exact(&mut [0; 10]).unwrap();
+    drop(out);
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn following_a_store_that_nobody_serves_survives_its_writer() {
+    let home = Home::new();
+    let store = fill(&home, &["a", "b"]);
+    let mut follow = home.start(&["events", "--follow", "-o", "jsonl", "--limit", "1"]);
+    assert_eq!(titles(&follow.line()), ["b"]);
+    append(&store, &["c", "d"]);
+    assert_eq!(titles(&follow.line()), ["c"]);
+    assert_eq!(titles(&follow.line()), ["d"]);
+    store.close();
+    let store = Store::open(&home.data()).unwrap();
+    append(&store, &["e"]);
+    assert_eq!(titles(&follow.line()), ["e"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn following_an_engine_prints_each_event_once_though_the_feed_lags_and_breaks() {
+    let home = Home::new();
+    let store = tokio::task::block_in_place(|| fill(&home, &["a"]));
+    let (feed, _) = broadcast::channel(16);
+    let stop = CancellationToken::new();
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(served(&home, &feed, stop.clone()).await);
+    let mut follow = home.start(&["events", "--follow", "-o", "jsonl"]);
+    let (lines, mut said) = mpsc::channel(100);
+    std::thread::spawn(move || while lines.blocking_send(follow.line()).is_ok() {});
+    let mut next =
+        async || titles(&tokio::time::timeout(Duration::from_secs(20), said.recv()).await.unwrap().unwrap());
+    assert_eq!(next().await, ["a"]);
+    // Three are stored, one of them is announced, and twice.
+    tokio::task::block_in_place(|| append(&store, &["b", "c", "d"]));
+    for _ in 0..2 {
+        let _ = feed.send(Feed::Event { seq: 4, event: Arc::new(event("d", 10)) });
+    }
+    for title in ["b", "c", "d"] {
+        assert_eq!(next().await, [title]);
+    }
+    let _ = feed.send(Feed::Lagged { missed: 3 });
+    stop.cancel();
+    serving.join_next().await.unwrap().unwrap();
+    tokio::task::block_in_place(|| append(&store, &["e"]));
+    assert_eq!(next().await, ["e"], "without an engine the store is looked at");
+    serving.spawn(served(&home, &feed, CancellationToken::new()).await);
+    tokio::task::block_in_place(|| append(&store, &["f", "g"]));
+    assert_eq!(next().await, ["f"]);
+    assert_eq!(next().await, ["g"]);
+}
+
+/// An engine's socket, open when this answers.
+async fn served(
+    home: &Home,
+    feed: &broadcast::Sender<Feed>,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send + use<> {
+    let socket = attach::bind(&home.data()).await.unwrap();
+    let (status, read_status) = watch::channel(Arc::new(Status::default()));
+    let (actions, none) = mpsc::channel(1);
+    let engine = Engine { status: read_status, feed: feed.subscribe(), actions };
+    async move {
+        let _open = (status, none);
+        attach::serve(socket, engine, stop).await;
+    }
+}
+
+#[test]
+fn incidents_are_listed_and_one_is_shown_with_all_that_belongs_to_it() {
+    let home = Home::new();
+    let store = Store::open(&home.data()).unwrap();
+    let put = |id: &'static str, open: bool, severity: &'static str| {
+        let worst = event(id, 5);
+        let incident = json!({
+            "id": id, "cluster": "prod", "cluster_uid": "c1", "status": if open { "open" } else { "resolved" },
+            "subject": {"kind": "Deployment", "namespace": "shop", "name": id}, "opened_at": worst.timestamp,
+            "last_at": worst.timestamp, "event_type": "pod_crash_loop", "severity": severity, "title": format!("{id} is broken"),
+            "worst_event": worst.id, "events": 1, "holding": u32::from(open), "members": 1,
+            "resolved_at": (!open).then_some(worst.timestamp),
+            "suspects": [{"event": "x", "event_type": "image_changed", "object": {"kind": "Deployment", "namespace": "shop", "name": id},
+                "at": worst.timestamp, "title": "image 1 → 2", "manager": "argocd", "link": "owner", "score": 0.9}],
+        });
+        let incident: barrelman::event::incident::Incident = serde_json::from_value(incident).unwrap();
+        let member = json!({"fingerprint": id, "object": worst.object, "event_type": "pod_crash_loop", "severity": severity,
+            "title": "crashes", "since": worst.timestamp, "holds": true, "count": 3});
+        store
+            .write_blocking(move |tx| {
+                let seq = put_event(tx, &worst)?;
+                tx.put(&INCIDENT_EVENTS, &keys::incident_event(&incident.id, seq), &())?;
+                tx.put(
+                    &MEMBERS,
+                    &barrelman::store::key(&[id, id]),
+                    &serde_json::from_value(member).unwrap(),
+                )?;
+                tx.put(&INCIDENTS_BY_TIME, &keys::incident_by_time(incident.opened_at, &incident.id), &())?;
+                tx.put(&INCIDENTS, incident.id.as_str(), &incident)
+            })
+            .unwrap();
+    };
+    put("aa11", false, "medium");
+    put("aa22", true, "critical");
+    let all = home.run(&["incidents"]).ok();
+    assert!(all.contains("aa11") && all.contains("ended") && all.contains("aa22"), "{all}");
+    let open = home.run(&["incidents", "--open"]).ok();
+    assert!(open.contains("aa22") && !open.contains("aa11"), "{open}");
+    let named = home.run(&["incidents", "obj:aa11", "-o", "jsonl"]).ok();
+    assert_eq!(named.lines().count(), 1, "{named}");
+    let one = home.run(&["incidents", "--id", "aa2"]).ok();
+    for part in
+        ["aa22 is broken", "image 1 → 2 by argocd", "90 %", "members", "Pod/aa22", "events", "critical"]
+    {
+        assert!(one.contains(part), "{part}: {one}");
+    }
+    let whole: Value =
+        serde_json::from_str(&home.run(&["incidents", "--id", "aa22", "-o", "json"]).ok()).unwrap();
+    assert_eq!(
+        (whole["members"][0]["count"].as_u64(), whole["events"][0]["title"].as_str()),
+        (Some(3), Some("aa22"))
+    );
+    let several = home.run(&["incidents", "--id", "aa"]).failed(1);
+    assert!(several.contains("aa11, aa22"), "{several}");
+    assert!(home.run(&["incidents", "--id", "zz"]).failed(1).contains("no incident begins with zz"));
+}

@@ -1,0 +1,330 @@
+//! Nodes and clusters as causes, Kubernetes Events, suspects.
+
+use barrelman::{
+    event::{
+        EventType, Kind, Role,
+        incident::{IncidentStatus, Phase},
+    },
+    object::Said,
+};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use crate::support::rig::{HOOK, Rig};
+
+/// A Deployment with all its pods on one node, and a Service of its own.
+fn all_on(rig: &mut Rig, node: &str) {
+    for other in ["node-a", "node-b", "node-c", "node-d", "node-e"] {
+        if other != node {
+            rig.sim().cordon(other, true).unwrap();
+        }
+    }
+    rig.sim().restart("shop/search", "none").unwrap();
+    rig.advance(120);
+    for other in ["node-a", "node-b", "node-c", "node-d", "node-e"] {
+        if other != node {
+            rig.sim().cordon(other, false).unwrap();
+        }
+    }
+    rig.advance(60);
+    rig.sent.clear();
+}
+
+#[test]
+fn what_a_lost_node_takes_down_belongs_to_the_node() {
+    let mut rig = Rig::shop();
+    all_on(&mut rig, "node-a");
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.advance(200);
+    assert_eq!(rig.told(), ["hook opened node_unhealthy critical"], "{:#?}", rig.story());
+    let node = rig.incident("Node//node-a");
+    let affected: Vec<_> =
+        rig.members(&node).into_iter().filter(|m| m.affected).map(|m| m.event_type).collect();
+    assert!(affected.contains(&EventType::ServiceUnavailable), "{affected:?} {:#?}", rig.story());
+    assert!(affected.contains(&EventType::PodUnready), "{affected:?} {:#?}", rig.story());
+    assert!(node.affected >= 2 && node.holding == 1, "{node:#?}");
+    rig.sim().node_down("node-a", false).unwrap();
+    rig.advance(900);
+    assert_eq!(
+        rig.told(),
+        ["hook opened node_unhealthy critical", "hook resolved node_unhealthy critical"],
+        "{:#?}",
+        rig.story()
+    );
+}
+
+#[test]
+fn what_still_fails_five_minutes_after_its_node_is_back_is_its_own() {
+    let mut rig = Rig::shop();
+    all_on(&mut rig, "node-a");
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.advance(30);
+    // The node is back, its pods fail on: being unready for so long is a new trouble, the old one waits its time.
+    rig.sim().node_down("node-a", false).unwrap();
+    rig.sim().fail_probes("shop/search").unwrap();
+    rig.advance(61);
+    let told = |rig: &Rig| rig.told().iter().filter(|t| t.contains("service_unavailable critical")).count();
+    rig.advance(290);
+    let before = told(&rig);
+    rig.advance(20);
+    assert_eq!((before, told(&rig)), (0, 1), "{:#?}", rig.story());
+    assert_eq!(rig.incident("Node//node-a").status, IncidentStatus::Resolved);
+    assert_eq!(rig.incident("Deployment/shop/search").status, IncidentStatus::Open);
+    rig.sim().recover("shop/search").unwrap();
+    rig.advance(300);
+    assert_eq!(rig.about("Deployment/shop/search", Phase::Resolved).len(), 1, "{:#?}", rig.story());
+}
+
+#[test]
+fn many_nodes_at_once_are_the_clusters_trouble_and_untold_ones_are_taken_in() {
+    let mut rig = Rig::shop();
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.sim().node_down("node-b", true).unwrap();
+    rig.sim().node_down("node-c", true).unwrap();
+    rig.advance(30);
+    let told = rig.told();
+    assert!(told.contains(&"hook opened cluster_unhealthy critical".to_owned()), "{:#?}", rig.story());
+    // The first was written in the same moment as the second: neither need be told.
+    let nodes = told.iter().filter(|t| t.contains("node_unhealthy")).count();
+    assert_eq!(nodes, 0, "{told:#?}");
+    for node in ["node-a", "node-b", "node-c"] {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    rig.advance(900);
+    let ends = rig.told().iter().filter(|t| t.contains("resolved cluster_unhealthy")).count();
+    assert_eq!(ends, 1, "{:#?}", rig.story());
+    assert!(rig.incidents().iter().all(|i| i.status == IncidentStatus::Resolved), "{:#?}", rig.story());
+}
+
+#[test]
+fn a_node_that_was_taken_in_and_stays_lost_is_told_when_the_cluster_is_well() {
+    let mut rig = Rig::shop();
+    for node in ["node-a", "node-b", "node-c"] {
+        rig.sim().node_down(node, true).unwrap();
+    }
+    rig.advance(100);
+    rig.sent.clear();
+    rig.sim().node_down("node-b", false).unwrap();
+    rig.sim().node_down("node-c", false).unwrap();
+    rig.advance(600);
+    assert_eq!(rig.about("Node//node-a", Phase::Opened).len(), 1, "{:#?}", rig.story());
+}
+
+fn warning(rig: &Rig, name: &str, pod: &str, reason: &str, count: u32) -> serde_json::Value {
+    let found = rig.cluster().get("pods", "shop", pod).unwrap();
+    json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": "shop"},
+        "type": "Warning", "reason": reason, "message": format!("{reason} it says"), "count": count,
+        "firstTimestamp": rig.now().to_string(), "lastTimestamp": rig.now().to_string(),
+        "source": {"component": "kubelet"},
+        "involvedObject": {"kind": "Pod", "apiVersion": "v1", "namespace": "shop", "name": pod,
+            "uid": found["metadata"]["uid"]}})
+}
+
+fn pod_of(rig: &Rig, app: &str) -> String {
+    let pods = rig.cluster().list(Kind::Pod);
+    let of =
+        |p: &&std::sync::Arc<serde_json::Value>| p["metadata"]["labels"]["app.kubernetes.io/name"] == app;
+    pods.iter().find(of).unwrap()["metadata"]["name"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_kubernetes_event_that_a_detector_speaks_for_joins_and_does_not_lead() {
+    let mut rig = Rig::shop();
+    let pod = pod_of(&rig, "search");
+    let event = warning(&rig, "backoff", &pod, "BackOff", 1);
+    rig.cluster().create(event).unwrap();
+    rig.advance(900);
+    // The pod is well: nobody was told, nothing was opened; the Event is stored.
+    assert_eq!(rig.told(), Vec::<String>::new(), "{:#?}", rig.story());
+    assert_eq!(rig.incidents().len(), 0);
+    assert_eq!(rig.events_of(EventType::KubernetesEvent).iter().filter(|e| e.role == Role::Joins).count(), 1);
+    // One that comes before its detector joins what that opens.
+    let event = warning(&rig, "unhealthy", &pod, "Unhealthy", 1);
+    rig.cluster().create(event).unwrap();
+    rig.advance(1);
+    rig.sim().fail_probes("shop/search").unwrap();
+    rig.advance(300);
+    let search = rig.incident("Deployment/shop/search");
+    let joined = rig.events_of(EventType::KubernetesEvent);
+    let joined = joined.iter().find(|e| e.details["reason"] == "Unhealthy").unwrap();
+    assert_eq!(joined.incident.as_ref(), Some(&search.id), "{:#?}", rig.story());
+}
+
+#[test]
+fn a_kubernetes_event_leads_where_its_detector_may_not_watch() {
+    let mut rig = Rig::empty(HOOK);
+    rig.add("shop", |cluster| Some(barrelman::demo::Sim::demo(cluster, crate::support::noon(), 1.0)));
+    rig.watched[0].shut = vec![Kind::Pod];
+    rig.start();
+    rig.advance(1);
+    let pod = pod_of(&rig, "search");
+    let event = warning(&rig, "backoff", &pod, "BackOff", 1);
+    rig.cluster().create(event).unwrap();
+    rig.advance(400);
+    assert_eq!(rig.told(), ["hook opened kubernetes_event medium"], "{:#?}", rig.story());
+}
+
+#[test]
+fn a_pending_join_survives_a_restart_and_does_not_lead_before_the_cluster_answers() {
+    let mut rig = Rig::shop();
+    let pod = pod_of(&rig, "search");
+    let event = warning(&rig, "backoff", &pod, "BackOff", 1);
+    rig.cluster().create(event).unwrap();
+    rig.advance(1);
+    rig.stop();
+    rig.unwatched(4000);
+    rig.begin();
+    // The process runs for a while before it reaches the cluster.
+    rig.say(Vec::new());
+    rig.say(Vec::new());
+    rig.start();
+    rig.advance(60);
+    assert_eq!(rig.told(), Vec::<String>::new(), "{:#?}", rig.story());
+}
+
+#[test]
+fn a_warning_that_nobody_speaks_for_leads_and_is_folded() {
+    let mut rig = Rig::shop();
+    let pod = pod_of(&rig, "search");
+    let event = warning(&rig, "quota", &pod, "SomeControllerSays", 1);
+    rig.cluster().create(event).unwrap();
+    rig.advance(30);
+    assert_eq!(rig.told(), ["hook opened kubernetes_event medium"], "{:#?}", rig.story());
+    for count in 2..6 {
+        let last = rig.now().to_string();
+        rig.cluster()
+            .update("events", "shop", "quota", |e| {
+                e["count"] = json!(count);
+                e["lastTimestamp"] = json!(last);
+            })
+            .unwrap();
+        rig.advance(30);
+    }
+    let ours = |rig: &Rig| {
+        let mut events = rig.events_of(EventType::KubernetesEvent);
+        events.retain(|e| e.details["reason"] == "SomeControllerSays");
+        events
+    };
+    let events = ours(&rig);
+    assert_eq!(events.len(), 1, "{events:#?}");
+    assert_eq!(events[0].count, 5);
+    assert_eq!(rig.sent.len(), 1);
+    // After the window it is a new event.
+    rig.advance(700);
+    let last = rig.now().to_string();
+    rig.cluster()
+        .update("events", "shop", "quota", |e| {
+            e["count"] = json!(6);
+            e["lastTimestamp"] = json!(last);
+        })
+        .unwrap();
+    rig.advance(30);
+    assert_eq!(ours(&rig).len(), 2, "{:#?}", rig.story());
+}
+
+#[test]
+fn min_count_tells_with_the_repeat_that_makes_it_true() {
+    let toml = format!("{HOOK}conditions = {{ min_count = 3 }}\n");
+    let mut rig = Rig::shop_with(&toml);
+    let pod = pod_of(&rig, "search");
+    let event = warning(&rig, "quota", &pod, "SomeControllerSays", 1);
+    rig.cluster().create(event).unwrap();
+    rig.advance(60);
+    assert_eq!(rig.sent.len(), 0, "{:#?}", rig.story());
+    for count in 2..6 {
+        let last = rig.now().to_string();
+        rig.cluster()
+            .update("events", "shop", "quota", |e| {
+                e["count"] = json!(count);
+                e["lastTimestamp"] = json!(last);
+            })
+            .unwrap();
+        rig.advance(20);
+        assert_eq!(rig.sent.len(), usize::from(count >= 3), "{count} {:#?}", rig.story());
+    }
+    assert_eq!(rig.sent[0].message.phase, Phase::Opened);
+}
+
+#[test]
+fn suspects_are_ranked_by_tie_kind_and_closeness() {
+    let mut rig = Rig::shop();
+    // Something else in the namespace, then this workload's own scale, then its configuration.
+    rig.sim().rollout("shop/catalog", "registry.example.com/shop/catalog:5.0.2", "none").unwrap();
+    rig.advance(240);
+    rig.sim().scale("shop/web", 5).unwrap();
+    rig.advance(240);
+    rig.sim().edit_config("shop/web-settings", "POOL_SIZE", "200").unwrap();
+    rig.advance(20);
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(20);
+    let web = rig.incident("Deployment/shop/web");
+    let named: Vec<_> =
+        web.suspects.iter().map(|s| (s.event_type.name(), s.link.as_str(), s.object.name.as_str())).collect();
+    assert_eq!(named[0], ("config_changed", "config", "web-settings"), "{:#?}", web.suspects);
+    assert_eq!(named[1], ("deployment_scaled", "owner", "web"), "{:#?}", web.suspects);
+    assert!(named[2..].iter().any(|n| n.1 == "namespace" && n.2 == "catalog"), "{named:?}");
+    assert_eq!(web.suspects[0].manager, "kubectl-edit");
+    let sent = rig.sent.last().unwrap().message.incident.clone().unwrap();
+    assert_eq!(sent.suspects, web.suspects);
+}
+
+#[test]
+fn an_image_change_is_the_first_suspect_of_a_crash_loop() {
+    let mut rig = Rig::shop();
+    rig.sim().edit_config("shop/web-settings", "POOL_SIZE", "200").unwrap();
+    rig.advance(5);
+    rig.sim().rollout("shop/web", "registry.example.com/shop/web:2.15.0", "crash").unwrap();
+    rig.advance(100);
+    let web = rig.incident("Deployment/shop/web");
+    assert_eq!(web.suspects[0].event_type, EventType::ImageChanged, "{:#?}", web.suspects);
+    assert_eq!(web.suspects[0].link, "owner");
+    assert!(web.suspects[0].title.contains("2.15.0"), "{:#?}", web.suspects[0]);
+    assert!(web.suspects.iter().any(|s| s.event_type == EventType::ConfigChanged));
+    assert!(web.suspects.len() <= 5);
+}
+
+#[test]
+fn an_api_that_is_away_for_a_minute_is_told_once_and_ends_once() {
+    let mut rig = Rig::shop();
+    rig.sim().fail_probes("shop/search").unwrap();
+    rig.advance(30);
+    rig.sent.clear();
+    let (uid, since) = (rig.watched[0].uid.clone(), rig.now());
+    let away = |why: &str| Said::Away { cluster: uid.clone(), since, why: why.into() };
+    rig.say(vec![away("connection refused")]);
+    rig.say_for(50);
+    assert_eq!(rig.sent.len(), 0);
+    rig.say(vec![away("connection timed out")]);
+    rig.say_for(20);
+    assert_eq!(rig.told(), ["hook opened cluster_unhealthy critical"], "{:#?}", rig.story());
+    rig.say_for(600);
+    assert_eq!(rig.sent.len(), 1, "{:#?}", rig.story());
+    // A restart of ours while it is away changes nothing.
+    rig.stop();
+    rig.begin();
+    rig.say(vec![away("connection refused")]);
+    rig.say_for(100);
+    assert_eq!(rig.sent.len(), 1, "{:#?}", rig.story());
+    // It is back: what changed meanwhile is told, and the end once it has held.
+    rig.start();
+    rig.advance(20);
+    assert!(!rig.told().iter().any(|t| t.contains("resolved cluster")), "{:#?}", rig.told());
+    rig.advance(90);
+    assert_eq!(
+        rig.told(),
+        ["hook opened cluster_unhealthy critical", "hook resolved cluster_unhealthy critical"]
+    );
+    assert!(rig.sent[0].message.event.title.contains("shop"), "{:?}", rig.sent[0].message.event.title);
+}
+
+#[test]
+fn a_short_silence_of_the_api_is_no_trouble() {
+    let mut rig = Rig::shop();
+    let (uid, since) = (rig.watched[0].uid.clone(), rig.now());
+    rig.say(vec![Said::Away { cluster: uid.clone(), since, why: "connection refused".into() }]);
+    rig.say_for(40);
+    rig.say(vec![Said::Live(uid)]);
+    rig.advance(300);
+    assert_eq!(rig.told(), Vec::<String>::new());
+    assert_eq!(rig.now().duration_since(since), SignedDuration::from_secs(340));
+}

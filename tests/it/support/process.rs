@@ -1,0 +1,161 @@
+//! The program itself: as a child that can be killed, or inside the test.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use barrelman::{
+    app::Running,
+    server::unready,
+    status::Status,
+    store::{DELIVERIES, DeliveryRow, DeliveryState, EVENTS, OUTBOX, Read, Store},
+};
+
+/// A data directory, a kubeconfig, a configuration.
+pub struct Place {
+    pub dir: tempfile::TempDir,
+    toml: String,
+}
+
+impl Place {
+    pub fn new(kubeconfig: &str, toml: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("kubeconfig"), kubeconfig).unwrap();
+        let head = format!(
+            "{toml}\n[clusters]\nname = \"test\"\nkubeconfig = [{:?}]\nin_cluster = false\n[store]\ndir = {:?}\n",
+            dir.path().join("kubeconfig"),
+            dir.path().join("data"),
+        );
+        std::fs::create_dir(dir.path().join("data")).unwrap();
+        Self { dir, toml: head }
+    }
+
+    pub fn with(mut self, connectors: &str) -> Self {
+        self.toml.push_str(connectors);
+        std::fs::write(self.config(), &self.toml).unwrap();
+        self
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("config.toml")
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    /// The engine inside this process.
+    pub async fn run(&self) -> Running {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let settings = super::rig::settings(&self.toml, &self.data());
+        Running::start(settings, "forward").await.unwrap()
+    }
+
+    /// The program as another process.
+    pub fn spawn(&self) -> Forwarder {
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(self.log()).unwrap();
+        let child = self.command(&["forward"]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        Forwarder(child)
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_barrelman"));
+        command.args(["--config", self.config().to_str().unwrap(), "--log-level", "debug"]).args(args);
+        command.env_clear().env("HOME", self.dir.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Ids whose delivery is on disk, and how much waits. Nobody else may hold the store.
+    pub fn delivered(&self) -> (BTreeSet<String>, usize) {
+        let store = open(&self.data());
+        let snapshot = store.snapshot().unwrap();
+        let mut ids = BTreeSet::new();
+        snapshot
+            .read_log_back(&DELIVERIES, u64::MAX, &mut |_, row: DeliveryRow| {
+                if row.state == DeliveryState::Delivered {
+                    ids.insert(row.notification.0);
+                }
+                true
+            })
+            .unwrap();
+        let waiting = snapshot.all(&OUTBOX, "").unwrap().len();
+        drop(snapshot);
+        store.close();
+        (ids, waiting)
+    }
+
+    pub fn events(&self) -> Vec<barrelman::event::Event> {
+        let store = open(&self.data());
+        let events = events(&store);
+        store.close();
+        events
+    }
+}
+
+fn open(dir: &Path) -> Store {
+    Store::open(dir).unwrap_or_else(|e| panic!("{e}"))
+}
+
+pub fn events(store: &Store) -> Vec<barrelman::event::Event> {
+    let mut found = Vec::new();
+    store
+        .snapshot()
+        .unwrap()
+        .read_log_back(&EVENTS, u64::MAX, &mut |_, event| {
+            found.push(event);
+            true
+        })
+        .unwrap();
+    found.reverse();
+    found
+}
+
+/// A running child.
+pub struct Forwarder(Child);
+
+impl Forwarder {
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// SIGTERM, and its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let pid = self.0.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until something is so.
+pub async fn until(what: &str, secs: u64, mut so: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + Duration::from_secs(secs);
+    while !so() {
+        assert!(tokio::time::Instant::now() < end, "not within {secs} s: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until everything is listed and watched.
+pub async fn ready(running: &Running) {
+    until("ready", 30, || unready(&running.status.borrow()).is_empty()).await;
+}
+
+pub fn shown(running: &Running) -> Status {
+    (**running.status.borrow()).clone()
+}

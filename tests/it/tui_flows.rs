@@ -1,0 +1,523 @@
+//! What keys, the feed and hostile text do to the dashboard, without a terminal.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use barrelman::{
+    event::{EventType, Severity, incident::IncidentStatus},
+    feed::{Action, Feed, Reply},
+    store::{DeliveryState, Store},
+    tui::{Engine, Exit, Options, PANES, Pages, ThemeChoice, harness::Harness},
+};
+
+use super::tui_sample as sample;
+
+struct Bench {
+    store: Store,
+    _dir: tempfile::TempDir,
+}
+
+fn bench(events: u64) -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    sample::fill(&store, sample::now(), events);
+    sample::day(&store, sample::now());
+    Bench { store, _dir: dir }
+}
+
+impl Bench {
+    fn open_with(&self, options: &Options) -> Harness {
+        let pages: Arc<dyn Pages> = Arc::new(self.store.clone());
+        let theme = ThemeChoice::Dark.resolve(None, None);
+        let mut h = Harness::new(&pages, options, theme, (170, 45), sample::now());
+        h.settle();
+        h.feed(vec![Feed::Status { status: Arc::new(sample::status(sample::now())) }]).settle();
+        h
+    }
+
+    fn open(&self) -> Harness {
+        self.open_with(&Options::default())
+    }
+}
+
+/// The line on the screen that holds the cursor.
+fn cursor(h: &mut Harness) -> (usize, String) {
+    let screen = h.screen();
+    let (at, line) = screen.lines().enumerate().find(|(_, l)| l.starts_with('▌')).expect("a cursor");
+    (at, line.to_owned())
+}
+
+#[test]
+fn it_opens_on_the_incidents_and_says_what_since_when_why_and_who_was_told() {
+    let mut h = bench(50).open();
+    let screen = h.screen();
+    for words in [
+        "1 Incidents(3)",
+        "▌09:14   26m ✖",
+        "payments/payments-api",
+        "4/6 pods",
+        "23 affected",
+        "−1m deploy/payments-api image 1.41.0 → 1.42.0",
+        "argocd-controller",
+        "rs/payments-api-7c9d8f6b5",
+        "slack-oncall ✓ 09:14:23",
+        "email-leads ✖ given up: 535 auth",
+        "kubectl -n payments logs",
+        "1 dead",
+        "ended",
+    ] {
+        assert!(screen.contains(words), "{words:?} is not on\n{screen}");
+    }
+}
+
+#[test]
+fn without_an_open_incident_it_opens_on_the_stream_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let bench = Bench { store, _dir: dir };
+    let screen = bench.open().screen();
+    assert!(screen.contains("no event yet") && screen.contains("all quiet"), "{screen}");
+}
+
+#[test]
+fn a_new_incident_is_on_the_screen_with_the_next_frame() {
+    let bench = bench(50);
+    let mut h = bench.open();
+    let mut incident = sample::incident(sample::now(), 2);
+    incident.id = sample::id(77);
+    incident.severity = Severity::Critical;
+    incident.subject.name = "brand-new".into();
+    h.feed(vec![Feed::Incident { incident: Arc::new(incident.clone()) }]);
+    assert!(h.dirty());
+    let screen = h.screen();
+    assert!(screen.contains("batch/brand-new") && screen.contains("1 Incidents(4)"), "{screen}");
+    // And its end takes it to the ended ones.
+    incident.status = IncidentStatus::Resolved;
+    incident.resolved_at = Some(sample::now());
+    h.feed(vec![Feed::Incident { incident: Arc::new(incident) }]);
+    let screen = h.screen();
+    let (open, ended) = screen.split_once("\n ended").unwrap();
+    assert!(!open.contains("brand-new") && ended.contains("brand-new"), "{screen}");
+}
+
+#[test]
+fn the_cursor_stays_on_its_incident_and_its_line() {
+    let bench = bench(50);
+    let mut h = bench.open();
+    h.keys("j j").settle();
+    let before = cursor(&mut h);
+    assert!(before.1.contains("nightly-recon"), "{before:?}");
+    // One that is sorted below.
+    let mut incident = sample::incident(sample::now(), 2);
+    incident.id = sample::id(78);
+    incident.severity = Severity::Low;
+    h.feed(vec![Feed::Incident { incident: Arc::new(incident) }]).settle();
+    assert_eq!(cursor(&mut h), before);
+}
+
+#[test]
+fn a_failed_delivery_shows_at_once_with_its_next_step() {
+    let bench = bench(50);
+    let mut h = bench.open();
+    let row = barrelman::store::DeliveryRow {
+        at: sample::now(),
+        connector: "teams".into(),
+        notification: "n".into(),
+        phase: barrelman::event::incident::Phase::Opened,
+        event: "e".into(),
+        event_type: EventType::PodCrashLoop,
+        severity: Severity::Critical,
+        title: "crash loop".into(),
+        incident: Some(sample::id(1)),
+        state: DeliveryState::Dead,
+        attempts: 3,
+        status: 410,
+        latency_ms: 12,
+        detail: "410 gone: make a new webhook".into(),
+    };
+    h.feed(vec![Feed::Delivery { seq: 900_000, delivery: Arc::new(row) }]);
+    let screen = h.screen();
+    assert!(screen.contains("teams ✖ given up: 410 gone: make a new"), "{screen}");
+    let screen = h.keys("7").settle().screen();
+    assert!(screen.contains("R retry") && screen.contains("P purge"), "{screen}");
+}
+
+#[test]
+fn enter_on_an_incident_shows_its_events_and_escape_leads_back() {
+    let bench = bench(300);
+    let mut h = bench.open();
+    let screen = h.keys("enter").settle().screen();
+    assert!(screen.contains("incident:00000000000000000000000000000001"), "{screen}");
+    assert!(
+        screen.contains("2 of ") && screen.contains("pod_crash_loop") && !screen.contains("indexer"),
+        "{screen}"
+    );
+    let screen = h.keys("esc").settle().screen();
+    assert!(screen.contains("indexer"), "{screen}");
+    let screen = h.keys("esc").settle().screen();
+    assert!(screen.contains("AFFECTED"), "{screen}");
+}
+
+#[test]
+fn a_wrong_filter_shows_a_caret_and_keeps_the_previous_result() {
+    let bench = bench(300);
+    let mut h = bench.open();
+    h.keys("2 /").text("type:pod_restarted").settle();
+    let before: Vec<String> = rows(&h.screen());
+    assert!(!before.is_empty() && before.iter().all(|r| r.contains("pod_restarted")), "{before:?}");
+    h.text(" severty>=high").settle();
+    let screen = h.screen();
+    assert!(screen.contains("^^^^^^^") && screen.contains("severity"), "{screen}");
+    let after = rows(&screen);
+    assert!(before.starts_with(&after), "{screen}");
+    // Enter does not take it; Esc goes back to what was before.
+    h.keys("enter");
+    assert!(h.screen().contains("^^^^"));
+    let screen = h.keys("esc").settle().screen();
+    assert!(!screen.contains("^^^^") && screen.contains("pod_created"), "{screen}");
+}
+
+fn rows(screen: &str) -> Vec<String> {
+    let event =
+        |l: &&str| l.get(..3).is_some() && (l.contains(" pod_") || l.contains("_changed")) && l.contains(':');
+    screen.lines().skip(4).filter(event).map(|l| l.chars().skip(1).take(50).collect()).collect()
+}
+
+#[test]
+fn a_thousand_new_rows_leave_the_same_event_on_the_same_line() {
+    let bench = bench(500);
+    let mut h = bench.open();
+    h.keys("2").settle().keys("j j j j j j j").settle();
+    let before = cursor(&mut h);
+    for batch in 0..10 {
+        let events: Vec<_> = (0..100).map(|i| sample::busy(batch * 100 + i, sample::now())).collect();
+        let stored = events.clone();
+        let seqs = bench
+            .store
+            .write_blocking(move |tx| {
+                stored.iter().map(|e| sample::put_event(tx, e)).collect::<Result<Vec<_>, _>>()
+            })
+            .unwrap();
+        let items = seqs.into_iter().zip(events).map(|(seq, e)| Feed::Event { seq, event: Arc::new(e) });
+        h.feed(items.collect());
+        assert_eq!(cursor(&mut h), before);
+    }
+    assert!(h.screen().contains("▲ 1 000 new above"), "{}", h.screen());
+    // They are read in as one goes there, and g follows again.
+    for _ in 0..40 {
+        h.keys("k").settle();
+    }
+    let (_, line) = cursor(&mut h);
+    assert_ne!(line, before.1);
+    let screen = h.keys("g").settle().screen();
+    assert!(!screen.contains("paused"), "{screen}");
+    assert!(screen.lines().nth(4).unwrap().starts_with('▌'), "{screen}");
+}
+
+#[test]
+fn every_row_of_a_long_store_is_reached_once_going_down_and_up() {
+    let bench = bench(2_500);
+    let mut h = bench.open();
+    h.keys("2").settle();
+    for _ in 0..100 {
+        h.keys("pgdn").settle();
+    }
+    let bottom = cursor(&mut h).1;
+    let screen = h.keys("G").settle().screen();
+    assert_eq!(cursor(&mut h).1, bottom, "{screen}");
+    for _ in 0..100 {
+        h.keys("pgup").settle();
+    }
+    let (line, top) = cursor(&mut h);
+    assert_eq!(line, 4);
+    h.keys("g").settle();
+    assert_eq!(cursor(&mut h).1, top);
+}
+
+#[test]
+fn hostile_text_is_inert_and_the_columns_stay_aligned() {
+    let bench = bench(20);
+    let hostile = [
+        "\x1b]52;c;aGFjaw==\x07 \x1b[2J\x1b[31m",
+        "\u{202e}evil\u{2066}",
+        "zero\u{200b}width\u{feff}",
+        "👩‍👩‍👧‍👦👍🏽🇩🇪❤️",
+        "漢字かな",
+        "Z̸̡̢a̷l̵g̶o̷",
+        "a\tb\nc\rd",
+        &"x".repeat(8192),
+    ];
+    let items: Vec<Feed> = hostile
+        .iter()
+        .enumerate()
+        .map(|(i, text)| {
+            let i = i as u64;
+            let mut event = sample::busy(i, sample::now());
+            event.title = (*text).into();
+            event.description = (*text).into();
+            event.object.name = (*text).into();
+            event.object.namespace = (*text).into();
+            Feed::Event { seq: 2_000_000 + i, event: Arc::new(event) }
+        })
+        .collect();
+    for size in [(60, 16), (80, 24), (120, 40), (200, 60)] {
+        let mut h = bench.open();
+        h.resize(size.0, size.1).keys("2").settle().feed(items.clone());
+        for _ in 0..=hostile.len() {
+            let buffer = h.draw().clone();
+            for cell in &buffer.content {
+                assert!(
+                    cell.symbol().chars().all(|c| !c.is_control()
+                        && !"\u{200b}\u{200d}\u{202e}\u{2066}\u{2069}\u{feff}".contains(c))
+                );
+            }
+            // The frame of the detail stands in one column, whatever is in the rows.
+            if size.0 >= 110 {
+                let edge =
+                    (0..buffer.area.width).find(|x| buffer.cell((*x, 3)).unwrap().symbol() == "┌").unwrap();
+                for y in 4..20 {
+                    assert_eq!(buffer.cell((edge, y)).unwrap().symbol(), "│", "line {y}");
+                }
+            }
+            h.keys("j").settle();
+        }
+    }
+}
+
+#[test]
+fn a_pasted_key_is_never_a_key() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    h.paste("q\ny\n");
+    assert!(h.exit.is_none() && h.screen().contains("goes into a field"));
+    h.keys("2 /").paste("ns:payments\nq").settle();
+    assert!(h.screen().contains("ns:payments q"), "{}", h.screen());
+    assert!(h.exit.is_none());
+}
+
+#[test]
+fn quitting_names_the_connectors_that_would_stop_and_needs_another_key() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    let screen = h.keys("q").screen();
+    assert!(
+        screen.contains("slack-oncall, pagerduty, email-leads") && !screen.contains("audit-hook,"),
+        "{screen}"
+    );
+    h.keys("q");
+    assert!(h.exit.is_none());
+    h.keys("q y");
+    assert_eq!(h.exit, Some(Exit::Quit));
+
+    let attached = Options { engine: Engine::Attached("forwarder, pid 4711".into()), ..Options::default() };
+    let mut h = bench.open_with(&attached);
+    let screen = h.keys("q").screen();
+    assert!(
+        screen.contains("(forwarder, pid 4711) goes on") && screen.contains("shows forwarder, pid 4711"),
+        "{screen}"
+    );
+    h.keys("esc").engine_gone();
+    assert!(h.screen().contains("ENGINE GONE"));
+    h.keys(":").text("take-over").keys("enter y");
+    assert_eq!(h.exit, Some(Exit::TakeOver));
+
+    let watch_only = Options { watch_only: true, ..Options::default() };
+    let mut h = bench.open_with(&watch_only);
+    let screen = h.keys("q").screen();
+    assert!(!screen.contains("Nobody will be told by") && screen.contains("watch only"), "{screen}");
+}
+
+#[test]
+fn ctrl_c_twice_quits_at_once() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    h.keys("ctrl-c");
+    assert!(h.exit.is_none() && h.screen().contains("ctrl-c again quits"));
+    h.keys("ctrl-c");
+    assert_eq!(h.exit, Some(Exit::Now));
+}
+
+#[test]
+fn a_connector_is_switched_and_tested_and_the_answer_is_said() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    h.keys("6 ctrl-t");
+    assert_eq!(h.asked, [Action::TestConnector { name: "audit-hook".into() }]);
+    h.reply(Reply::Done("200 ok in 184 ms".into()));
+    assert!(h.screen().contains("test of audit-hook: 200 ok in 184 ms"), "{}", h.screen());
+    h.keys("space");
+    assert_eq!(h.asked, [Action::EnableConnector { name: "audit-hook".into(), enabled: true }]);
+    h.reply(Reply::Failed("it is in the file: set enabled there".into()));
+    assert!(h.screen().contains("set enabled there"));
+    // One with messages waiting asks first.
+    h.keys("j j space");
+    assert!(h.asked.is_empty() && h.screen().contains("Switch off?"), "{}", h.screen());
+    h.keys("y");
+    assert_eq!(h.asked, [Action::EnableConnector { name: "pagerduty".into(), enabled: false }]);
+}
+
+#[test]
+fn dead_letters_are_retried_one_by_one_and_purged_only_after_asking() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    h.keys("7 tab").settle().keys("R");
+    assert!(
+        matches!(&h.asked[..], [Action::RetryDead { connector: None, seqs }] if seqs.len() == 1),
+        "{:?}",
+        h.asked
+    );
+    h.reply(Reply::Done("1 queued".into()));
+    h.keys("P P");
+    assert!(h.asked.is_empty(), "the key that asked does not agree");
+    h.keys("P y");
+    assert!(matches!(&h.asked[..], [Action::PurgeDead { .. }]), "{:?}", h.asked);
+}
+
+#[test]
+fn a_manifest_is_fetched_on_demand_and_shown() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    h.keys("2").settle().keys("y");
+    assert!(
+        matches!(&h.asked[..], [Action::Manifest { cluster, .. }] if cluster == "prod-eu"),
+        "{:?}",
+        h.asked
+    );
+    assert!(h.screen().contains("fetching from the cluster"));
+    h.reply(Reply::Done("apiVersion: v1\nkind: Pod\n".into()));
+    assert!(h.screen().contains("kind: Pod"));
+    h.keys("esc y").reply(Reply::Failed("forbidden: grant get pods".into()));
+    assert!(h.screen().contains("grant get pods"));
+}
+
+#[test]
+fn the_scope_narrows_every_list() {
+    let bench = bench(300);
+    let mut h = bench.open();
+    h.keys("s").settle().text("check").keys("enter").settle();
+    let screen = h.screen();
+    assert!(
+        screen.contains("▸ checkout") && screen.contains("3 hidden") && !screen.contains("nightly"),
+        "{screen}"
+    );
+    let screen = h.keys("2").settle().screen();
+    assert!(screen.contains("of 3") && !screen.contains(" payments "), "{screen}");
+    assert!(h.keys("0").settle().screen().contains("all namespaces"));
+}
+
+#[test]
+fn every_key_of_the_help_does_something_on_its_screen() {
+    let bench = bench(300);
+    for (i, def) in PANES.iter().enumerate() {
+        for binding in def.bindings.iter().chain(barrelman::tui::GLOBAL) {
+            for key in binding.keys {
+                let mut h = bench.open();
+                h.resize(100, 30).keys(&def.number.to_string()).settle();
+                if def.name == "health" {
+                    // So much to say that there is something to scroll.
+                    h.resize(80, 16);
+                    h.feed(vec![Feed::Status { status: Arc::new(sample::troubled(sample::now())) }]);
+                }
+                // A place in the middle, so that every direction has somewhere to go.
+                h.keys("j j").settle();
+                if matches!(binding.action.name(), "next-match" | "previous-match") {
+                    h.keys("/").text("pod").keys("enter").settle();
+                }
+                if binding.action.name() == "back" {
+                    h.keys("+");
+                }
+                if binding.action.name() == "all-namespaces" {
+                    h.keys("s").settle().text("check").keys("enter").settle();
+                }
+                let before = h.screen();
+                let (asked, copied) = (h.asked.len(), h.copied.len());
+                let queries = h.queries();
+                h.keys(key).settle();
+                let after = h.screen();
+                let acted = h.asked.len() > asked || h.copied.len() > copied || h.queries() > queries;
+                // These are the terminal's business, shown through a PTY; and a screen's own key shows it again.
+                let terminal = matches!(binding.action.name(), "suspend" | "redraw");
+                let itself = binding.action == def.show;
+                assert!(
+                    before != after || acted || terminal || itself,
+                    "{key} ({}) does nothing on {} (pane {i})\n{after}",
+                    binding.action.name(),
+                    def.name
+                );
+                assert!(!after.contains("does nothing here"), "{key} on {}", def.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn remapped_keys_show_in_help_and_footer() {
+    let bench = bench(20);
+    let keys: BTreeMap<String, Vec<String>> = [("follow".to_owned(), vec!["ctrl-f".to_owned()])].into();
+    let mut h = bench.open_with(&Options { keys, ..Options::default() });
+    let screen = h.keys("2").settle().screen();
+    assert!(screen.contains("ctrl-f follow"), "{screen}");
+    h.keys("j ctrl-f").settle();
+    assert!(!h.screen().contains("paused"));
+}
+
+#[test]
+fn nothing_is_drawn_while_nothing_changes() {
+    let bench = bench(300);
+    for screen in ["1", "2", "6", "7", "8"] {
+        let mut h = bench.open();
+        h.keys(screen).settle();
+        h.now = h.now.checked_add(jiff::SignedDuration::from_secs(120)).unwrap();
+        // Toasts and the first draw are over; then ten seconds in which the engine only counts its requests.
+        h.tick().screen();
+        let mut drawn = 0;
+        for second in 0..10 {
+            let mut status = sample::status(sample::now());
+            status.at = h.now;
+            status.clusters[0].requests += second;
+            h.feed(vec![Feed::Status { status: Arc::new(status) }]);
+            drawn += usize::from(h.dirty());
+            h.tick();
+            if h.dirty() {
+                drawn += 1;
+                h.draw();
+            }
+        }
+        assert!(drawn <= 10, "{drawn} frames on {screen}");
+    }
+}
+
+#[test]
+fn a_lag_reads_the_store_again() {
+    let bench = bench(50);
+    let mut h = bench.open();
+    let queries = h.queries();
+    h.feed(vec![Feed::Lagged { missed: 12 }]).settle();
+    assert!(h.queries() > queries + 3 && h.screen().contains("fell 12 changes behind"));
+}
+
+#[test]
+fn a_key_is_answered_within_a_frame_while_events_pour_in() {
+    let bench = bench(5_000);
+    let mut h = bench.open();
+    h.keys("2").settle();
+    let mut slowest = Duration::ZERO;
+    for round in 0..60_u64 {
+        // A thirtieth of a second's worth of 5,000 a second.
+        let items = (0..170).map(|i| Feed::Event {
+            seq: 3_000_000 + round * 170 + i,
+            event: Arc::new(sample::busy(i, sample::now())),
+        });
+        h.feed(items.collect());
+        let start = Instant::now();
+        h.poll().keys(if round % 2 == 0 { "j" } else { "k" });
+        h.draw();
+        slowest = slowest.max(start.elapsed());
+    }
+    // An unoptimised build on a busy machine is far slower than what ships; the budget proper is measured by
+    // `cargo run --release --example tui_budget`.
+    assert!(slowest < Duration::from_millis(250), "{slowest:?}");
+}
