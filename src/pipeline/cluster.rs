@@ -219,12 +219,12 @@ impl Cluster {
 }
 
 /// What rules may ask, answered from the cluster and the transaction.
-pub(super) struct View<'a> {
+pub(super) struct View<'a, 'tx> {
     pub cluster: &'a Cluster,
-    pub tx: &'a Tx<'a>,
+    pub tx: &'a Tx<'tx>,
 }
 
-impl Memory for View<'_> {
+impl Memory for View<'_, '_> {
     fn recall(&self, rule: &str, key: &str) -> Option<serde_json::Value> {
         self.tx.get(&MEMORY, &keys::memory(&self.cluster.uid, rule, key)).ok().flatten()
     }
