@@ -122,6 +122,7 @@ impl Worker {
             return;
         }
         let batch = Arc::new(std::mem::take(&mut self.endings));
+        self.writing = batch.len();
         let (job, store) = (Arc::clone(&batch), self.deps.store.clone());
         self.end_write = Some(Box::pin(async move {
             let result = store.write(move |tx| ledger::end(tx, &job)).await;
@@ -131,6 +132,7 @@ impl Worker {
 
     pub(super) fn ended(&mut self, batch: &Arc<Vec<Ending>>, result: store::Result<Ended>) {
         let now = self.deps.now();
+        self.writing = 0;
         let ended = match result {
             Ok(ended) => ended,
             Err(error) => {

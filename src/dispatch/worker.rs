@@ -66,6 +66,10 @@ impl Shared {
 type ClaimWrite = BoxFuture<'static, (Arc<Vec<Claiming>>, store::Result<(Vec<Claimed>, Logged)>)>;
 type EndWrite = BoxFuture<'static, (Arc<Vec<Ending>>, store::Result<Ended>)>;
 
+/// Messages on the wire, and answers that are not on disk yet: what a sink may see again after a kill. Where commits
+/// are slow, sending waits for them.
+const MOST_UNWRITTEN: usize = 64;
+
 pub(super) struct Worker {
     pub name: String,
     pub destination: Destination,
@@ -76,6 +80,8 @@ pub(super) struct Worker {
     pub(super) pace: Pace,
     pub(super) flying: FuturesUnordered<BoxFuture<'static, (u64, Outcome)>>,
     pub(super) endings: Vec<Ending>,
+    /// Answers that are being written down.
+    pub(super) writing: usize,
     pub(super) claim_write: Option<ClaimWrite>,
     pub(super) end_write: Option<EndWrite>,
     pub(super) store_wait: Option<Timestamp>,
@@ -97,6 +103,7 @@ impl Worker {
             pace,
             flying: FuturesUnordered::new(),
             endings: Vec::new(),
+            writing: 0,
             claim_write: None,
             end_write: None,
             store_wait: None,
@@ -245,11 +252,13 @@ impl Worker {
     /// Puts claimed rows on the wire.
     fn send(&mut self, now: Timestamp) {
         let Some(connector) = self.destination.connector.clone() else { return };
-        if self.flying.len() >= self.destination.in_flight {
+        let unwritten = self.endings.len() + self.writing;
+        let most = self.destination.in_flight.min(MOST_UNWRITTEN.saturating_sub(unwritten));
+        if self.flying.len() >= most {
             return;
         }
-        for seq in self.queue.ready(now, self.destination.in_flight) {
-            if self.flying.len() >= self.destination.in_flight || !self.pace.may_send(now) {
+        for seq in self.queue.ready(now, most) {
+            if self.flying.len() >= most || !self.pace.may_send(now) {
                 return;
             }
             let Some(message) =
@@ -274,7 +283,7 @@ impl Worker {
     pub(super) fn show(&self, now: Timestamp) {
         let control = self.control.borrow().clone();
         let in_flight = self.queue.claimed() as u64;
-        let queued = self.queue.len() as u64;
+        let queued = (self.queue.len() as u64).saturating_sub(in_flight);
         self.shared.update(|s| {
             s.enabled = control.enabled;
             s.queued = queued;

@@ -229,8 +229,8 @@ async fn kills(kills: u64, per_second: u64) {
     );
     assert_eq!(lost, Vec::<u64>::new());
     assert_eq!(repeated_after_commit, BTreeSet::new());
-    // A webhook has at most 16 requests under way.
-    assert!(repeats as u64 <= kills * 16, "{repeats}");
+    // At most 64 messages are on the wire, or answered and not yet on disk.
+    assert!(repeats as u64 <= kills * 64, "{repeats}");
     assert!(again.iter().all(|ids| ids.iter().all(|id| *id == ids[0])), "another id for the same event");
     assert_eq!(place.delivered().1, 0, "something waits still");
 }
