@@ -47,7 +47,7 @@ pub struct EngineConfig {
 }
 
 /// An API that is away for less is a restart.
-pub const AWAY: Duration = Duration::from_secs(60);
+pub const AWAY: Duration = Duration::from_mins(1);
 
 /// One thing for the engine to take in.
 #[derive(Debug, Clone)]
