@@ -1,4 +1,9 @@
 //! A store with a believable day in it, for the tests of the screen and for `examples/tui_preview.rs`.
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::items_after_statements,
+    reason = "a table of samples reads best so"
+)]
 
 use barrelman::{
     event::{
