@@ -86,12 +86,12 @@ async fn show(arguments: &Arguments, store: Store, log: std::path::PathBuf) -> R
     let stop = CancellationToken::new();
     tokio::spawn(signals(stop.clone()));
     tokio::spawn(answer(asked, feed.clone(), arguments.troubled));
-    if !arguments.quiet {
-        tokio::spawn(live(feed, store.clone(), arguments.rate, arguments.troubled));
-    } else {
+    if arguments.quiet {
         let status = sample::status(now());
         let _ = feed.send(Feed::Status { status: Arc::new(status) });
         std::mem::forget(feed);
+    } else {
+        tokio::spawn(live(feed, store.clone(), arguments.rate, arguments.troubled));
     }
     let options = Options {
         theme: arguments.theme,

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    barrelman::app::run(barrelman::cli::Cli::parse()).into()
+    barrelman::app::run(barrelman::cli::parse()).into()
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     cli::{Demo, Exit},
-    config::{Flags, Resolved, Settings},
+    config::{Flags, Problem, Resolved, Settings},
     feed::{FEED_CAPACITY, Feed},
     server::{Request, attach},
     store::{self, Reader},
@@ -63,12 +63,22 @@ pub async fn demo(args: &Demo) -> Result<Exit> {
     })
 }
 
+/// What cannot be used of `[ui.keys]`: unknown actions with the nearest name, keys that are none, conflicts.
+pub fn key_problems(settings: &Settings) -> Vec<Problem> {
+    let found = tui::Keymap::new(&settings.ui.keys).err().unwrap_or_default();
+    let problem =
+        |e: tui::KeyError| Problem { origin: "file".into(), path: "ui.keys".into(), message: e.to_string() };
+    found.into_iter().map(problem).collect()
+}
+
 fn held(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref::<store::Error>(), Some(store::Error::Held(_)))
 }
 
 fn options(settings: &Settings, log_file: Option<PathBuf>, notices: Vec<String>) -> Options {
     Options {
+        theme: tui::ThemeChoice::parse(&settings.ui.theme).unwrap_or_default(),
+        keys: settings.ui.keys.clone(),
         watch_only: settings.watch_only,
         log_file,
         timezone: jiff::tz::TimeZone::system(),

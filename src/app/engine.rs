@@ -165,17 +165,15 @@ impl Running {
             settings.store.clone(),
             (mode, settings.watch_only),
         );
-        let lines = dispatcher.clone();
-        let reporter = reporter.with_connectors(Arc::new(move || lines.status()));
+        let reporter = reporter.with_connectors(lines_of(&dispatcher));
         let full: Arc<AtomicBool> = reporter.full();
-        let wake = dispatcher.clone();
         let handles = Handles {
             store: store.clone(),
             engine: Arc::clone(&engine),
             said: said_out,
             inputs: inputs_out,
             feed: feed.clone(),
-            wake: Arc::new(move |names| names.iter().for_each(|name| wake.wake(name))),
+            wake: wake_of(&dispatcher),
             clock: Arc::new(now),
             full: Arc::new(move || full.load(Ordering::Relaxed)),
             stop: stop_pipeline.clone(),
@@ -378,6 +376,16 @@ fn start_dispatch(
     let stop = stop.clone();
     tasks.start("dispatch", async move { dispatch.run(stop).await.map_err(|e| e.to_string()) });
     dispatcher
+}
+
+fn lines_of(dispatcher: &Dispatcher) -> super::status::Connectors {
+    let dispatcher = dispatcher.clone();
+    Arc::new(move || dispatcher.status())
+}
+
+fn wake_of(dispatcher: &Dispatcher) -> pipeline::Wake {
+    let dispatcher = dispatcher.clone();
+    Arc::new(move |names| names.iter().for_each(|name| dispatcher.wake(name)))
 }
 
 fn start_desk(desk: Desk, requests: mpsc::Receiver<Request>, tasks: &mut Tasks, stop: CancellationToken) {

@@ -32,7 +32,7 @@ pub async fn run(settings: Settings, flags: Flags) -> Result<Exit> {
 pub async fn serve(running: &mut Running, settings: &Settings) -> Result<()> {
     let engine = server::Engine {
         status: running.status.clone(),
-        feed: running.feed.subscribe(),
+        feed: running.feed.downgrade(),
         actions: running.requests.clone(),
     };
     let socket = server::attach::bind(&settings.store.dir).await?;

@@ -42,6 +42,12 @@ async fn command(cli: Cli) -> Result<Exit> {
         Some(_) => Ok(commands::run(&cli).await?.unwrap_or(Exit::Ok)),
         None => {
             let Some(resolved) = load(&flags) else { return Ok(Exit::Usage) };
+            // Before anything is opened: a key that cannot be used must not start an engine.
+            let problems = dashboard::key_problems(&resolved.settings);
+            if !problems.is_empty() {
+                complain(&config::Problems(problems).to_string());
+                return Ok(Exit::Usage);
+            }
             dashboard::run(resolved, flags).await
         }
     }

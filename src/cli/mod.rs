@@ -71,6 +71,11 @@ Exit codes:
   5    the database is damaged, its disk is full, or a newer version wrote it
   130  interrupted a second time, before everything was stopped in order";
 
+/// The command line of this process; ends it with help, version or a complaint where that is what was asked for.
+pub fn parse() -> Cli {
+    Cli::parse()
+}
+
 /// What to do.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {

@@ -19,6 +19,15 @@ const HEAD: &str = r"## Barrelman's configuration.
 /// What is no default, but shows how: connectors of every type, overrides of a type.
 const CONNECTORS: &str = include_str!("example_connectors.toml");
 
+/// Keys have no default to show here: the built-in ones stand in the dashboard's help.
+const KEYS: &str = r#"
+## Other keys in the dashboard: an action, as its help (?) and palette (:) name it, and a key or a list of keys in
+## place of the built-in ones; an empty list takes them away.
+#: [ui.keys]
+#: warnings-only = "!"
+#: page-down = ["pgdn", "ctrl-f"]
+"#;
+
 /// The whole file.
 pub fn example() -> String {
     let mut out = HEAD.to_owned();
@@ -35,6 +44,7 @@ pub fn example() -> String {
         }
         push(&mut out, option);
     }
+    out.push_str(KEYS);
     out.push_str("\n## Overrides of one type; `[types.<type>]` with any type of the catalogue.\n[types.pod_crash_loop]\n");
     for option in TYPE_OPTIONS {
         push(&mut out, option);

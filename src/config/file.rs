@@ -10,7 +10,7 @@ use super::{
     layer::Layers,
     options::{OPTIONS, Opt, TYPE_OPTIONS},
     settings::{ConnectorSpec, Origin},
-    value::{Raw, Value},
+    value::{Raw, Type, Value},
 };
 use crate::event::{EventType, Kind, nearest, type_names};
 
@@ -21,6 +21,8 @@ pub struct FileParts {
     pub kinds: BTreeMap<Kind, bool>,
     /// `[types.<type>]`: key → value.
     pub types: BTreeMap<EventType, BTreeMap<&'static str, Value>>,
+    /// `[ui.keys]`: action → keys.
+    pub keys: BTreeMap<String, Vec<String>>,
     /// `[[connectors]]`
     pub connectors: Vec<ConnectorSpec>,
 }
@@ -76,8 +78,9 @@ impl Reader<'_> {
                 }
                 ("types", DeValue::Table(types)) => self.types(types),
                 ("watch.kinds", DeValue::Table(kinds)) => self.kinds(kinds),
+                ("ui.keys", DeValue::Table(keys)) => self.keys(keys),
                 (_, DeValue::Table(inner)) if is_section(&full) => self.table(&full, inner),
-                _ if is_section(&full) || matches!(full.as_str(), "types" | "watch.kinds") => {
+                _ if is_section(&full) || matches!(full.as_str(), "types" | "watch.kinds" | "ui.keys") => {
                     self.layers.problem(&origin, &full, format!("expected a section, [{full}]"));
                 }
                 (_, value) => match Opt::find(&full) {
@@ -103,6 +106,23 @@ impl Reader<'_> {
                         .or_else(|| nearest(name, Kind::ALL.iter().map(|k| k.plural())));
                     self.layers.problem(&origin, &path, format!("unknown kind{}", did_you_mean(near)));
                 }
+            }
+        }
+    }
+
+    /// Only the shape: which actions and keys there are is known to the dashboard.
+    fn keys(&mut self, keys: &DeTable<'_>) {
+        for (key, value) in keys {
+            let (name, origin) = (key.get_ref().as_ref(), self.origin(key.span()));
+            match Type::List.check(&raw(value.get_ref()), None) {
+                Ok(Value::List(keys)) => {
+                    self.parts.keys.insert(name.to_owned(), keys);
+                }
+                _ => self.layers.problem(
+                    &origin,
+                    &join("ui.keys", name),
+                    "expected a key or a list of keys, as in \"x\" or [\"x\", \"ctrl-x\"]",
+                ),
             }
         }
     }

@@ -23,7 +23,7 @@ pub struct Opt {
 
 macro_rules! options {
     ($($path:literal $takes:expr, $default:literal [$($env:literal),*] $flag:literal $help:literal;)*) => {
-        /// Every option but `[watch.kinds]`, `[types.<type>]` and `[[connectors]]`.
+        /// Every option but `[watch.kinds]`, `[types.<type>]`, `[ui.keys]` and `[[connectors]]`.
         pub const OPTIONS: &[Opt] = &[
             $(Opt { path: $path, takes: $takes, default: $default, env: &[$($env),*], flag: $flag, help: $help },)*
         ];
@@ -81,6 +81,8 @@ options! {
 
     "log.level" Type::LogLevel, "\"info\"" ["LOG_LEVEL"] "--log-level" "debug, info, warn, error, or a filter (info,barrelman::watch=debug).";
     "log.format" Type::OneOf(&["text", "json"]), "\"text\"" [] "--log-format" "text or json (a line per record).";
+
+    "ui.theme" Type::OneOf(&["auto", "dark", "light", "mono"]), "\"auto\"" [] "" "The dashboard's colours: dark, light, mono, or auto (NO_COLOR, then COLORFGBG, then dark).";
 }
 
 /// The options of `[types.<type>]`; unset = as in `[incidents]` and the catalogue.

@@ -17,7 +17,7 @@ use super::{
     problem::{Problem, Problems, Warning},
     settings::{
         ClusterSettings, ConnectorSpec, DeliverySettings, HeartbeatSettings, IncidentSettings, LogSettings,
-        Settings, StoreSettings, TypeSettings, WatchSettings,
+        Settings, StoreSettings, TypeSettings, UiSettings, WatchSettings,
     },
     value::Value,
 };
@@ -157,6 +157,7 @@ fn settings(layers: &Layers, parts: FileParts, default_dir: &Path) -> Result<Set
         },
         connectors: parts.connectors,
         watch_only: layers.flag("watch_only").unwrap_or_default(),
+        ui: UiSettings { theme: layers.text("ui.theme").unwrap_or_else(|| "auto".into()), keys: parts.keys },
     })
 }
 

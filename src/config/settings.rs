@@ -38,6 +38,17 @@ pub struct Settings {
     pub connectors: Vec<ConnectorSpec>,
     /// Stores events and incidents, writes no outbox rows, never delivers.
     pub watch_only: bool,
+    /// The dashboard.
+    pub ui: UiSettings,
+}
+
+/// The dashboard, in words: what they mean is its own business, and checked by `app` before it opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UiSettings {
+    /// auto | dark | light | mono.
+    pub theme: String,
+    /// Name of an action → its keys, in place of the built-in ones; an empty list takes them away.
+    pub keys: BTreeMap<String, Vec<String>>,
 }
 
 /// Which clusters, and how to reach them.

@@ -56,6 +56,13 @@ fn kinds_and_types(resolved: &Resolved, out: &mut String) {
             _ = writeln!(out, "{} = false", kind.plural());
         }
     }
+    if !resolved.settings.ui.keys.is_empty() {
+        out.push_str("\n[ui.keys]\n");
+    }
+    for (action, keys) in &resolved.settings.ui.keys {
+        let keys: Vec<String> = keys.iter().map(|k| text(k)).collect();
+        _ = writeln!(out, "{} = [{}]", text(action), keys.join(", "));
+    }
     for (event_type, t) in &resolved.settings.types {
         _ = writeln!(out, "\n[types.{event_type}]");
         if let Some(severity) = t.severity {

@@ -97,6 +97,24 @@ impl Bulk {
         }
     }
 
+    /// Creates `count` Kubernetes Events of pods being started, each one new: another pod or another reason than every
+    /// one before. `note` is the end of each message; the number of the Event stands before it, in brackets.
+    pub fn roll_out(&mut self, count: usize, note: &str) {
+        let now = self.cluster.now();
+        let mut storage = self.cluster.storage();
+        let mut revision = storage.revision();
+        for _ in 0..count {
+            let snapshot = self.snapshot(self.events as usize % self.pods.max(1), now);
+            revision = storage.next_revision();
+            let stored =
+                start_event(&snapshot, (self.events, self.events / self.pods.max(1) as u64), revision, note);
+            storage.put("events", Arc::new(stored));
+            self.events += 1;
+        }
+        drop(storage);
+        self.cluster.announce("events", revision);
+    }
+
     /// How many Events were made.
     pub fn events(&self) -> u64 {
         self.events
@@ -235,6 +253,41 @@ fn kube_event(of: &Snapshot, number: u64) -> Value {
         "reportingComponent": "kubelet", "reportingInstance": format!("node-{:03}", of.number / 50)})
 }
 
+/// What the scheduler and the kubelet say while a pod starts.
+const STARTING: &[&str] = &[
+    "Scheduled",
+    "SuccessfulAttachVolume",
+    "AddedInterface",
+    "Pulling",
+    "Pulled",
+    "Created",
+    "Started",
+    "SuccessfulMountVolume",
+];
+
+fn start_event(of: &Snapshot, (number, round): (u64, u64), revision: u64, note: &str) -> Stored {
+    let starts = STARTING.len() as u64;
+    let reason = STARTING[(round % starts) as usize];
+    let component = match round / starts {
+        0 => "kubelet".to_owned(),
+        again => format!("kubelet-{again}"),
+    };
+    let (name, host) = (format!("{}.{number:016x}", of.name()), format!("node-{:03}", of.number / 50));
+    let body = json!({
+        "metadata": {"name": name, "namespace": of.namespace(), "uid": uid(of.seed, 3_000_000_000 + number),
+            "resourceVersion": revision.to_string(), "creationTimestamp": of.now,
+            "managedFields": [{"manager": "kubelet", "operation": "Update", "apiVersion": "v1", "time": of.now,
+                "fieldsType": "FieldsV1", "fieldsV1": {"f:count": {}, "f:firstTimestamp": {}, "f:involvedObject": {},
+                "f:lastTimestamp": {}, "f:message": {}, "f:reason": {}, "f:source": {}, "f:type": {}}}]},
+        "involvedObject": {"apiVersion": "v1", "kind": "Pod", "namespace": of.namespace(), "name": of.name(),
+            "uid": uid(of.seed, 1_000_000 + of.number as u64), "fieldPath": "spec.containers{app}"},
+        "reason": reason, "type": "Normal", "count": 1, "firstTimestamp": of.now, "lastTimestamp": of.now,
+        "message": format!("{reason}: container app of pod {} ({number}) {note}", of.name()),
+        "source": {"component": component, "host": host},
+        "reportingComponent": component, "reportingInstance": host});
+    Stored::from_text(revision, (of.namespace(), name), BTreeMap::new(), body.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,5 +311,7 @@ mod tests {
         assert_eq!(restarts, 20);
         bulk.emit_events(30);
         assert_eq!(cluster.count(Kind::Event), 30);
+        bulk.roll_out(120, "now");
+        assert_eq!((cluster.count(Kind::Event), cluster.revision()), (150, before + 170));
     }
 }

@@ -321,7 +321,8 @@ async fn handle(State(sink): State<Sink>, request: Request) -> Response {
     let answer = match mood {
         None => sink.answer(&parts.method, &path, &body),
         Some(Mood::Fail(status)) => {
-            Answer { status, content_type: "text/plain", body: "unavailable".to_owned() }
+            let body = if status == 401 || status == 403 { "this token was revoked" } else { "unavailable" };
+            Answer { status, content_type: "text/plain", body: body.to_owned() }
         }
         Some(Mood::Throttle(secs)) => {
             sink.record(received, 429);

@@ -38,7 +38,10 @@ impl Moment for Rule {
             }
             return;
         }
-        let draft = facts::spec_change(draft, before, cx.now);
+        let mut draft = facts::spec_change(draft, before, cx.now);
+        if !draft.details.contains_key("field_manager") && !object.meta.scale_manager.is_empty() {
+            draft = draft.detail("field_manager", object.meta.scale_manager.as_str());
+        }
         let manager =
             draft.details.get("field_manager").and_then(|m| m.as_str()).unwrap_or_default().to_owned();
         let by = autoscaler(object, to, cx);

@@ -18,7 +18,10 @@ use crate::{
 };
 
 /// Rows per claim: one commit pays for all of them.
-pub(super) const BATCH: usize = 64;
+const BATCH: usize = 64;
+/// The same for a destination that takes single events: they are neither folded nor replaced, so freezing more of them
+/// costs nothing. As many are claimed ahead, because on a slow disk a claim takes tens of milliseconds.
+const BATCH_OF_EVENTS: usize = 512;
 /// Claimed rows of a destination in trouble: more would only be frozen early, and could not go as one digest when it
 /// is back; fewer, and a handful of messages that it never takes would block the rest.
 const fn most_claimed_in_trouble(folds: bool) -> usize {
@@ -28,6 +31,11 @@ const fn most_claimed_in_trouble(folds: bool) -> usize {
 const MAX_FOLDED: usize = 1000;
 
 impl Worker {
+    /// Rows per claim.
+    pub(super) fn batch(&self) -> usize {
+        if self.destination.folds { BATCH } else { BATCH_OF_EVENTS }
+    }
+
     pub(super) fn start_claim(&mut self, now: Timestamp) {
         if self.claim_write.is_some() || self.stopping {
             return;
@@ -53,15 +61,15 @@ impl Worker {
     /// What to claim now, rendered.
     fn choose(&mut self, now: Timestamp) -> Vec<Claiming> {
         let claimed = self.queue.claimed();
+        let batch = self.batch();
+        let ahead = if self.destination.folds { self.destination.in_flight } else { batch };
         let wanted = match self.destination.min_interval {
             // A claimed row can neither be replaced nor folded: claim no more than can go now.
             interval if !interval.is_zero() && (claimed > 0 || self.pace.next_look(now).is_some()) => 0,
             interval if !interval.is_zero() => 1,
             _ if self.pace.failures() > 0 && claimed >= most_claimed_in_trouble(self.destination.folds) => 0,
-            _ if self.queue.ready(now, self.destination.in_flight + 1).len() > self.destination.in_flight => {
-                0
-            }
-            _ => BATCH,
+            _ if self.queue.is_ready(now, ahead + 1) => 0,
+            _ => batch,
         };
         if wanted == 0 {
             return Vec::new();

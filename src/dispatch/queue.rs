@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use crate::{event::incident::Phase, store::OutboxRow};
 
-/// Rows held in memory per connector: at 3 kB each a few megabytes.
-pub const WINDOW: usize = 1024;
+/// Rows held in memory per connector: several claims of each size, at some kB each a few megabytes.
+pub const WINDOW: usize = 2048;
 
 /// Where a row is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,6 +227,11 @@ impl Queue {
     /// Claimed rows whose time has come, the earliest first.
     pub fn ready(&self, now: Timestamp, most: usize) -> Vec<u64> {
         self.ready.range(..=(now, u64::MAX)).take(most).map(|(_, seq)| *seq).collect()
+    }
+
+    /// Whether at least so many claimed rows could go now.
+    pub fn is_ready(&self, now: Timestamp, most: usize) -> bool {
+        self.ready.len() >= most && self.ready.range(..=(now, u64::MAX)).nth(most - 1).is_some()
     }
 
     /// Rows that are claimed and not answered.

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Deps, Destination,
     answers::expired_text,
-    claims::BATCH,
     ledger::{Claimed, Claiming, Ended, Ending, Logged},
     pace::{Pace, later},
     queue::{Queue, State, WINDOW},
@@ -190,7 +189,7 @@ impl Worker {
     /// Reads rows into the window.
     fn fill(&mut self, now: Timestamp) {
         // Reading in pieces of some size, rather than a row for each that goes.
-        if !self.queue.more || self.queue.len() > WINDOW - BATCH {
+        if !self.queue.more || self.queue.len() > WINDOW - self.batch() {
             return;
         }
         if let Err(error) = self.read_rows() {

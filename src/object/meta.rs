@@ -53,6 +53,10 @@ pub struct Meta {
     /// And when.
     #[serde(default)]
     pub spec_managed_at: Option<Timestamp>,
+    /// Who changed the replicas by way of `/scale`, as `kubectl scale` and autoscalers do; empty = nobody. The server
+    /// notes no time for it.
+    #[serde(default)]
+    pub scale_manager: Str,
 }
 
 impl Meta {

@@ -79,6 +79,8 @@ pub(super) struct Cluster {
 #[derive(Debug, Clone, Default)]
 struct StreamNote {
     live: bool,
+    /// Its list is complete: all of it is known, although its watch has not begun yet.
+    listed: bool,
     was_live: bool,
     /// Refused or absent: it will not become live by itself.
     shut: bool,
@@ -148,6 +150,7 @@ impl Cluster {
     ) -> Option<Timestamp> {
         let note = self.streams.entry((kind, namespace.clone())).or_default();
         let was = std::mem::replace(&mut note.live, live);
+        note.listed &= live;
         note.shut = shut;
         match (was, live) {
             (true, false) => {
@@ -158,6 +161,11 @@ impl Cluster {
             (false, true) => note.lost_at.take(),
             _ => None,
         }
+    }
+
+    /// The list of a stream is complete, and what it names can be judged.
+    pub fn note_listed(&mut self, kind: Kind, namespace: &Str) {
+        self.streams.entry((kind, namespace.clone())).or_default().listed = true;
     }
 
     pub fn drop_streams_but(&mut self, keep: &std::collections::HashSet<(Kind, Str)>) {
@@ -177,10 +185,9 @@ impl Cluster {
     /// Whether the watch of a kind is listed and live where the object lives.
     pub fn is_live(&self, kind: Kind, namespace: &str) -> bool {
         self.away_since.is_none()
-            && self
-                .streams
-                .iter()
-                .any(|((k, ns), note)| *k == kind && note.live && (ns.is_empty() || **ns == *namespace))
+            && self.streams.iter().any(|((k, ns), note)| {
+                *k == kind && (note.live || note.listed) && (ns.is_empty() || **ns == *namespace)
+            })
     }
 
     /// Whether the watch of a kind will not become live by itself: refused, absent, or not asked for.
@@ -212,12 +219,12 @@ impl Cluster {
 }
 
 /// What rules may ask, answered from the cluster and the transaction.
-pub(super) struct View<'a> {
+pub(super) struct View<'a, 'tx> {
     pub cluster: &'a Cluster,
-    pub tx: &'a Tx<'a>,
+    pub tx: &'a Tx<'tx>,
 }
 
-impl Memory for View<'_> {
+impl Memory for View<'_, '_> {
     fn recall(&self, rule: &str, key: &str) -> Option<serde_json::Value> {
         self.tx.get(&MEMORY, &keys::memory(&self.cluster.uid, rule, key)).ok().flatten()
     }

@@ -86,6 +86,9 @@ impl Engine {
     fn list_end(&mut self, tx: &Tx<'_>, stream: &Arc<StreamId>, now: Timestamp) -> Result<()> {
         let seen = self.listing.get(stream).cloned().unwrap_or_default();
         let known = self.known(stream);
+        if let Some(cluster) = self.clusters.get_mut(&stream.cluster) {
+            cluster.note_listed(stream.kind, &stream.namespace);
+        }
         for key in self.in_scope(tx, stream)? {
             if seen.contains(&key) {
                 continue;

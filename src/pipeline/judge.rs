@@ -348,7 +348,7 @@ impl Engine {
         let since = *row.healthy_since.get_or_insert(now);
         let at = later(since, hold);
         if at <= now {
-            self.end(tx, uid, row, since, now)?;
+            self.end(tx, uid, &row, since, now)?;
             return Ok(None);
         }
         self.put_firing(tx, uid, row)?;
@@ -366,7 +366,7 @@ impl Engine {
     ) -> Result<()> {
         let rows = self.clusters.get(uid).and_then(|c| c.firings.get(key)).cloned().unwrap_or_default();
         for row in rows.into_iter().filter(|r| r.object.uid == object_uid) {
-            self.end(tx, uid, row, now, now)?;
+            self.end(tx, uid, &row, now, now)?;
         }
         let rules = Arc::clone(&self.rules);
         for rule in of(&rules.conditions, key.kind) {
@@ -381,16 +381,16 @@ impl Engine {
         &mut self,
         tx: &Tx<'_>,
         uid: &ClusterUid,
-        row: FiringRow,
+        row: &FiringRow,
         at: Timestamp,
         now: Timestamp,
     ) -> Result<()> {
         let place = keys::firing(uid, &row.key, &row.rule, row.event_type.name(), &row.discriminator);
         tx.remove(&FIRINGS, &place)?;
         if let Some(cluster) = self.clusters.get_mut(uid) {
-            cluster.drop_firing(&row);
+            cluster.drop_firing(row);
         }
-        self.resolved(tx, uid, &row, at, now)
+        self.resolved(tx, uid, row, at, now)
     }
 
     /// Something is due.

@@ -23,4 +23,4 @@ mod suspects;
 
 pub use engine::{AWAY, Engine, EngineConfig, Input};
 pub use route::{Deliver, Target};
-pub use run::{Handles, run};
+pub use run::{Handles, Wake, run};

@@ -33,8 +33,9 @@ pub type Request = (Action, oneshot::Sender<Reply>);
 pub struct Engine {
     /// How things are; the newest at any time.
     pub status: watch::Receiver<Arc<Status>>,
-    /// What is committed. Each client gets a receiver of its own, made from this one.
-    pub feed: broadcast::Receiver<Feed>,
+    /// What is committed. Each client gets a receiver of its own; one that nobody reads would hold the newest
+    /// thousands of events in memory.
+    pub feed: broadcast::WeakSender<Feed>,
     /// What clients ask for.
     pub actions: mpsc::Sender<Request>,
 }

@@ -135,5 +135,6 @@ fn check_version(path: &Path, database: &redb::Database) -> Result<()> {
     super::migrate::migrate(&tx, found.unwrap_or(0))?;
     tx.put(&META, "schema", &SCHEMA_VERSION.into())?;
     tx.finish()?;
+    drop(tx);
     txn.commit().map_err(|e| failed(path, e))
 }

@@ -1,7 +1,7 @@
 //! Rows in and out: the same typed calls within a write (`Tx`) and on a snapshot (`Snapshot`).
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, Ref, RefCell, RefMut},
     collections::BTreeMap,
     io::ErrorKind,
     ops::Bound,
@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     error::{Error, Result},
-    schema::{Keyed, Log, META},
+    schema::{Keyed, Log, META, TABLES, is_log},
 };
 
 pub(super) type TextTable<'a> = TableDefinition<'a, &'static str, &'static [u8]>;
@@ -31,18 +31,6 @@ const SIZES: &str = "sizes";
 pub fn sizes(read: &impl Read) -> Result<BTreeMap<String, u64>> {
     let row = read.get(&META, SIZES)?.unwrap_or_default();
     Ok(serde_json::from_value(row).unwrap_or_default())
-}
-
-impl<V> Keyed<V> {
-    const fn table(&self) -> TextTable<'static> {
-        TableDefinition::new(self.name)
-    }
-}
-
-impl<V> Log<V> {
-    const fn table(&self) -> NumberTable<'static> {
-        TableDefinition::new(self.name)
-    }
 }
 
 /// A number as a key takes so many bytes.
@@ -98,10 +86,21 @@ pub trait Read {
     }
 }
 
+type OpenText<'a> = redb::Table<'a, &'static str, &'static [u8]>;
+type OpenNumber<'a> = redb::Table<'a, u64, &'static [u8]>;
+
+/// A table that stays open until the write ends: opening one costs as much as a row.
+enum Open<'a> {
+    Text(OpenText<'a>),
+    Number(OpenNumber<'a>),
+}
+
 /// A write under way. Everything in it becomes durable at once, or not at all.
 pub struct Tx<'a> {
     txn: &'a redb::WriteTransaction,
     path: &'a Path,
+    /// In the order of `TABLES`; a table that nobody uses is not opened.
+    open: [OnceCell<RefCell<Open<'a>>>; TABLES.len()],
     seq: Cell<Option<u64>>,
     grown: RefCell<BTreeMap<&'static str, i64>>,
 }
@@ -126,6 +125,10 @@ pub(super) fn failed(path: &Path, error: impl Into<redb::Error>) -> Error {
     }
 }
 
+fn wrong_keys(name: &str) -> Error {
+    Error::Refused(format!("the table {name} has other keys"))
+}
+
 fn decode<V: DeserializeOwned>(table: &'static str, key: impl std::fmt::Display, bytes: &[u8]) -> Result<V> {
     serde_json::from_slice(bytes).map_err(|e| Error::Row {
         table,
@@ -144,7 +147,7 @@ macro_rules! read {
     ($ty:ty, $open:ident) => {
         impl Read for $ty {
             fn get<V: DeserializeOwned>(&self, table: &Keyed<V>, key: &str) -> Result<Option<V>> {
-                let open = $open!(self, table.table(), Ok(None));
+                let open = $open!(self, text, table.name, Ok(None));
                 match open.get(key).map_err(|e| self.failed(e))? {
                     Some(bytes) => decode(table.name, key, bytes.value()).map(Some),
                     None => Ok(None),
@@ -152,7 +155,7 @@ macro_rules! read {
             }
 
             fn entry<V: DeserializeOwned>(&self, table: &Log<V>, seq: u64) -> Result<Option<V>> {
-                let open = $open!(self, table.table(), Ok(None));
+                let open = $open!(self, number, table.name, Ok(None));
                 match open.get(seq).map_err(|e| self.failed(e))? {
                     Some(bytes) => decode(table.name, seq, bytes.value()).map(Some),
                     None => Ok(None),
@@ -166,7 +169,7 @@ macro_rules! read {
                 from: &str,
                 each: &mut dyn FnMut(&str, V) -> bool,
             ) -> Result<()> {
-                let open = $open!(self, table.table(), Ok(()));
+                let open = $open!(self, text, table.name, Ok(()));
                 for row in open.range(from.max(prefix)..).map_err(|e| self.failed(e))? {
                     let (key, bytes) = row.map_err(|e| self.failed(e))?;
                     let key = key.value();
@@ -184,7 +187,7 @@ macro_rules! read {
                 below: Option<&str>,
                 each: &mut dyn FnMut(&str, V) -> bool,
             ) -> Result<()> {
-                let open = $open!(self, table.table(), Ok(()));
+                let open = $open!(self, text, table.name, Ok(()));
                 // No key holds this character, so it bounds all keys with the prefix.
                 let end = below.map_or_else(|| format!("{prefix}\u{10ffff}"), str::to_owned);
                 if end.as_str() <= prefix {
@@ -207,7 +210,7 @@ macro_rules! read {
                 from: u64,
                 each: &mut dyn FnMut(u64, V) -> bool,
             ) -> Result<()> {
-                let open = $open!(self, table.table(), Ok(()));
+                let open = $open!(self, number, table.name, Ok(()));
                 for row in open.range(from..).map_err(|e| self.failed(e))? {
                     let (seq, bytes) = row.map_err(|e| self.failed(e))?;
                     let seq = seq.value();
@@ -224,7 +227,7 @@ macro_rules! read {
                 below: u64,
                 each: &mut dyn FnMut(u64, V) -> bool,
             ) -> Result<()> {
-                let open = $open!(self, table.table(), Ok(()));
+                let open = $open!(self, number, table.name, Ok(()));
                 for row in open.range(..below).map_err(|e| self.failed(e))?.rev() {
                     let (seq, bytes) = row.map_err(|e| self.failed(e))?;
                     let seq = seq.value();
@@ -237,12 +240,11 @@ macro_rules! read {
 
             fn count(&self, table: &str) -> Result<u64> {
                 use redb::ReadableTableMetadata;
-                let numbered = super::schema::is_log(table);
-                if numbered {
-                    let open = $open!(self, NumberTable::new(table), Ok(0));
+                if is_log(table) {
+                    let open = $open!(self, number, table, Ok(0));
                     open.len().map_err(|e| self.failed(e))
                 } else {
-                    let open = $open!(self, TextTable::new(table), Ok(0));
+                    let open = $open!(self, text, table, Ok(0));
                     open.len().map_err(|e| self.failed(e))
                 }
             }
@@ -251,14 +253,23 @@ macro_rules! read {
 }
 
 macro_rules! open_write {
-    ($self:ident, $def:expr, $empty:expr) => {
-        $self.txn.open_table($def).map_err(|e| $self.failed(e))?
+    ($self:ident, $keys:ident, $name:expr, $empty:expr) => {
+        $self.$keys($name)?
+    };
+}
+
+macro_rules! definition {
+    (text, $name:expr) => {
+        TextTable::new($name)
+    };
+    (number, $name:expr) => {
+        NumberTable::new($name)
     };
 }
 
 macro_rules! open_read {
-    ($self:ident, $def:expr, $empty:expr) => {
-        match $self.txn.open_table($def) {
+    ($self:ident, $keys:ident, $name:expr, $empty:expr) => {
+        match $self.txn.open_table(definition!($keys, $name)) {
             Ok(open) => open,
             Err(redb::TableError::TableDoesNotExist(_)) => return $empty,
             Err(e) => return Err($self.failed(e)),
@@ -287,7 +298,7 @@ impl Snapshot {
 
     /// Every row of a table with text keys, as bytes.
     pub(super) fn raw(&self, table: &str, each: &mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
-        let open = open_read!(self, TextTable::new(table), Ok(()));
+        let open = open_read!(self, text, table, Ok(()));
         for row in open.range::<&str>(..).map_err(|e| self.failed(e))? {
             let (key, bytes) = row.map_err(|e| self.failed(e))?;
             each(key.value(), bytes.value())?;
@@ -297,7 +308,7 @@ impl Snapshot {
 
     /// Every row of a log, as bytes.
     pub(super) fn raw_log(&self, table: &str, each: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
-        let open = open_read!(self, NumberTable::new(table), Ok(()));
+        let open = open_read!(self, number, table, Ok(()));
         for row in open.range::<u64>(..).map_err(|e| self.failed(e))? {
             let (seq, bytes) = row.map_err(|e| self.failed(e))?;
             each(seq.value(), bytes.value())?;
@@ -308,7 +319,56 @@ impl Snapshot {
 
 impl<'a> Tx<'a> {
     pub(super) fn new(txn: &'a redb::WriteTransaction, path: &'a Path) -> Self {
-        Self { txn, path, seq: Cell::new(None), grown: RefCell::default() }
+        let open = std::array::from_fn(|_| OnceCell::new());
+        Self { txn, path, open, seq: Cell::new(None), grown: RefCell::default() }
+    }
+
+    /// A table, opened on its first use. A callback of a scan may use any table but the one that is scanned.
+    fn table(&self, name: &str) -> Result<&RefCell<Open<'a>>> {
+        let unknown = || Error::Refused(format!("there is no table {name}"));
+        let place = TABLES.iter().position(|table| *table == name).ok_or_else(unknown)?;
+        let cell = self.open.get(place).ok_or_else(unknown)?;
+        if let Some(open) = cell.get() {
+            return Ok(open);
+        }
+        let open = if is_log(name) {
+            Open::Number(self.txn.open_table(NumberTable::new(name)).map_err(|e| self.failed(e))?)
+        } else {
+            Open::Text(self.txn.open_table(TextTable::new(name)).map_err(|e| self.failed(e))?)
+        };
+        Ok(cell.get_or_init(|| RefCell::new(open)))
+    }
+
+    fn text(&self, name: &str) -> Result<Ref<'_, OpenText<'a>>> {
+        let open = Ref::filter_map(self.table(name)?.borrow(), |open| match open {
+            Open::Text(table) => Some(table),
+            Open::Number(_) => None,
+        });
+        open.map_err(|_| wrong_keys(name))
+    }
+
+    fn number(&self, name: &str) -> Result<Ref<'_, OpenNumber<'a>>> {
+        let open = Ref::filter_map(self.table(name)?.borrow(), |open| match open {
+            Open::Number(table) => Some(table),
+            Open::Text(_) => None,
+        });
+        open.map_err(|_| wrong_keys(name))
+    }
+
+    fn text_mut(&self, name: &str) -> Result<RefMut<'_, OpenText<'a>>> {
+        let open = RefMut::filter_map(self.table(name)?.borrow_mut(), |open| match open {
+            Open::Text(table) => Some(table),
+            Open::Number(_) => None,
+        });
+        open.map_err(|_| wrong_keys(name))
+    }
+
+    fn number_mut(&self, name: &str) -> Result<RefMut<'_, OpenNumber<'a>>> {
+        let open = RefMut::filter_map(self.table(name)?.borrow_mut(), |open| match open {
+            Open::Number(table) => Some(table),
+            Open::Text(_) => None,
+        });
+        open.map_err(|_| wrong_keys(name))
     }
 
     fn grow(&self, table: &'static str, by: i64) {
@@ -329,7 +389,7 @@ impl<'a> Tx<'a> {
     /// Writes a row under a key.
     pub fn put<V: Serialize>(&self, table: &Keyed<V>, key: &str, row: &V) -> Result<()> {
         let bytes = encode(table.name, key, row)?;
-        let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
+        let mut open = self.text_mut(table.name)?;
         let old = open.insert(key, bytes.as_slice()).map_err(|e| self.failed(e))?;
         let before = old.map_or(0, |old| key.len() + old.value().len());
         self.grow(table.name, (key.len() + bytes.len()) as i64 - before as i64);
@@ -338,7 +398,7 @@ impl<'a> Tx<'a> {
 
     /// Removes a row; whether there was one.
     pub fn remove<V>(&self, table: &Keyed<V>, key: &str) -> Result<bool> {
-        let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
+        let mut open = self.text_mut(table.name)?;
         let old = open.remove(key).map_err(|e| self.failed(e))?;
         let freed = old.map(|old| key.len() + old.value().len());
         self.grow(table.name, -(freed.unwrap_or(0) as i64));
@@ -347,7 +407,7 @@ impl<'a> Tx<'a> {
 
     /// Removes every row whose key begins with `prefix`; how many.
     pub fn remove_all<V: DeserializeOwned>(&self, table: &Keyed<V>, prefix: &str) -> Result<u64> {
-        let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
+        let mut open = self.text_mut(table.name)?;
         let end = format!("{prefix}\u{10ffff}");
         let (mut removed, mut freed) = (0, 0);
         open.retain_in(prefix..end.as_str(), |key, row| {
@@ -380,7 +440,7 @@ impl<'a> Tx<'a> {
     /// Writes a row of a log again.
     pub fn put_entry<V: Serialize>(&self, table: &Log<V>, seq: u64, row: &V) -> Result<()> {
         let bytes = encode(table.name, seq, row)?;
-        let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
+        let mut open = self.number_mut(table.name)?;
         let old = open.insert(seq, bytes.as_slice()).map_err(|e| self.failed(e))?;
         let before = old.map_or(0, |old| SEQ_BYTES + old.value().len());
         self.grow(table.name, (SEQ_BYTES + bytes.len()) as i64 - before as i64);
@@ -389,7 +449,7 @@ impl<'a> Tx<'a> {
 
     /// Removes a row of a log; whether there was one.
     pub fn remove_entry<V>(&self, table: &Log<V>, seq: u64) -> Result<bool> {
-        let mut open = self.txn.open_table(table.table()).map_err(|e| self.failed(e))?;
+        let mut open = self.number_mut(table.name)?;
         let old = open.remove(seq).map_err(|e| self.failed(e))?;
         let freed = old.map(|old| SEQ_BYTES + old.value().len());
         self.grow(table.name, -(freed.unwrap_or(0) as i64));

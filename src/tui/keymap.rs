@@ -99,7 +99,7 @@ pub const PALETTE_ONLY: &[Binding] = &[
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// No such action.
-    #[error("keys.{name}: there is no such action{}", nearest.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default())]
+    #[error("{name}: there is no such action{}", nearest.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default())]
     Action {
         /// What was written.
         name: String,
@@ -108,7 +108,7 @@ pub enum KeyError {
     },
     /// Not a key.
     #[error(
-        "keys.{action}: {key:?} is no key; write for instance \"x\", \"ctrl-x\", \"alt-x\", \"f5\", \"space\", \"enter\", \"pgdn\""
+        "{action}: {key:?} is no key; write for instance \"x\", \"ctrl-x\", \"alt-x\", \"f5\", \"space\", \"enter\", \"pgdn\""
     )]
     Key {
         /// For which action.

@@ -96,6 +96,17 @@ pub const MONO: Theme = Theme {
 };
 
 impl ThemeChoice {
+    /// By its word in the configuration.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "auto" => Some(ThemeChoice::Auto),
+            "dark" => Some(ThemeChoice::Dark),
+            "light" => Some(ThemeChoice::Light),
+            "mono" => Some(ThemeChoice::Mono),
+            _ => None,
+        }
+    }
+
     /// The theme, given the environment's `NO_COLOR` and `COLORFGBG`.
     pub fn resolve(self, no_color: Option<&str>, colorfgbg: Option<&str>) -> Theme {
         match self {

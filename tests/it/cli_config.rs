@@ -75,3 +75,24 @@ fn completions_and_the_manual_are_printed() {
     }
     assert!(home.run(&["man"]).ok().contains(".TH barrelman"));
 }
+
+#[test]
+fn keys_and_colours_of_the_dashboard_are_checked_before_it_opens() {
+    let home = Home::new();
+    home.config("[ui]\ntheme = \"drak\"\n");
+    assert!(home.run(&["config", "check"]).failed(2).contains("did you mean dark?"));
+    home.config("[ui.keys]\nfilter = 7\n");
+    assert!(
+        home.run(&["config", "check"]).failed(2).contains("ui.keys.filter: expected a key or a list of keys")
+    );
+    home.config("[ui.keys]\nfillter = \"x\"\nfollow = \"hyper-x\"\nhelp = [\"f\", \"f1\"]\n");
+    for args in [&["config", "check"][..], &[]] {
+        let said = home.run(args).failed(2);
+        assert!(said.contains("did you mean \"filter\"?"), "{args:?}: {said}");
+        assert!(said.contains("\"hyper-x\" is no key") && !home.data().exists(), "{args:?}: {said}");
+    }
+    home.config("[ui]\ntheme = \"mono\"\n[ui.keys]\nhelp = \"f1\"\npurge = []\n");
+    home.run(&["config", "check"]).ok();
+    let said = home.run(&["config", "show"]).ok();
+    assert!(said.contains("theme = \"mono\"") && said.contains("\"help\" = [\"f1\"]"), "{said}");
+}

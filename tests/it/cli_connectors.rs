@@ -200,9 +200,9 @@ async fn beside_an_engine_everything_goes_through_its_socket() {
     };
     let status = Status { pid: 4711, mode: "forward".into(), connectors: vec![hook], ..Status::default() };
     let (status, read_status) = watch::channel(Arc::new(status));
-    let (feed, read_feed) = broadcast::channel::<Feed>(4);
+    let (feed, _) = broadcast::channel::<Feed>(4);
     let (actions, mut asked) = mpsc::channel(4);
-    let engine = Engine { status: read_status, feed: read_feed, actions };
+    let engine = Engine { status: read_status, feed: feed.downgrade(), actions };
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(attach::serve(socket, engine, CancellationToken::new()));
     let (seen, mut actions) = mpsc::channel(100);

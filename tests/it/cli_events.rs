@@ -143,7 +143,7 @@ async fn served(
     let socket = attach::bind(&home.data()).await.unwrap();
     let (status, read_status) = watch::channel(Arc::new(Status::default()));
     let (actions, none) = mpsc::channel(1);
-    let engine = Engine { status: read_status, feed: feed.subscribe(), actions };
+    let engine = Engine { status: read_status, feed: feed.downgrade(), actions };
     async move {
         let _open = (status, none);
         attach::serve(socket, engine, stop).await;

@@ -273,7 +273,7 @@ async fn an_api_outage_is_told_once_and_what_happened_in_it_is_caught_up() {
     let status = shown(&running);
     let ClusterState::Away { why, .. } = &status.clusters[0].state else { unreachable!() };
     assert!(!why.is_empty());
-    assert!(barrelman::server::unready(&status)[0].contains("away since"), "{status:#?}");
+    assert!(barrelman::server::health::unready(&status)[0].contains("away since"), "{status:#?}");
     let about = |event_type: &str, phase: &str| {
         let of = |s: &crate::support::sink::Seen| {
             let body: Value = serde_json::from_str(&s.body).unwrap();

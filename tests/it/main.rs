@@ -1,4 +1,6 @@
 //! The one integration binary: a file per behaviour, real parts, no network beyond loopback.
+// Helpers outside of test functions are test code too, and scenarios read best as long scripts.
+#![allow(clippy::pedantic, clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::string_slice)]
 
 mod architecture;
 mod cli_check;
@@ -20,6 +22,7 @@ mod engine_whole;
 mod example_config;
 mod painchain;
 mod readme;
+mod real_limits;
 mod real_scenarios;
 mod real_watch;
 mod simulated_cluster;
@@ -29,6 +32,7 @@ mod store_open;
 mod store_support;
 mod support;
 mod tui_flows;
+mod tui_program;
 mod tui_pty;
 mod tui_sample;
 mod tui_screens;

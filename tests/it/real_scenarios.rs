@@ -15,6 +15,11 @@ use crate::support::{
     watching::clock,
 };
 
+/// How late a message may be. The promise is 2 s; a binary without optimisations beside a control plane and other
+/// tests on few processors gets twice that, and half of its messages must keep the promise all the same.
+const LATE: f64 = if cfg!(debug_assertions) { 4.0 } else { PROMISED };
+const PROMISED: f64 = 2.0;
+
 /// One thing done to the cluster.
 #[derive(Clone)]
 enum Step {
@@ -385,7 +390,7 @@ fn workload_troubles() -> Vec<Trouble> {
             })
             .breaks(|ns| vec![kubectl(ns, "scale deployment web --replicas=3")])
             .heals(|ns| vec![kubectl(ns, r#"patch quota few --type=merge -p {"spec":{"hard":{"pods":"20"}}}"#)])
-            .told(&["workload_blocked"], "high", 0),
+            .told(&["workload_blocked"], "high", 5),
         Trouble::new("stuck-rollout", "Deployment", condition("Progressing", "False", "ProgressDeadlineExceeded"))
             .before(|ns| workload("Deployment", ns, 2, "", "", "  progressDeadlineSeconds: 6\n"))
             .breaks(|ns| vec![template("deployment", ns, r#""simulate/start":"600s""#, None)])
@@ -736,7 +741,7 @@ impl Run {
         }
         match (self.late(world), told.time("/timestamp"), world.seen(self.number)) {
             (Some(late), Some(time), Some(sign)) => {
-                check(late <= 2.0, format!("{late:.1} s late"));
+                check(late <= LATE, format!("{late:.1} s late"));
                 let off = time.duration_since(sign).as_secs_f64();
                 check(!t.timed || (-4.0..=1.0).contains(&off), format!("its time is {off:.1} s off"));
             }
@@ -928,6 +933,14 @@ fn report(runs: &[Run], world: &World, told: &[Told], changes: &[Told], took: Du
             middle.1,
             worst.1
         ));
+    }
+    let mut late: Vec<f64> = runs.iter().filter_map(|r| r.late(world)).collect();
+    late.sort_by(f64::total_cmp);
+    if let (Some(middle), Some(worst)) = (late.get(late.len() / 2), late.last()) {
+        lines.push(format!("beyond threshold and settle: {middle:.1} s (median), {worst:.1} s (worst)"));
+        if *middle > PROMISED {
+            faults.push(format!("half of the messages are over {middle:.1} s late"));
+        }
     }
     let messages: usize = runs.iter().map(Run::others).sum();
     let once = runs.iter().filter(|r| r.others() == 1).count();

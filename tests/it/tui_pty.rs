@@ -65,7 +65,7 @@ fn cells(n: u16) -> NonZero<u16> {
 }
 
 /// A terminal with the dashboard in it.
-struct Terminal {
+pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
     keys: Box<dyn Write + Send>,
@@ -75,9 +75,6 @@ struct Terminal {
 
 impl Terminal {
     fn start(how: &str, size: (u16, u16)) -> Self {
-        let pair = native_pty_system()
-            .openpty(PtySize { cols: size.0, rows: size.1, pixel_width: 0, pixel_height: 0 })
-            .unwrap();
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
         let name = format!("{}::shown_in_the_terminal", module_path!().split_once("::").unwrap().1);
         command.args(["--exact", &name, "--ignored", "--nocapture", "--test-threads=1"]);
@@ -86,6 +83,14 @@ impl Terminal {
         command.env("RUST_BACKTRACE", "0");
         command.env_remove("NO_COLOR");
         command.env_remove("TMUX");
+        Self::spawn(command, size)
+    }
+
+    /// A program of its own in a terminal of this size.
+    pub fn spawn(command: CommandBuilder, size: (u16, u16)) -> Self {
+        let pair = native_pty_system()
+            .openpty(PtySize { cols: size.0, rows: size.1, pixel_width: 0, pixel_height: 0 })
+            .unwrap();
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
@@ -103,12 +108,12 @@ impl Terminal {
         Self { child, master: pair.master, keys, parser, raw }
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.parser.lock().unwrap().screen().contents()
     }
 
     /// Waits until the screen shows this; the longest wait only bounds a failure.
-    fn until(&mut self, words: &str) -> &mut Self {
+    pub fn until(&mut self, words: &str) -> &mut Self {
         let start = Instant::now();
         while !self.text().contains(words) {
             assert!(start.elapsed() < Duration::from_secs(20), "{words:?} never came:\n{}", self.text());
@@ -117,7 +122,17 @@ impl Terminal {
         self
     }
 
-    fn press(&mut self, keys: &str) -> &mut Self {
+    /// Waits until it shows this no more.
+    pub fn until_gone(&mut self, words: &str) -> &mut Self {
+        let start = Instant::now();
+        while self.text().contains(words) {
+            assert!(start.elapsed() < Duration::from_secs(20), "{words:?} stays:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self
+    }
+
+    pub fn press(&mut self, keys: &str) -> &mut Self {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
         self
@@ -129,7 +144,7 @@ impl Terminal {
     }
 
     /// The process ends, and the terminal is as it was: main screen, cursor, no bracketed paste, cooked input.
-    fn restored(mut self) -> String {
+    pub fn restored(mut self) -> String {
         let start = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
             assert!(start.elapsed() < Duration::from_secs(20), "it does not end:\n{}", self.text());

@@ -1,6 +1,9 @@
 //! A store with a believable day in it, for the tests of the screen and for `examples/tui_preview.rs`.
-
-use std::sync::Arc;
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::items_after_statements,
+    reason = "a table of samples reads best so"
+)]
 
 use barrelman::{
     event::{
@@ -472,9 +475,4 @@ pub fn troubled(now: Timestamp) -> Status {
     };
     status.clusters.push(away);
     status
-}
-
-/// Shared, for the feed.
-pub fn arc<T>(value: T) -> Arc<T> {
-    Arc::new(value)
 }

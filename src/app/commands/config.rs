@@ -95,6 +95,10 @@ fn check(resolved: &Resolved, path: Option<&Path>, console: &mut Console<'_>) ->
     }
     let workshop = Workshop::new(&resolved.settings)?;
     let mut wrong = 0;
+    for problem in crate::app::dashboard::key_problems(&resolved.settings) {
+        console.line(format!("✖ {problem}"))?;
+        wrong += 1;
+    }
     for spec in &resolved.settings.connectors {
         let Err(problems) = workshop.build(spec) else { continue };
         let incomplete = problems.iter().all(|p| p.incomplete);

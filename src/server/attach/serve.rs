@@ -60,9 +60,10 @@ fn refuse(stream: UnixStream) {
 }
 
 async fn client(stream: UnixStream, engine: &Engine) {
+    let Some(feed) = engine.feed.upgrade().map(|feed| feed.subscribe()) else { return };
     let mut client = Connected {
         lines: Framed::new(stream, LinesCodec::new_with_max_length(MAX_ASKED)),
-        feed: engine.feed.resubscribe(),
+        feed,
         status: engine.status.clone(),
         actions: engine.actions.clone(),
         asked: FuturesUnordered::new(),

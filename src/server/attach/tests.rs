@@ -29,11 +29,11 @@ struct Fake {
 async fn engine(capacity: usize) -> (Fake, impl Future<Output = ()>) {
     let dir = tempfile::tempdir().unwrap();
     let socket = bind(dir.path()).await.unwrap();
-    let (feed, read_feed) = broadcast::channel(capacity);
+    let (feed, _) = broadcast::channel(capacity);
     let (status, read_status) = watch::channel(Arc::new(named("first")));
     let (send, actions) = mpsc::channel(8);
     let stop = CancellationToken::new();
-    let engine = Engine { status: read_status, feed: read_feed, actions: send };
+    let engine = Engine { status: read_status, feed: feed.downgrade(), actions: send };
     let server = serve(socket, engine, stop.clone());
     (Fake { dir, feed, status, actions, stop }, server)
 }

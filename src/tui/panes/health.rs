@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// Cells of a wrapped value: what 80 columns leave beside the word.
+const ROW: usize = 66;
+
 const BINDINGS: &[Binding] = &[
     bind(A::Open, &["enter"], "streams", "Shows every stream, or only those that are not well", 10),
     bind(A::Logs, &["L"], "logs", "The log file of this process", 20),
@@ -275,7 +278,7 @@ fn database(out: &mut Vec<Line>, status: &Status, shared: &Shared) {
         .map(|(t, n)| format!("{t} {}", text::number(*n)))
         .collect();
     for (i, part) in
-        text::wrap(&rows.join(" · "), 100, 4).into_iter().enumerate().filter(|(_, p)| !p.is_empty())
+        text::wrap(&rows.join(" · "), ROW, 8).into_iter().enumerate().filter(|(_, p)| !p.is_empty())
     {
         out.push(line(if i == 0 { "rows" } else { "" }, part, theme.dim, theme));
     }

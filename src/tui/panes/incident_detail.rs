@@ -129,32 +129,38 @@ fn why(incident: &Incident) -> String {
     if incident.description.is_empty() { what(incident) } else { incident.description.clone() }
 }
 
-/// The lines under the list.
+/// The lines under the list: what matters least gives way where not all fit.
 pub fn peek(
     incident: &Incident,
     detail: Option<&IncidentDetail>,
     shared: &Shared,
-    width: usize,
+    (width, height): (usize, usize),
 ) -> Vec<Line> {
     let theme = &shared.theme;
-    let mut lines = worded("why", &why(incident), theme, width, 2);
-    if let Some(s) = incident.suspects.first() {
-        lines.extend(worded("suspect", &suspect(s, incident, shared), theme, width, 1));
+    let one = |word: &str, rest: &str| worded(word, rest, theme, width, 1);
+    // In the order of the screen, with how early each goes.
+    let mut parts = vec![(0, worded("why", &why(incident), theme, width, 2))];
+    for (i, s) in incident.suspects.iter().take(4).enumerate() {
+        let word = if i == 0 { "suspect" } else { "" };
+        parts.push((if i == 0 { 1 } else { 4 + i }, one(word, &suspect(s, incident, shared))));
     }
     if let Some(d) = detail {
         if d.owners.len() > 1 {
-            lines.extend(worded("owner", &owners(&d.owners), theme, width, 1));
+            parts.push((4, one("owner", &owners(&d.owners))));
         }
         if let Some(last) = d.last.as_ref().filter(|e| e.title != incident.title) {
-            let line = format!("{} {}", shared.clock(last.timestamp), last.title);
-            lines.extend(worded("last", &line, theme, width, 1));
+            parts.push((3, one("last", &format!("{} {}", shared.clock(last.timestamp), last.title))));
         }
     }
-    lines.extend(told(detail, incident, shared, width));
+    parts.push((0, told(detail, incident, shared, width)));
     if let Some(look) = detail.and_then(|d| d.look.first()) {
-        lines.extend(worded("look", &look.command, theme, width, 1));
+        parts.push((2, one("look", &look.command)));
     }
-    lines
+    while parts.iter().map(|(_, lines)| lines.len()).sum::<usize>() > height {
+        let Some(least) = parts.iter().map(|(rank, _)| *rank).max().filter(|rank| *rank > 0) else { break };
+        parts.retain(|(rank, _)| *rank != least);
+    }
+    parts.into_iter().flat_map(|(_, lines)| lines).collect()
 }
 
 /// The detail pane.
@@ -179,10 +185,7 @@ pub fn lines(
         if incident.subject.namespace.is_empty() { "cluster-scoped" } else { &incident.subject.namespace }
     );
     lines.extend(worded("where", &place, theme, width, 1));
-    if let Some(d) = detail.filter(|d| !d.owners.is_empty()) {
-        lines.push(Vec::new());
-        lines.extend(chain(&d.owners, theme));
-    }
+    lines.extend(told(detail, incident, shared, width));
     lines.push(Vec::new());
     if incident.suspects.is_empty() {
         lines.extend(worded("suspects", "nothing that we watched changed just before", theme, width, 2));
@@ -190,23 +193,26 @@ pub fn lines(
         lines.push(vec![("Changed just before (correlation, not proof)".to_owned(), theme.title)]);
         for s in incident.suspects.iter().take(5) {
             lines.extend(
-                text::wrap(&suspect(s, incident, shared), width, 2)
+                text::wrap(&suspect(s, incident, shared), width, 3)
                     .into_iter()
                     .map(|l| vec![(l, Style::new())]),
             );
         }
     }
-    if let Some(d) = detail {
-        lines.push(Vec::new());
-        members(&mut lines, d, incident, shared);
-        if let Some(last) = &d.last {
-            let line = format!("{} {}", shared.clock(last.timestamp), last.title);
-            lines.extend(worded("last", &line, theme, width, 2));
-        }
+    let Some(d) = detail else { return lines };
+    lines.push(Vec::new());
+    for look in &d.look {
+        lines.extend(worded("look", &format!("{}: {}", look.action, look.command), theme, width, 4));
     }
-    lines.extend(told(detail, incident, shared, width));
-    for look in detail.map_or(&[][..], |d| d.look.as_slice()) {
-        lines.extend(worded("look", &format!("{}: {}", look.action, look.command), theme, width, 3));
+    if !d.owners.is_empty() {
+        lines.push(Vec::new());
+        lines.extend(chain(&d.owners, theme));
+    }
+    lines.push(Vec::new());
+    members(&mut lines, d, incident, shared);
+    if let Some(last) = &d.last {
+        let line = format!("{} {}", shared.clock(last.timestamp), last.title);
+        lines.extend(worded("last", &line, theme, width, 2));
     }
     lines
 }
@@ -228,8 +234,11 @@ pub fn chain(owners: &[OwnerLine], theme: &Theme) -> Vec<Line> {
 fn members(lines: &mut Vec<Line>, detail: &IncidentDetail, incident: &Incident, shared: &Shared) {
     let theme = &shared.theme;
     let title = format!(
-        "Members ({} hold it open, {} in all, {} affected)",
-        incident.holding, incident.members, incident.affected
+        "Members ({} {} it open, {} in all, {} affected)",
+        incident.holding,
+        if incident.holding == 1 { "holds" } else { "hold" },
+        incident.members,
+        incident.affected
     );
     lines.push(vec![(title, theme.title)]);
     for member in detail.members.iter().take(8) {

@@ -60,12 +60,12 @@ pub enum Order {
 }
 
 impl Order {
-    /// For the heading.
+    /// In words.
     pub fn word(self) -> &'static str {
         match self {
-            Order::Worst => "worst",
-            Order::Newest => "newest",
-            Order::Subject => "subject",
+            Order::Worst => "worst first",
+            Order::Newest => "newest first",
+            Order::Subject => "by subject",
         }
     }
 }
@@ -335,7 +335,8 @@ impl Pane for Incidents {
         let hidden = shared.open_incidents.saturating_sub(self.open);
         let hidden = if hidden > 0 { format!(" · {hidden} hidden") } else { String::new() };
         let warnings = if self.query.warnings { " · ! only" } else { "" };
-        format!("{} open · {ended}{more} ended{hidden}{warnings}", self.open)
+        let order = format!(" · {}{}", self.order.word(), if self.reverse { ", reversed" } else { "" });
+        format!("{} open · {ended}{more} ended{hidden}{warnings}{order}", self.open)
     }
 
     fn view(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {

@@ -4,13 +4,17 @@ use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
 
 use super::{incident_detail, incidents::Incidents};
 use crate::{
-    event::incident::{Incident, IncidentStatus},
+    event::{
+        Kind,
+        incident::{Incident, IncidentStatus},
+    },
     status::StreamState,
     tui::{
         model::Shared,
         msg::{ToldMark, ToldState},
         text,
         theme::{Theme, glyph},
+        view::header::NO_CLUSTER,
         widgets::paint,
     },
 };
@@ -19,6 +23,8 @@ use crate::{
 const BESIDE: u16 = 110;
 /// Lines of the peek under the list.
 const PEEK: u16 = 8;
+/// Lines of the peek at most, where the list is short.
+const PEEK_MOST: u16 = 14;
 
 pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
@@ -27,7 +33,13 @@ pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Sh
         return;
     }
     let beside = area.width >= BESIDE && !shared.zoom;
-    let peek = if shared.zoom || beside || area.height < 14 { 0 } else { PEEK.min(area.height / 2) };
+    let peek = if shared.zoom || beside || area.height < 14 {
+        0
+    } else {
+        // What the list leaves free is the detail's: its height depends on the rows alone, so that moving is calm.
+        let listed = u16::try_from(pane.rows.len()).unwrap_or(u16::MAX).saturating_add(3);
+        area.height.saturating_sub(listed).clamp(PEEK.min(area.height / 2), PEEK_MOST)
+    };
     let list_width = if beside { area.width * 3 / 5 } else { area.width };
     let list = Rect { width: list_width, height: area.height - peek, ..area };
     table(pane, frame.buffer_mut(), list, shared);
@@ -38,20 +50,25 @@ pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Sh
         let inside =
             paint::frame(frame.buffer_mut(), room, &incident_detail::heading(&incident, shared), theme);
         let lines = incident_detail::lines(&incident, detail, shared, inside.width.into());
-        draw(frame.buffer_mut(), inside, &lines);
+        draw(frame.buffer_mut(), inside, &lines, theme);
     } else if peek > 0 {
         let room = Rect { y: area.y + area.height - peek, height: peek, ..area };
         paint::rule(frame.buffer_mut(), room, 0, &incident_detail::heading(&incident, shared), theme);
         let inside = Rect { y: room.y + 1, height: peek - 1, x: room.x + 1, width: room.width - 1 };
-        let lines = incident_detail::peek(&incident, detail, shared, inside.width.into());
-        draw(frame.buffer_mut(), inside, &lines);
+        let lines =
+            incident_detail::peek(&incident, detail, shared, (inside.width.into(), inside.height.into()));
+        draw(frame.buffer_mut(), inside, &lines, theme);
     }
 }
 
-fn draw(buf: &mut Buffer, area: Rect, lines: &[incident_detail::Line]) {
+fn draw(buf: &mut Buffer, area: Rect, lines: &[incident_detail::Line], theme: &Theme) {
     for (i, line) in lines.iter().take(area.height.into()).enumerate() {
         let pieces: Vec<(&str, Style)> = line.iter().map(|(t, s)| (t.as_str(), *s)).collect();
         paint::pieces(buf, area, i as u16, &pieces);
+    }
+    let below = lines.len().saturating_sub(area.height.into());
+    if below > 0 && area.height > 0 {
+        paint::right(buf, area, area.height - 1, (&format!(" +{below} lines: d "), theme.accent), 0);
     }
 }
 
@@ -83,13 +100,11 @@ fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
         pane.rows.iter().take(200).map(|i| text::width(&subject(i, false, shared))).max().unwrap_or(0);
     let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
     let columns = Columns::new(area.width, longest.max(7) + if several { 16 } else { 0 }, shared);
-    let order =
-        format!("WHAT ({}{} first)", pane.order.word(), if pane.reverse { ", reversed," } else { "" });
     let head = format!(
         " {} {} {} {}{}",
         text::fit("SINCE", columns.since),
         text::fit("  SUBJECT", columns.subject + 3),
-        text::fit(&order, columns.what),
+        text::fit("WHAT", columns.what),
         if columns.affected > 0 {
             format!("{} ", text::fit("AFFECTED", columns.affected))
         } else {
@@ -145,7 +160,7 @@ fn row(
     let mark = if open { glyph(incident.severity) } else { "✓" };
     let mark_style = if open { theme.severity(incident.severity) } else { theme.good };
     let standing = if incident.standing { " (standing)" } else { "" };
-    let what = format!("{}{standing}", what(incident));
+    let what = format!("{}{standing}", what_within(incident, columns.what.saturating_sub(standing.len())));
     let beside = pane.beside.get(&incident.id);
     let affected = beside.map_or("", |b| b.affected.as_str());
     let (since, subject) = (
@@ -240,6 +255,21 @@ pub fn what(incident: &Incident) -> String {
     }
 }
 
+/// The same, without the kind and the name before it where they would push out what is wrong: the subject's column
+/// and the detail name them.
+fn what_within(incident: &Incident, cells: usize) -> String {
+    let whole = what(incident);
+    if text::width(&whole) <= cells {
+        return whole;
+    }
+    let mut words = whole.splitn(3, ' ');
+    let (Some(kind), Some(name), Some(rest)) = (words.next(), words.next(), words.next()) else {
+        return whole;
+    };
+    let named = Kind::parse(kind).is_some() || kind == incident.subject.kind || name == incident.subject.name;
+    if named { rest.to_owned() } else { whole }
+}
+
 /// Nothing to show: why, and what next.
 fn empty(pane: &Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
@@ -287,7 +317,10 @@ fn quiet(shared: &Shared) -> (String, Vec<String>) {
         );
     };
     if let Some(line) = crate::tui::view::header::away_line(shared) {
-        return ("◌ nothing is known to be broken, but a cluster is away".into(), vec![line]);
+        return (
+            "◌ nothing is known to be broken, but a cluster is away".into(),
+            vec![line, NO_CLUSTER.to_owned()],
+        );
     }
     let streams = || status.clusters.iter().flat_map(|c| &c.streams);
     let syncing = streams().filter(|s| s.state == StreamState::Syncing).count();

@@ -83,8 +83,7 @@ fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let visible = pane.window.visible(height);
     let shown = visible.clone().filter_map(|i| pane.window.rows().get(i));
     let date = |at: jiff::Timestamp| at.to_zoned(shared.tz.clone()).date();
-    let today =
-        shown.map(|(_, e)| e.last_seen.max(e.timestamp)).min().is_none_or(|at| date(at) == date(shared.now));
+    let today = shown.map(|(_, e)| e.timestamp).min().is_none_or(|at| date(at) == date(shared.now));
     let columns = Columns::new(area.width, pane.columns, today, shared);
     let heading = |word: &str, cells: usize| if cells > 0 { text::fit(word, cells) } else { String::new() };
     let head = format!(
@@ -139,10 +138,12 @@ fn row(buf: &mut Buffer, area: Rect, line: u16, event: &Event, (columns, shared)
     };
     let quiet = event.ignored.is_some() || event.standing;
     let base = if quiet { theme.dim } else { Style::new() };
-    let time = text::fit(&shared.clock(event.last_seen.max(event.timestamp)), columns.time);
+    // The row's own time, by which the rows stand; when it happened last is in the detail.
+    let time = text::fit(&shared.clock(event.timestamp), columns.time);
     let kind = text::fit(&kind(event), columns.kind);
     let count = if columns.count > 0 {
-        text::fit_right(&format!("{}  ", event.count), columns.count)
+        let times = if event.count > 1 { format!("×{}", event.count) } else { event.count.to_string() };
+        text::fit_right(&format!("{times}  "), columns.count)
     } else {
         String::new()
     };
@@ -286,5 +287,9 @@ fn empty(pane: &Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     } else {
         ("no event yet", "The first look at a cluster is silent; from then on every change appears here. 8 shows how far the lists are.".to_owned())
     };
-    paint::notice(buf, area, (head, theme.warn), &[line], theme);
+    let mut lines = vec![line];
+    if head.starts_with('◌') {
+        lines.push(crate::tui::view::header::NO_CLUSTER.to_owned());
+    }
+    paint::notice(buf, area, (head, theme.warn), &lines, theme);
 }

@@ -121,14 +121,16 @@ fn extras(shared: &Shared) -> Vec<(String, Style)> {
     if let Some(at) = since {
         out.push((format!("since {}", text::short_clock(at, shared.now, &shared.tz)), theme.dim));
     }
-    if shared.open_incidents == 0 && shared.incidents_read {
+    // Quiet is what was seen, not what nobody looked at.
+    let looking = shared.away().next().is_none() && shared.gone.is_none();
+    if looking && shared.open_incidents == 0 && shared.incidents_read {
         let quiet = shared.quiet_since.map(|at| format!("all quiet for {}", shared.age(at)));
         out.push((quiet.unwrap_or_else(|| "all quiet".into()), theme.good));
     }
     out
 }
 
-/// What a person must know that does not fit into the first line: at most two lines.
+/// What a person must know that does not fit into the first line: at most three lines.
 pub fn trouble(shared: &Shared, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     if shared.gone.is_some() {
@@ -146,8 +148,19 @@ pub fn trouble(shared: &Shared, width: usize) -> Vec<String> {
     }
     lines.extend(away_line(shared).map(|l| format!(" {l}")));
     lines.truncate(2);
-    lines.into_iter().map(|l| text::cut(&l, width)).collect()
+    match lines.as_slice() {
+        // What to do about it stands at the end: alone it may take a line more.
+        [only] => text::wrap(only.trim_start(), width.saturating_sub(2), 3)
+            .into_iter()
+            .map(|l| format!(" {l}"))
+            .collect(),
+        _ => lines.into_iter().map(|l| text::cut(&l, width)).collect(),
+    }
 }
+
+/// Where somebody goes who has no cluster yet.
+pub const NO_CLUSTER: &str =
+    "`barrelman check` looks at every step of the way there; `barrelman demo` needs no cluster.";
 
 /// Which cluster is away, why, and when it is tried again.
 pub fn away_line(shared: &Shared) -> Option<String> {

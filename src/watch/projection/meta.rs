@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::de::{Annotations, Count, Pairs, Short, Time, Unique, slim};
 use crate::{
     event::Owner,
-    object::{Condition, Meta},
+    object::{Condition, Meta, Str},
 };
 
 slim! {
@@ -72,6 +72,7 @@ impl From<MetaIn> for Meta {
             managed_at: newest.and_then(|f| f.time.0),
             spec_manager: newest_spec.map(|f| f.manager.0.clone()).unwrap_or_default(),
             spec_managed_at: newest_spec.and_then(|f| f.time.0),
+            scale_manager: scale_manager(&m.managed_fields),
         }
     }
 }
@@ -82,6 +83,12 @@ fn newest<'a>(fields: impl Iterator<Item = &'a ManagedIn>) -> Option<&'a Managed
 
 fn newest_spec(fields: &[ManagedIn]) -> Option<&ManagedIn> {
     newest(fields.iter().filter(|f| &*f.subresource.0 != "status"))
+}
+
+/// The server notes no time for a change by way of `/scale`, and takes the field from whoever had it before.
+fn scale_manager(fields: &[ManagedIn]) -> Str {
+    let scale = fields.iter().find(|f| &*f.subresource.0 == "scale" && f.time.0.is_none());
+    scale.map(|f| f.manager.0.clone()).unwrap_or_default()
 }
 
 impl From<OwnerIn> for Owner {

@@ -3,7 +3,11 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::{Condvar, Mutex, PoisonError},
 };
+
+/// One at a time: tests run side by side, and what they measure is time.
+static BUSY: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
 
 /// A running cluster.
 pub struct ControlPlane {
@@ -35,6 +39,8 @@ impl ControlPlane {
             eprintln!("skipped: {why}");
             return None;
         };
+        let busy = BUSY.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *BUSY.1.wait_while(busy, |busy| *busy).unwrap_or_else(PoisonError::into_inner) = true;
         let dir = tempfile::tempdir().expect("a temporary directory");
         let kubeconfig = dir.path().join("c/kubeconfig");
         // From here on dropping takes it down, also when it came up by half.
@@ -77,5 +83,7 @@ impl ControlPlane {
 impl Drop for ControlPlane {
     fn drop(&mut self) {
         let _ = Command::new(script()).arg("down").arg(self.dir.path().join("c")).output();
+        *BUSY.0.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        BUSY.1.notify_one();
     }
 }

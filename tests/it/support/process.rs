@@ -9,7 +9,7 @@ use std::{
 
 use barrelman::{
     app::Running,
-    server::unready,
+    server::health::unready,
     status::Status,
     store::{DELIVERIES, DeliveryRow, DeliveryState, EVENTS, OUTBOX, Read, Store},
 };

@@ -1,0 +1,82 @@
+//! The program itself in a terminal, as a person meets it: the demo, and the dashboard beside a forwarder.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use barrelman::demo::{Cluster, Options};
+use portable_pty::CommandBuilder;
+
+use super::tui_pty::Terminal;
+use crate::support::{cli::Home, process::Place, serve};
+
+fn program(home: &Path, args: &[&str]) -> CommandBuilder {
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_barrelman"));
+    command.args(args);
+    command.env_clear();
+    for (name, value) in [("PATH", "/usr/bin:/bin"), ("TZ", "UTC"), ("TERM", "xterm-256color")] {
+        command.env(name, value);
+    }
+    command.env("HOME", home);
+    command.cwd(home);
+    command
+}
+
+#[test]
+fn the_demo_shows_every_screen_and_leaves_the_terminal_as_it_was() {
+    let home = Home::new();
+    let mut t = Terminal::spawn(program(home.path(), &["demo", "--speed", "20"]), (80, 24));
+    t.until("1 Inc").until("demo [RO]").until("● LIVE");
+    t.press("2").until("WHEN▼");
+    t.press("6").until("on-call").until("● on");
+    t.press("7").until("Dead letters").until("200 in");
+    t.press("8").until("Cluster demo").until("streams");
+    t.press("1").until("AFFECTED").until("suspect");
+    t.press("?").until("Keys · search").until("Everywhere").press("\x1b").until_gone("Keys · search");
+    t.press("/naemspace:shop").until("^^^^").until("did you mean namespace?");
+    t.press("\x1b").until_gone("^^^^");
+    t.press("/ns:no-such\r").until("nothing matches").press("\x1b").until("AFFECTED");
+    t.press("q").until("Nobody will be told by").press("n").until_gone("Nobody will be told by");
+    t.press("q").until("Nobody will be told by").press("y");
+    t.restored();
+}
+
+const HOOK: &str = r#"
+[[connectors]]
+name = "hook"
+type = "webhook"
+enabled = true
+config = { url = "http://127.0.0.1:9/hook" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_forwarder_it_says_whose_engine_it_shows_and_takes_over_when_that_is_gone() {
+    let cluster = Cluster::new(Options::new(5, Arc::new(barrelman::app::now)));
+    let served = serve(&cluster).await;
+    let place = Place::new(&served.kubeconfig, "").with(HOOK);
+    let forwarder = place.spawn();
+    let config = place.config().display().to_string();
+    let command = program(place.dir.path(), &["--config", &config]);
+    let (socket, log) = (place.data().join("barrelman.sock"), place.log());
+    let flow = move || {
+        let start = Instant::now();
+        while !socket.exists() {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            assert!(start.elapsed() < Duration::from_secs(20), "no forwarder: {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let mut t = Terminal::spawn(command, (120, 40));
+        t.until("shows forward, pid ").until("● LIVE");
+        t.press("6").until("● on").press(" ").until_gone("● on").press(" ").until("● on");
+        forwarder.kill();
+        t.until("ENGINE GONE").until(":take-over watches and delivers from here");
+        t.press(":take-over\r").until("y take over").press("y");
+        t.until("● LIVE").until_gone("shows forward");
+        t.press("q").until("Nobody will be told by").press("y");
+        t.restored();
+    };
+    tokio::task::spawn_blocking(flow).await.unwrap();
+    drop(served);
+}
