@@ -48,7 +48,8 @@ fn finding(object: &Arc<Object>, condition: &object::Condition, cx: &Context<'_>
     let node = object.node();
     // A node that is just starting, or that is being taken away on purpose, is nobody's alarm until it takes
     // too long.
-    let expected = node_facts::since_registration(object, condition.since)
+    let of_a_start = matches!(condition.kind.as_str(), "Ready" | "NetworkUnavailable");
+    let expected = of_a_start && node_facts::since_registration(object, condition.since)
         || node.and_then(node_facts::removed_by).is_some();
     Finding {
         draft: draft(object, condition, cx),

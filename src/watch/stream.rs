@@ -6,6 +6,8 @@
 
 use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{
     Batch,
     backoff::{Backoff, LONGEST},
@@ -22,6 +24,8 @@ use crate::{
 
 /// Messages that are sent at once; the channel's capacity counts these batches.
 const BATCH: usize = 256;
+/// A watch that loses its history again within this time is in trouble.
+const GONE_AGAIN: Duration = Duration::from_secs(30);
 /// Streams that the API's return wakes come back within this time, not all in one instant.
 const STAGGER: Duration = Duration::from_millis(500);
 
@@ -37,6 +41,8 @@ pub(super) struct Stream {
     /// Lists in a row that held something unnameable.
     pub(super) unnamed_lists: u32,
     pub(super) backoff: Backoff,
+    /// When the server last had no history for us.
+    gone_at: Option<Instant>,
     /// Under a selector: what is in it, so that what a list no longer has can be asked about.
     pub(super) selected: HashMap<ObjectKey, Str>,
     /// Not sent yet.
@@ -73,6 +79,7 @@ impl Stream {
             paged: false,
             unnamed_lists: 0,
             backoff: Backoff::default(),
+            gone_at: None,
             selected,
             out: Batch::new(),
             state: StreamState::Syncing,
@@ -98,8 +105,13 @@ impl Stream {
 
     /// Waits as long as the failure deserves, visibly.
     async fn recover(&mut self, error: Error) {
+        let mut at_once = false;
         if matches!(error.fault, Fault::Gone | Fault::EmptyClose) && self.version.take().is_some() {
             self.board(|s| s.relists += 1);
+            // History that is gone is no failure of the server, however long it was away before: list now. Where that
+            // repeats itself, it is one.
+            let last = self.gone_at.replace(Instant::now());
+            at_once = error.fault == Fault::Gone && last.is_none_or(|at| at.elapsed() > GONE_AGAIN);
         }
         let slow = self.cx.settings.poll_interval.mul_f64(0.9 + rand::random::<f64>() * 0.2);
         let (state, wait) = match error.fault {
@@ -110,6 +122,7 @@ impl Stream {
             Fault::NotFound => (StreamState::Absent, slow),
             // The request itself is wrong (a selector that the server refuses): haste changes nothing.
             Fault::Refused => (self.cx.retrying(LONGEST), LONGEST),
+            Fault::Gone if at_once => (StreamState::Syncing, STAGGER.mul_f64(rand::random())),
             _ => {
                 let wait = self.backoff.next(error.retry_after, rand::random());
                 (self.cx.retrying(wait), wait)
@@ -152,7 +165,7 @@ impl Stream {
 
     /// The server said something.
     pub(super) fn heard(&self) {
-        self.cx.heard.set(tokio::time::Instant::now());
+        self.cx.heard.set(Instant::now());
         let now = self.cx.now();
         self.board(|s| s.last_activity = Some(now));
     }

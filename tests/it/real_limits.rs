@@ -301,7 +301,17 @@ fn under_painchains_rights_all_its_kinds_work_and_the_rest_is_missing() {
     cluster.kubectl(&["-n", "shop", "scale", "deployment", "web", "--replicas=3"]);
     cluster.kubectl(&["-n", "shop", "set", "image", "deployment/web", "app=registry.example/web:2"]);
     cluster.apply(&settings(1, "blue"));
-    cluster.kubectl(&["-n", "shop", "patch", "service", "web", "-p", r#"{"spec":{"ports":[{"port":81}]}}"#]);
+    cluster.kubectl(&[
+        "-n",
+        "shop",
+        "patch",
+        "service",
+        "web",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"ports":[{"port":81}]}}"#,
+    ]);
+    cluster.nodes_are_old();
     cluster.kubectl(&["annotate", "node", "node-005", "simulate/fault=not-ready"]);
     cluster.apply(
         "apiVersion: batch/v1\nkind: Job\nmetadata: {name: report, namespace: shop}\nspec:\n  backoffLimit: 0\n  template:\n    \

@@ -827,6 +827,7 @@ fn run(troubles: Vec<Trouble>, incidents: &str, wait: Duration) {
     world.watch(&cluster.kubeconfig());
 
     let (breaking, healing, living) = (worker(&cluster), worker(&cluster), worker(&cluster));
+    cluster.nodes_are_old();
     let start = Instant::now();
     // The longest first, so that the run is as short as it can be.
     runs.sort_by_key(|r| -(r.trouble.threshold + r.trouble.settle));
@@ -921,9 +922,9 @@ fn report(runs: &[Run], world: &World, told: &[Told], changes: &[Told], took: Du
         lines.push(line.clone());
         faults.push(line);
     }
-    let mut lags: Vec<(Timestamp, f64)> = changes
+    let mut lags: Vec<(&str, f64)> = changes
         .iter()
-        .filter_map(|t| Some((t.at, t.at.duration_since(t.time("/timestamp")?).as_secs_f64())))
+        .filter_map(|t| Some((t.kind(), t.at.duration_since(t.time("/timestamp")?).as_secs_f64())))
         .collect();
     lags.sort_by(|a, b| a.1.total_cmp(&b.1));
     if let (Some(middle), Some(worst)) = (lags.get(lags.len() / 2), lags.last()) {

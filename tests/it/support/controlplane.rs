@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 /// One at a time: tests run side by side, and what they measure is time.
@@ -14,6 +15,7 @@ pub struct ControlPlane {
     dir: tempfile::TempDir,
     bin: PathBuf,
     kubeconfig: PathBuf,
+    up: Instant,
 }
 
 fn script() -> PathBuf {
@@ -44,9 +46,15 @@ impl ControlPlane {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let kubeconfig = dir.path().join("c/kubeconfig");
         // From here on dropping takes it down, also when it came up by half.
-        let me = Self { dir, bin, kubeconfig };
+        let mut me = Self { dir, bin, kubeconfig, up: Instant::now() };
         me.control("up", &["--nodes", &nodes.to_string()]);
+        me.up = Instant::now();
         Some(me)
+    }
+
+    /// Waits until a node that fails is no longer taken for one that is just starting.
+    pub fn nodes_are_old(&self) {
+        std::thread::sleep(Duration::from_secs(17).saturating_sub(self.up.elapsed()));
     }
 
     pub fn kubeconfig(&self) -> PathBuf {
