@@ -4,10 +4,7 @@ use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
 
 use super::{incident_detail, incidents::Incidents};
 use crate::{
-    event::{
-        Kind,
-        incident::{Incident, IncidentStatus},
-    },
+    event::incident::{Incident, IncidentStatus},
     status::StreamState,
     tui::{
         model::Shared,
@@ -266,7 +263,9 @@ fn what_within(incident: &Incident, cells: usize) -> String {
     let (Some(kind), Some(name), Some(rest)) = (words.next(), words.next(), words.next()) else {
         return whole;
     };
-    let named = Kind::parse(kind).is_some() || kind == incident.subject.kind || name == incident.subject.name;
+    // Both must be sure: of "node not ready" no word may go.
+    let kind = kind.starts_with(|c: char| c.is_ascii_uppercase());
+    let named = kind && !incident.subject.name.is_empty() && name.starts_with(&incident.subject.name);
     if named { rest.to_owned() } else { whole }
 }
 
