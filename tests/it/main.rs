@@ -1,5 +1,5 @@
 //! The one integration binary: a file per behaviour, real parts, no network beyond loopback.
-// Helpers outside of test functions are test code too, and scenarios read best as long scripts.
+// Helpers outside of test functions are test code too.
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::string_slice)]
 
 mod architecture;
