@@ -224,7 +224,8 @@ async fn kills(kills: u64, per_second: u64) {
         missing == 0
     })
     .await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // What was answered when it was killed goes again, perhaps after a pause.
+    until("nothing waits", 120, || place.waiting() == 0).await;
     assert_eq!(child.terminate(), Some(0));
     let seen = sink.seen();
     repeated_after_commit

@@ -11,7 +11,7 @@ use barrelman::{
     app::Running,
     server::health::unready,
     status::Status,
-    store::{DELIVERIES, DeliveryRow, DeliveryState, EVENTS, OUTBOX, Read, Store},
+    store::{DELIVERIES, DeliveryRow, DeliveryState, EVENTS, OUTBOX, Read, Reader, Store},
 };
 
 /// A data directory, a kubeconfig, a configuration.
@@ -89,6 +89,12 @@ impl Place {
         drop(snapshot);
         store.close();
         (ids, waiting)
+    }
+
+    /// How much waits in the outbox of a process that runs.
+    pub fn waiting(&self) -> usize {
+        let reader = Reader::open(&self.data()).unwrap();
+        reader.snapshot().unwrap().all(&OUTBOX, "").unwrap().len()
     }
 
     pub fn events(&self) -> Vec<barrelman::event::Event> {
