@@ -29,6 +29,9 @@ const ASKS: usize = 16;
 /// How long a forwarder that ends is waited for before its place is taken.
 const TAKE_OVER: Duration = Duration::from_secs(5);
 
+/// How long an engine is waited for to say who it is.
+const WHO: Duration = Duration::from_millis(500);
+
 /// Opens the dashboard; beside a running engine it attaches.
 pub async fn run(resolved: Resolved, flags: Flags) -> Result<Exit> {
     let settings = resolved.settings;
@@ -147,7 +150,7 @@ async fn pass(mut asks: mpsc::Receiver<tui::Ask>, requests: mpsc::Sender<Request
 /// Beside another process: its pages from the file, its feed and its hands over the socket.
 async fn attached(settings: &Settings, options: Options) -> Result<tui::Exit> {
     let dir = &settings.store.dir;
-    let attach::Attached { client, feed: mut told, status, driver } =
+    let attach::Attached { client, feed: mut told, mut status, driver } =
         attach::connect(dir).await.context("another process holds the store, but does not answer")?;
     let reader = Reader::open(dir)?;
     let mut tasks = Tasks::default();
@@ -168,6 +171,8 @@ async fn attached(settings: &Settings, options: Options) -> Result<tui::Exit> {
             let _ = ask.reply.send(reply.unwrap_or_else(|e| crate::feed::Reply::Failed(e.to_string())));
         }
     });
+    // The engine says at once who it is; a slow one is shown without its name rather than late.
+    let _ = tokio::time::timeout(WHO, status.wait_for(|s| s.pid != 0)).await;
     let first = Arc::clone(&status.borrow());
     let whose = match first.pid {
         0 => "another process".to_owned(),
