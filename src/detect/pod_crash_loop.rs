@@ -1,7 +1,9 @@
 //! pod_crash_loop: a container keeps crashing.
 //!
 //! It waits in CrashLoopBackOff, or was restarted at least five times within ten minutes. Between two crashes the
-//! container runs, and without a readiness probe it is even ready then: the heal time bridges that.
+//! container runs, and without a readiness probe it is even ready then: the heal time bridges that. One that is seen
+//! for the first time between two crashes has no back-off to be known by: its restarts tell, or a loop that stood
+//! before us would be told as new at its next crash.
 
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ use crate::{
 const WINDOW_SECS: i64 = 600;
 /// As many make a loop, even if no back-off was seen.
 const RESTARTS: usize = 5;
+/// As many are a loop where the container is seen for the first time, the newest of them within [`CALM_SECS`].
+const UNSEEN_RESTARTS: u32 = 2;
 /// More need not be remembered.
 const REMEMBERED: usize = 2 * RESTARTS;
 /// A ready container whose newest restart is older is out of the loop as far as counting goes. Also the latest
@@ -53,8 +57,9 @@ impl Condition for Rule {
         let mut restarts: Option<Restarts> = None;
         for container in suspects {
             let restarts = restarts.get_or_insert_with(|| Restarts::recall(self.name(), object, cx));
+            let unseen = !restarts.row.contains_key(container.name.as_str());
             let recent = restarts.count(pod, container, cx.now);
-            findings.extend(look(object, pod, container, (&recent, cx), out));
+            findings.extend(look(object, pod, container, (&recent, unseen, cx), out));
         }
         if let Some(restarts) = restarts.filter(|r| r.changed) {
             out.remember(object.meta.uid.as_str(), restarts.row);
@@ -71,11 +76,15 @@ fn look(
     object: &Arc<Object>,
     pod: &Pod,
     container: &Container,
-    (recent, cx): (&[Timestamp], &Context<'_>),
+    (recent, unseen, cx): (&[Timestamp], bool, &Context<'_>),
     out: &mut Output,
 ) -> Option<Finding> {
     let since = pod_facts::firing_since(object, cx, EventType::PodCrashLoop, &container.name);
-    let mut often = recent.len() >= RESTARTS;
+    let stood = unseen
+        && container.restarts >= UNSEEN_RESTARTS
+        && container.newest_end().is_some_and(|end| end.exit_code != 0)
+        && recent.last().is_some_and(|at| cx.now.duration_since(*at).as_secs() < CALM_SECS);
+    let mut often = stood || recent.len() >= RESTARTS;
     if often && container.ready {
         // Counting may begin a loop while the container runs; being ready then ends it, as it does any other.
         let calm_at = recent.last().map_or(cx.now, |at| *at + SignedDuration::from_secs(CALM_SECS));

@@ -864,8 +864,8 @@ fn run(troubles: Vec<Trouble>, incidents: &str, wait: Duration) {
     }
     let metrics = forward.get("/metrics");
     let log = forward.log();
-    keep(dir.path());
     let exit = forward.stop();
+    keep(dir.path());
     let faults = report(&runs, &world, &told, &world.told(&changes_sink), start.elapsed());
     let rules = metrics.map(|(_, m)| m).unwrap_or_default();
     assert!(!rules.contains("faults_total{} 1") && !log.contains("a rule failed"), "{log}");
@@ -877,7 +877,9 @@ fn run(troubles: Vec<Trouble>, incidents: &str, wait: Duration) {
 /// For a look at what was left, where BARRELMAN_KEEP names a directory.
 fn keep(dir: &std::path::Path) {
     if let Some(to) = std::env::var_os("BARRELMAN_KEEP").map(PathBuf::from) {
-        let _ = std::fs::copy(dir.join("log"), to.join("log"));
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten().filter(|e| e.path().is_file()) {
+            let _ = std::fs::copy(entry.path(), to.join(entry.file_name()));
+        }
     }
 }
 
