@@ -3,13 +3,7 @@
 //! A pool per thread, without locks: the watch thread fills it while decoding, the engine thread while loading
 //! the store. Long strings are not pooled, because they hardly ever repeat.
 
-use std::{
-    borrow::Borrow,
-    cell::RefCell,
-    collections::{BTreeMap, HashSet},
-    ops::Deref,
-    sync::Arc,
-};
+use std::{borrow::Borrow, cell::RefCell, collections::HashSet, hash::Hash, ops::Deref, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor};
 
@@ -22,17 +16,40 @@ const SWEEP_EVERY: usize = 65_536;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Str(Arc<str>);
 
-/// Labels, annotations, selectors: sorted pairs, smaller than a map.
-pub type StrMap = BTreeMap<Str, Str>;
-
-#[derive(Default)]
-struct Pool {
-    strings: HashSet<Arc<str>>,
+/// Values of which one copy is kept, for as long as somebody holds it.
+pub(super) struct Pool<T: ?Sized> {
+    held: HashSet<Arc<T>>,
     sweep_at: usize,
 }
 
+impl<T: ?Sized> Default for Pool<T> {
+    fn default() -> Self {
+        Self { held: HashSet::new(), sweep_at: 0 }
+    }
+}
+
+impl<T: ?Sized + Eq + Hash> Pool<T> {
+    /// The shared copy; made if there is none.
+    pub(super) fn share<Q>(&mut self, value: Q) -> Arc<T>
+    where
+        Q: AsRef<T>,
+        Arc<T>: From<Q>,
+    {
+        if let Some(found) = self.held.get(value.as_ref()) {
+            return Arc::clone(found);
+        }
+        if self.held.len() >= self.sweep_at {
+            self.held.retain(|held| Arc::strong_count(held) > 1);
+            self.sweep_at = self.held.len() + SWEEP_EVERY;
+        }
+        let shared: Arc<T> = Arc::from(value);
+        self.held.insert(Arc::clone(&shared));
+        shared
+    }
+}
+
 thread_local! {
-    static POOL: RefCell<Pool> = RefCell::default();
+    static POOL: RefCell<Pool<str>> = RefCell::default();
 }
 
 impl Str {
@@ -41,18 +58,7 @@ impl Str {
         if text.len() > POOLED_BYTES {
             return Self(Arc::from(text));
         }
-        POOL.with_borrow_mut(|pool| {
-            if let Some(found) = pool.strings.get(text) {
-                return Self(Arc::clone(found));
-            }
-            if pool.strings.len() >= pool.sweep_at {
-                pool.strings.retain(|s| Arc::strong_count(s) > 1);
-                pool.sweep_at = pool.strings.len() + SWEEP_EVERY;
-            }
-            let shared: Arc<str> = Arc::from(text);
-            pool.strings.insert(Arc::clone(&shared));
-            Self(shared)
-        })
+        Self(POOL.with_borrow_mut(|pool| pool.share(text)))
     }
 
     /// A copy of its own, outside the pool: for uids and resourceVersions, which hardly ever occur twice.

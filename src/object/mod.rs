@@ -6,6 +6,7 @@
 
 mod config;
 mod intern;
+mod lists;
 mod meta;
 mod net;
 mod node;
@@ -18,7 +19,8 @@ mod world;
 use serde::{Deserialize, Serialize};
 
 pub use config::{Certificate, ConfigData};
-pub use intern::{Str, StrMap};
+pub use intern::Str;
+pub use lists::{Owners, StrMap};
 pub use meta::{Condition, Meta, ObjectKey};
 pub use net::{Endpoint, EndpointSlice, Ingress, IngressRule, Service, ServicePort};
 pub use node::{Namespace, Node, Taint};

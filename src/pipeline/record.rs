@@ -132,7 +132,7 @@ impl Engine {
             links,
             labels: strings(&described.meta.labels),
             annotations: strings(&described.meta.annotations),
-            owner_references: described.meta.owners.clone(),
+            owner_references: described.meta.owners.to_vec(),
             count: count.unwrap_or(1),
             first_seen: draft.at,
             last_seen: draft.at,

@@ -196,18 +196,18 @@ impl<'de> Deserialize<'de> for Annotations {
                 f.write_str("a map of annotations")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
-                let mut found = Annotations::default();
+                let (mut hpa_conditions, mut pairs) = (None, Vec::new());
                 while let Some(Text::<SHORT>(key)) = map.next_key()? {
                     if key == LAST_APPLIED || key == "autoscaling.alpha.kubernetes.io/current-metrics" {
                         map.next_value::<IgnoredAny>()?;
                     } else if key == HPA_CONDITIONS {
-                        found.hpa_conditions = map.next_value()?;
+                        hpa_conditions = map.next_value()?;
                     } else {
                         let value = map.next_value::<Option<Short>>()?.unwrap_or_default();
-                        found.pairs.insert(key, value.0);
+                        pairs.push((key, value.0));
                     }
                 }
-                Ok(found)
+                Ok(Annotations { pairs: pairs.into_iter().collect(), hpa_conditions })
             }
         }
         d.deserialize_map(V)

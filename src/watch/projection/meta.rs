@@ -66,7 +66,7 @@ impl From<MetaIn> for Meta {
             grace_secs: grace,
             labels: m.labels.0,
             annotations: m.annotations.pairs,
-            owners: all(m.owner_references),
+            owners: all::<_, Owner>(m.owner_references).into(),
             finalizers: super::de::strs(m.finalizers),
             manager: newest.map(|f| f.manager.0.clone()).unwrap_or_default(),
             managed_at: newest.and_then(|f| f.time.0),
