@@ -36,9 +36,8 @@ impl Engine {
             return Ok(());
         }
         let (fingerprint, first, counted) = (event.fingerprint.clone(), event.timestamp, event.count);
-        if let Some((seq, _)) = self.record(tx, event, now)?
-            && folds
-        {
+        let (seq, _) = self.record_new(tx, event, now)?;
+        if folds {
             tx.put(&FOLDS, fingerprint.as_str(), &FoldRow { seq, first, counted })?;
         }
         Ok(())
@@ -151,12 +150,22 @@ impl Engine {
     pub(super) fn record(
         &mut self,
         tx: &Tx<'_>,
-        mut event: Event,
+        event: Event,
         now: Timestamp,
     ) -> Result<Option<(u64, Option<IncidentId>)>> {
         if tx.get(&EVENT_IDS, event.id.as_str())?.is_some() {
             return Ok(None);
         }
+        self.record_new(tx, event, now).map(Some)
+    }
+
+    /// The same for an event of which it is known that it was not stored before.
+    fn record_new(
+        &mut self,
+        tx: &Tx<'_>,
+        mut event: Event,
+        now: Timestamp,
+    ) -> Result<(u64, Option<IncidentId>)> {
         event.ignored = self.ignored(&event, now);
         let place = self.find_place(tx, &event, now)?;
         event.incident = place.incident().cloned();
@@ -175,7 +184,7 @@ impl Engine {
         self.feed.push(Feed::Event { seq, event: Arc::clone(&event) });
         let incident = event.incident.clone();
         self.enter(tx, place, seq, &event, now)?;
-        Ok(Some((seq, incident)))
+        Ok((seq, incident))
     }
 }
 

@@ -14,8 +14,8 @@ use super::engine::{Engine, Input};
 use crate::{feed::Feed, object::Said, status::PipelineStatus, store::Store};
 
 /// What is said is taken into one transaction while it waits, up to this much: a busy cluster must not wait for a
-/// commit per change, and a commit must stay short.
-const TOGETHER: usize = 256;
+/// commit per change, and a commit must stay short (a tenth of a second at most).
+const TOGETHER: usize = 1024;
 /// Time between looks at the clock when nothing else wakes the task; due rows are slept for exactly.
 const TICK: Duration = Duration::from_secs(1);
 /// How often it is noted that the engine watches: the start of the gap that a crash leaves.

@@ -811,6 +811,19 @@ fn prepare(cluster: &ControlPlane, troubles: &[Trouble]) {
             cluster.kubectl(&["rollout", "status", "-n", ns, &what, "--timeout=60s"]);
         }
     }
+    // Only what has crashed again is a loop: before that its back-off would be news.
+    let restarts = "jsonpath={.items[*].status.containerStatuses[0].restartCount}";
+    let is_loop = || {
+        let counts = cluster.kubectl(&["get", "pods", "-n", "s-standing", "-o", restarts]);
+        counts.split_whitespace().filter(|n| n.parse::<u32>().is_ok_and(|n| n >= 2)).count() == 2
+    };
+    let looping = (0..120).any(|_| {
+        is_loop() || {
+            std::thread::sleep(Duration::from_millis(500));
+            false
+        }
+    });
+    assert!(looping, "the standing trouble did not come to be");
 }
 
 /// Runs everything at once; `wait` is how long at most.
