@@ -9,6 +9,7 @@ use super::{
     connector_edits::{Edits, told},
     connectors::{self, Workshop},
     engine::Control,
+    status::Refresh,
 };
 use crate::{
     config::{ConnectorSpec, Settings},
@@ -23,6 +24,23 @@ use crate::{
 /// Requests that wait; a person makes one at a time.
 pub const REQUESTS: usize = 32;
 
+/// Whether the status shows what an action does.
+fn changes(action: &Action) -> bool {
+    match action {
+        Action::PutConnector { .. }
+        | Action::EnableConnector { .. }
+        | Action::RemoveConnector { .. }
+        | Action::TestConnector { .. }
+        | Action::RetryDead { .. }
+        | Action::PurgeDead { .. } => true,
+        Action::TestSpec { .. }
+        | Action::Relist
+        | Action::Reconnect { .. }
+        | Action::Reload
+        | Action::Manifest { .. } => false,
+    }
+}
+
 /// Does what is asked.
 pub struct Desk {
     pub store: Store,
@@ -30,16 +48,22 @@ pub struct Desk {
     pub workshop: Workshop,
     pub settings: Arc<Mutex<Arc<Settings>>>,
     pub control: Arc<Control>,
+    pub refresh: Refresh,
 }
 
 impl Desk {
     /// Answers requests, one after the other, until nobody can ask any more.
     pub async fn run(self, mut requests: mpsc::Receiver<Request>) {
         while let Some((action, answer)) = requests.recv().await {
+            let changes = changes(&action);
             let reply = match self.act(action).await {
                 Ok(done) => Reply::Done(done),
                 Err(error) => Reply::Failed(format!("{error:#}")),
             };
+            if changes {
+                // Who asks next, on whatever connection, sees what was done.
+                self.refresh.now().await;
+            }
             // Whoever asked may have gone.
             let _ = answer.send(reply);
         }

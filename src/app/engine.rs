@@ -179,7 +179,7 @@ impl Running {
             stop: stop_pipeline.clone(),
         };
         tasks.run("pipeline", crate::pipeline::run(handles));
-        let status = reporter.subscribe();
+        let (status, refresh) = (reporter.subscribe(), reporter.refresh());
         tasks.run("status", reporter.run(feed.clone(), stop_rest.clone()));
         let limits = retention::Retention::new(&settings.store, settings.delivery.horizon);
         tasks.run("retention", sweep(store.clone(), limits, settings.watch.poll_interval, stop_rest.clone()));
@@ -197,6 +197,7 @@ impl Running {
             workshop: workshop.clone(),
             settings: Arc::clone(&settings),
             control: Arc::clone(&control),
+            refresh,
         };
         start_desk(desk, requests_out, &mut tasks, stop_rest.clone());
         let watch_only = settings.lock().await.watch_only;
@@ -267,6 +268,11 @@ impl Running {
     pub async fn restart_watches(&mut self) -> Result<()> {
         self.stop_watching().await;
         self.watch().await
+    }
+
+    /// The settings in force.
+    pub async fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&*self.settings.lock().await)
     }
 
     /// Runs with other settings: only what changed is touched. Answers what needs a restart of the program.

@@ -2,6 +2,7 @@
 
 mod actions;
 pub mod commands;
+mod configuration;
 mod connector_edits;
 mod connectors;
 mod dashboard;
@@ -9,6 +10,7 @@ pub mod demo;
 mod engine;
 mod forward;
 mod logging;
+mod never;
 mod observe;
 mod run;
 mod status;

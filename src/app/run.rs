@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{commands, dashboard, demo, forward, logging};
+use super::{commands, configuration, dashboard, demo, forward, logging};
 use crate::{
     cli::{Cli, Command, Exit},
     config::{self, Flags},
@@ -41,21 +41,16 @@ async fn command(cli: Cli) -> Result<Exit> {
         Some(Command::Demo(args)) => dashboard::demo(args).await,
         Some(_) => Ok(commands::run(&cli).await?.unwrap_or(Exit::Ok)),
         None => {
+            // Before anything is opened: what cannot be used must not start an engine.
             let Some(resolved) = load(&flags) else { return Ok(Exit::Usage) };
-            // Before anything is opened: a key that cannot be used must not start an engine.
-            let problems = dashboard::key_problems(&resolved.settings);
-            if !problems.is_empty() {
-                complain(&config::Problems(problems).to_string());
-                return Ok(Exit::Usage);
-            }
             dashboard::run(resolved, flags).await
         }
     }
 }
 
-/// The configuration, or every problem with it on standard error.
-pub fn load(flags: &Flags) -> Option<config::Resolved> {
-    match config::load(flags.clone()) {
+/// The configuration, or every problem with it, connectors included, on standard error.
+fn load(flags: &Flags) -> Option<config::Resolved> {
+    match configuration::look(flags).usable() {
         Ok(resolved) => Some(resolved),
         Err(problems) => {
             complain(&problems.to_string());

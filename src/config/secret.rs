@@ -53,6 +53,16 @@ impl Resolver<'_> {
         config: &Map<String, Value>,
         secrets: &[&str],
     ) -> Result<Map<String, Value>, Vec<SecretError>> {
+        let (resolved, errors) = self.resolve_what_can_be(config, secrets);
+        if errors.is_empty() { Ok(resolved) } else { Err(errors) }
+    }
+
+    /// The same, with null in place of what could not be had, and why.
+    pub fn resolve_what_can_be(
+        &self,
+        config: &Map<String, Value>,
+        secrets: &[&str],
+    ) -> (Map<String, Value>, Vec<SecretError>) {
         let mut errors = Vec::new();
         let mut resolved = Map::new();
         for (key, value) in config {
@@ -72,7 +82,7 @@ impl Resolver<'_> {
             }
             resolved.insert(key.clone(), self.value(key, value, &mut errors));
         }
-        if errors.is_empty() { Ok(resolved) } else { Err(errors) }
+        (resolved, errors)
     }
 
     fn value(&self, option: &str, value: &Value, errors: &mut Vec<SecretError>) -> Value {
@@ -135,6 +145,27 @@ pub fn expand(text: &str, env: EnvFn<'_>) -> Result<SecretString, String> {
     Ok(SecretString::from(out))
 }
 
+/// The variables that a connector's options refer to and that are not set, each once.
+pub fn unset_variables(config: &Map<String, Value>, env: EnvFn<'_>) -> Vec<String> {
+    fn collect(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::String(text) => {
+                let names = text.split("${").skip(1).filter_map(|p| p.split_once('}')).map(|(name, _)| name);
+                found.extend(names.map(str::to_owned));
+            }
+            Value::Array(items) => items.iter().for_each(|v| collect(v, found)),
+            Value::Object(map) => map.values().for_each(|v| collect(v, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    config.values().for_each(|v| collect(v, &mut found));
+    found.retain(|name| env(name).is_none_or(|v| v.is_empty()));
+    found.sort();
+    found.dedup();
+    found
+}
+
 /// It refers to the environment: nothing secret in itself.
 pub fn is_reference(text: &str) -> bool {
     text.contains("${") && text.split("${").skip(1).all(|p| p.contains('}')) && {
@@ -186,6 +217,9 @@ pub fn is_secret_url(text: &str) -> bool {
     host.contains('@') || rest.contains('?') || path.split('/').any(|p| p.len() >= 16)
 }
 
+/// Begins what was masked already.
+const HIDDEN: &str = "••••";
+
 /// How a secret is shown: its last four characters, none of a short one.
 pub fn mask(secret: &str) -> String {
     let chars: Vec<char> = secret.chars().collect();
@@ -207,7 +241,7 @@ pub fn masked(config: &Map<String, Value>, secrets: &[&str]) -> Map<String, Valu
 
 fn masked_value(value: &Value, hide: bool) -> Value {
     match value {
-        Value::String(text) if is_reference(text) => value.clone(),
+        Value::String(text) if is_reference(text) || text.starts_with(HIDDEN) => value.clone(),
         Value::String(text) if is_sealed(text) => Value::from("•••• (sealed)"),
         Value::String(text) if hide || is_secret_url(text) => Value::from(mask(text)),
         Value::Number(_) | Value::Bool(_) if hide => Value::from("••••"),

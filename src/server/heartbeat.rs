@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::health;
 use crate::status::Status;
 
-/// Calls `beat` (one GET, by `app`) every `interval` while every permitted stream is live, the store commits and no
-/// connector has paused itself; ends with `stop`. A missing beat is the alarm, so a failed one is not repeated
+/// Calls `beat` (one GET, by `app`) every `interval` while every stream that is switched on is live (`health::silent`
+/// has the one exception), the store commits and no connector has paused itself; ends with `stop`. A missing beat is the alarm, so a failed one is not repeated
 /// before its time.
 pub async fn heartbeat<F, B>(
     interval: Duration,

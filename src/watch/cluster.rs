@@ -148,6 +148,10 @@ impl Cluster {
                 Ok(ClusterUid::from(namespace.meta.uid.as_str()))
             }
             Err(e) if matches!(e.fault, Fault::Forbidden | Fault::NotFound) => {
+                tracing::info!(
+                    cluster = %self.target.name,
+                    "the namespace kube-system may not be read: the cluster is known by its address and CA instead"
+                );
                 Ok(ClusterUid::from_server(&access.server, &access.ca))
             }
             Err(e) => Err(e),

@@ -437,6 +437,7 @@ pub fn status(now: Timestamp) -> Status {
             state: ClusterState::Live,
             requests: 530,
             objects: 41_207,
+            optional: Vec::new(),
             streams: [Kind::Pod, Kind::Deployment, Kind::ReplicaSet, Kind::Node, Kind::Service, Kind::Event]
                 .into_iter()
                 .map(stream)
