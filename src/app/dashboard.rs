@@ -56,7 +56,8 @@ pub async fn run(resolved: Resolved, flags: Flags) -> Result<Exit> {
 pub async fn demo(args: &Demo) -> Result<Exit> {
     let stage = demo::stage(args).await?;
     let settings = stage.settings.clone();
-    let log_file = logging::to_file(&settings.log, &settings.store.dir)?;
+    // Nothing of a demo outlives it.
+    let log_file = logging::to_file_in(&settings.log, &settings.store.dir)?;
     let running = Running::start(settings.clone(), "demo").await?;
     let exit = own(running, &settings, options(&settings, Some(log_file), Vec::new()), None).await;
     stage.stop.cancel();

@@ -183,7 +183,10 @@ impl Running {
         tasks.run("status", reporter.run(feed.clone(), stop_rest.clone()));
         let limits = retention::Retention::new(&settings.store, settings.delivery.horizon);
         tasks.run("retention", sweep(store.clone(), limits, settings.watch.poll_interval, stop_rest.clone()));
-        tasks.run("slow connectors", super::observe::slow(status.clone(), inputs, stop_rest.clone()));
+        tasks.run(
+            "slow connectors",
+            super::observe::slow((store.clone(), status.clone()), inputs, stop_rest.clone()),
+        );
         let control = Arc::new(Control {
             engine,
             status: status.clone(),
@@ -198,6 +201,7 @@ impl Running {
             settings: Arc::clone(&settings),
             control: Arc::clone(&control),
             refresh,
+            changing: tokio::sync::Mutex::default(),
         };
         start_desk(desk, requests_out, &mut tasks, stop_rest.clone());
         let watch_only = settings.lock().await.watch_only;
@@ -291,6 +295,16 @@ impl Running {
                 later.push(what);
             }
         }
+        // What is left to a restart stays as it is, all of it: nothing is half in force.
+        let new = Settings {
+            store: old.store.clone(),
+            listen: old.listen,
+            log: old.log.clone(),
+            watch_only: old.watch_only,
+            delivery: old.delivery.clone(),
+            heartbeat: old.heartbeat.clone(),
+            ..new
+        };
         let watches = old.clusters != new.clusters || old.watch != new.watch;
         let wired = connectors::wire(&new, &self.store, &self.workshop)?;
         *self.settings.lock().await = Arc::new(new.clone());

@@ -52,6 +52,26 @@ pub(super) fn apply(env: &Env, layers: &mut Layers, parts: &mut FileParts) {
         }
     }
     unknown(env, layers);
+    nearly_painchain(env, layers);
+}
+
+/// What looks like a slip in one of PainChain's names. Others of theirs may mean something to somebody else (a Service
+/// called painchain-api puts names into the pods beside it).
+fn nearly_painchain(env: &Env, layers: &mut Layers) {
+    const KNOWN: [&str; 6] = [
+        "PAINCHAIN_API_URL",
+        "PAINCHAIN_TOKEN",
+        "PAINCHAIN_TENANT_ID",
+        "PAINCHAIN_INTEGRATION_ID",
+        "PAINCHAIN_CA_FILE",
+        "PAINCHAIN_ALLOW_HTTP",
+    ];
+    for name in env.keys().filter(|n| n.starts_with("PAINCHAIN_") && !KNOWN.contains(&n.as_str())) {
+        let service = name.contains("_SERVICE_") || name.contains("_PORT");
+        if let Some(near) = nearest(name, KNOWN).filter(|_| !service) {
+            layers.warn(format!("environment {name} is not read, did you mean {near}?"));
+        }
+    }
 }
 
 /// `BARRELMAN_WATCH_KINDS_SECRETS`

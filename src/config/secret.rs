@@ -166,14 +166,17 @@ pub fn unset_variables(config: &Map<String, Value>, env: EnvFn<'_>) -> Vec<Strin
     found
 }
 
-/// It refers to the environment: nothing secret in itself.
+/// It refers to the environment: nothing secret in itself. What stands beside the variables must be no secret of its
+/// own: nothing but signs, the word of an Authorization header, or the beginning of a URL.
 pub fn is_reference(text: &str) -> bool {
-    text.contains("${") && text.split("${").skip(1).all(|p| p.contains('}')) && {
-        // What is left beside the variables must not look like a secret of its own.
-        let literal: String =
-            text.split("${").map(|p| p.split_once('}').map_or(p, |(_, tail)| tail)).collect();
-        literal.chars().filter(char::is_ascii_alphanumeric).count() < 12 || is_plain_url(&literal)
+    if !text.contains("${") || !text.split("${").skip(1).all(|p| p.contains('}')) {
+        return false;
     }
+    let literal: String = text.split("${").map(|p| p.split_once('}').map_or(p, |(_, tail)| tail)).collect();
+    let literal = literal.trim();
+    !literal.contains(|c: char| c.is_ascii_alphanumeric())
+        || ["bearer", "basic", "token"].contains(&literal.to_ascii_lowercase().as_str())
+        || is_plain_url(literal)
 }
 
 fn is_plain_url(text: &str) -> bool {
@@ -354,5 +357,7 @@ mod tests {
         assert!(is_reference("https://hooks.example/${PATH_PART}"));
         assert!(!is_reference("ghp_abcdefghijklmnop${X}"));
         assert!(!is_reference("plain"));
+        assert!(!is_reference("hunter2pw ${HOME}"), "a short secret is one too");
+        assert!(is_reference("${USER}:${PASSWORD}") && is_reference("token ${T}"));
     }
 }

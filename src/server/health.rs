@@ -77,13 +77,15 @@ pub fn without(status: &Status) -> Vec<String> {
     lines
 }
 
-/// Why no heartbeat must go out: what makes us unready, streams that are refused, and connectors that have paused
-/// themselves.
+/// Why no heartbeat must go out: what makes us unready, streams that are refused, and connectors that are switched
+/// on and have paused themselves, or cannot be used.
 pub fn silent(status: &Status) -> Vec<String> {
     let mut why = unready(status);
     why.extend(without(status));
     let paused = status.connectors.iter().filter(|c| c.enabled && c.state == "paused");
     why.extend(paused.map(|c| format!("connector {}: paused: {}", c.name, c.why)));
+    let unusable = status.connectors.iter().filter(|c| c.enabled && c.state == "incomplete");
+    why.extend(unusable.map(|c| format!("connector {}: cannot send: {}", c.name, c.why)));
     why
 }
 
@@ -194,6 +196,8 @@ pub(super) mod tests {
         status.connectors = vec![connector(true, "on"), connector(false, "paused")];
         assert_eq!(silent(&status), [""; 0]);
         status.connectors.push(connector(true, "paused"));
+        assert_eq!((silent(&status).len(), unready(&status).len()), (1, 0));
+        status.connectors = vec![connector(true, "incomplete"), connector(false, "incomplete")];
         assert_eq!((silent(&status).len(), unready(&status).len()), (1, 0));
     }
 }

@@ -43,7 +43,9 @@ pub struct Diagnosis {
     pub missing: Vec<Rule>,
     /// The same, of kinds that are watched only where that is permitted.
     pub optional: Vec<Rule>,
-    /// The cluster's own uid may not be read.
+    /// The uid of its namespace kube-system.
+    pub uid: Option<String>,
+    /// That may not be read.
     pub unnamed: bool,
     /// Kinds that are switched on and that the server does not have.
     pub absent: Vec<Kind>,
@@ -109,9 +111,19 @@ async fn ask(
         let refused = refused(&api, rule).await.map_err(told)?;
         if optional { found.optional.extend(refused) } else { found.missing.extend(refused) }
     }
-    found.unnamed = refused(&api, rights::identity()).await.map_err(told)?.is_some();
+    match api.get(&Resource::newest(Kind::Namespace).object_path("", "kube-system")).await {
+        Ok(json) => found.uid = uid(&json),
+        Err(e) if e.fault == Fault::NotFound => {}
+        Err(e) if e.fault == Fault::Forbidden => found.unnamed = true,
+        Err(e) => return Err(told(e)),
+    }
     found.user = user(&api).await;
     remark_on_namespaces(&api, watch, found).await
+}
+
+fn uid(namespace: &[u8]) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_slice(namespace).ok()?;
+    json.pointer("/metadata/uid")?.as_str().map(str::to_owned)
 }
 
 /// As whom the server knows us. Servers before 1.28 do not tell, and nothing depends on it but the text of a hint.

@@ -305,6 +305,21 @@ fn dead_letters_are_listed_retried_and_purged_by_number_and_connector() {
     assert_eq!(home.run(&["deliveries", "purge", "--connector", "b", "--yes"]).ok(), "1 thrown away\n");
     assert_eq!(home.run(&["deliveries", "purge", "--yes"]).ok(), "1 thrown away\n");
     assert_eq!(audit(&home), ["retry a", "purge b", "purge a"]);
+    for args in [
+        &["list", "--connector", "nope"][..],
+        &["retry", "--connector", "nope"],
+        &["purge", "--connector", "nope", "--yes"],
+    ] {
+        let args: Vec<&str> = std::iter::once("deliveries").chain(args.iter().copied()).collect();
+        assert!(home.run(&args).failed(2).contains("there is no connector \"nope\""), "{args:?}");
+    }
+    assert!(home.run(&["deliveries", "retry", "99999"]).failed(2).contains("there is no dead letter 99999"));
+    home.config(
+        "[[connectors]]\nname = \"oncall\"\ntype = \"webhook\"\nconfig = { url = \"https://a.example\" }\n",
+    );
+    let said = home.run(&["deliveries", "--connector", "oncal", "--limit", "5"]).failed(2);
+    assert!(said.contains("did you mean oncall?"), "{said}");
+    home.run(&["deliveries", "--connector", "oncall", "--dead", "--limit", "5", "-o", "jsonl"]).ok();
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod cli_check;
 mod cli_config;
 mod cli_connectors;
 mod cli_events;
+mod cli_forward;
 mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;

@@ -36,7 +36,21 @@ pub async fn clusters(settings: &Settings, flags: &Flags, clock: Clock) -> (Vec<
     let diagnoses = watch::diagnose(&settings.clusters, &settings.watch, extras, clock).await;
     let reached = diagnoses.iter().filter(|d| d.problem.is_none()).count();
     let asked = diagnoses.len();
-    (diagnoses.into_iter().flat_map(|d| cluster(d, flags, clock)).collect(), reached, asked)
+    let twice = twice(&diagnoses);
+    (diagnoses.into_iter().flat_map(|d| cluster(d, flags, clock)).chain(twice).collect(), reached, asked)
+}
+
+/// Contexts that lead to one cluster: it is watched once.
+fn twice(diagnoses: &[Diagnosis]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (i, one) in diagnoses.iter().enumerate().filter(|(_, d)| d.uid.is_some()) {
+        if let Some(first) = diagnoses.iter().take(i).find(|d| d.uid == one.uid) {
+            let text = format!("is the same cluster as {}, which is watched", first.cluster);
+            let what = format!("cluster {}", one.cluster);
+            findings.push(Finding::fail(Area::Cluster, what, text, "remove one of the contexts"));
+        }
+    }
+    findings
 }
 
 fn cluster(diagnosis: Diagnosis, flags: &Flags, clock: Clock) -> Vec<Finding> {

@@ -20,8 +20,7 @@ use crate::{
     feed::Action,
     status::ConnectorStatus,
     store::{
-        CONNECTOR_STATES, ConnectorState, DEAD_HEADS, DeliveryState, Error as StoreError, Read, Reader,
-        Snapshot,
+        CONNECTOR_STATES, ConnectorState, DEAD_HEADS, DeliveryState, Error as StoreError, Read, Snapshot,
         pages::{self, Limits},
     },
 };

@@ -18,7 +18,7 @@ use crate::{
     event::nearest,
     feed::Action,
     store::{
-        DeadLetter, DeliveryRow, DeliveryState, Reader,
+        DEAD, DeadLetter, DeliveryRow, DeliveryState, Read, Reader,
         pages::{self, Limits},
     },
 };
@@ -42,14 +42,20 @@ pub async fn run(args: &Deliveries, resolved: &Resolved, console: &mut Console<'
         }
         Some(DeliveriesCommand::Retry { which }) => {
             let Which { connector, numbers } = which.clone();
-            known(connector.as_deref(), settings, &super::reader(&settings.store.dir)?).await?;
+            let reader = super::reader(&settings.store.dir)?;
+            known(connector.as_deref(), settings, &reader).await?;
+            there(&numbers, &reader)?;
+            drop(reader);
             let done = running::act(settings, Action::RetryDead { connector, seqs: numbers }).await?;
             console.line(done)?;
             Ok(Exit::Ok)
         }
         Some(DeliveriesCommand::Purge { which, yes }) => {
             let Which { connector, numbers } = which.clone();
-            known(connector.as_deref(), settings, &super::reader(&settings.store.dir)?).await?;
+            let reader = super::reader(&settings.store.dir)?;
+            known(connector.as_deref(), settings, &reader).await?;
+            there(&numbers, &reader)?;
+            drop(reader);
             if !yes && !console.confirm(&format!("Delete {} for good?", described(which)))? {
                 console.line("nothing was deleted")?;
                 return Ok(Exit::Ok);
@@ -94,6 +100,18 @@ async fn known(connector: Option<&str>, settings: &Settings, reader: &Reader) ->
         |near| format!(", did you mean {near}?"),
     );
     Err(usage(format!("there is no connector {name:?}{hint}")))
+}
+
+/// Refuses numbers of dead letters that are not there.
+fn there(numbers: &[u64], reader: &Reader) -> Result<()> {
+    let snapshot = reader.snapshot()?;
+    for number in numbers {
+        if snapshot.entry(&DEAD, *number)?.is_none() {
+            let hint = "`barrelman deliveries list --dead` numbers them";
+            return Err(usage(format!("there is no dead letter {number}: {hint}")));
+        }
+    }
+    Ok(())
 }
 
 fn described(which: &Which) -> String {

@@ -6,7 +6,7 @@ use super::{counted, out::Console};
 use crate::{
     cli::{Exit, StoreArgs, StoreCommand},
     config::Resolved,
-    store::{Error, Reader, maintain},
+    store::{Error, maintain},
 };
 
 /// Copies, verifies or compacts the database.
