@@ -18,7 +18,7 @@ use super::{
     actions::{Desk, REQUESTS},
     connectors::{self, Workshop},
     observe::Observe,
-    status::Reporter,
+    status::{Refresh, Reporter},
     tasks::Tasks,
 };
 use crate::{
@@ -118,6 +118,7 @@ pub struct Running {
     pub stop_rest: CancellationToken,
     dispatcher: Dispatcher,
     workshop: Workshop,
+    refresh: Refresh,
     settings: Arc<tokio::sync::Mutex<Arc<Settings>>>,
     board: Board,
     said: mpsc::Sender<Vec<Said>>,
@@ -200,7 +201,7 @@ impl Running {
             workshop: workshop.clone(),
             settings: Arc::clone(&settings),
             control: Arc::clone(&control),
-            refresh,
+            refresh: refresh.clone(),
             changing: tokio::sync::Mutex::default(),
         };
         start_desk(desk, requests_out, &mut tasks, stop_rest.clone());
@@ -219,6 +220,7 @@ impl Running {
             stop_rest,
             dispatcher,
             workshop,
+            refresh,
             settings,
             board,
             said,
@@ -315,6 +317,7 @@ impl Running {
         if watches {
             self.restart_watches().await?;
         }
+        self.refresh.now().await;
         Ok(later)
     }
 

@@ -135,6 +135,7 @@ fn a_reload_with_any_mistake_is_refused_as_a_whole() {
             std::thread::sleep(Duration::from_millis(20));
         }
         assert!(forward.log().contains(told), "{told}\n{}", forward.log());
+        home.config(&good);
         assert_eq!((state(&home, "web"), state(&home, "new")), ("on".into(), String::new()));
     }
     assert!(!forward.log().contains("is in force\n"), "{}", forward.log());

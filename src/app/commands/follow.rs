@@ -26,6 +26,8 @@ use crate::{
 
 /// How often a store is looked at that nobody serves.
 const POLL: Duration = Duration::from_secs(1);
+/// Usual widths of time, severity, status, type, cluster, namespace, object, count and title.
+const USUAL: [usize; 9] = [14, 8, 8, 21, 12, 16, 40, 3, 40];
 /// Rows between two flushes.
 const PAGE: usize = 500;
 
@@ -46,8 +48,16 @@ pub async fn run(
     let rows: Vec<Row> = rows.into_iter().map(|(_, e)| Row(e)).collect();
     let view = console.view();
     let cells: Vec<Vec<String>> = rows.iter().map(|r| r.cells(&view)).collect();
-    let table = Table::fit(Row::TITLES, &cells, console.width);
-    console.list(list.output, &rows)?;
+    // What comes later stands below what is there: the columns leave room for it.
+    let usual = USUAL.iter().map(|width| "x".repeat(*width)).collect();
+    let table =
+        Table::fit(Row::TITLES, &cells.iter().cloned().chain([usual]).collect::<Vec<_>>(), console.width);
+    if list.output == Output::Table {
+        console.line(table.head(Row::TITLES))?;
+        cells.iter().try_for_each(|row| console.line(table.row(row)))?;
+    } else {
+        console.list(list.output, &rows)?;
+    }
     console.out.flush()?;
     let output = list.output;
     let mut follower = Follower { filter, output, settings, reader: Some(reader), next, table, printed };
