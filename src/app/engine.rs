@@ -161,12 +161,9 @@ impl Running {
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let mut tasks = Tasks::default();
         let dispatcher = start_dispatch(&settings, (&store, &feed, &inputs), &mut tasks, &stop_dispatch);
-        let reporter = Reporter::new(
-            (store.clone(), Arc::clone(&engine), board.clone()),
-            settings.store.clone(),
-            (mode, settings.watch_only),
-        );
-        let reporter = reporter.with_connectors(lines_of(&dispatcher));
+        let seen = (store.clone(), Arc::clone(&engine), board.clone());
+        let reporter = Reporter::new(seen, settings.store.clone(), (mode, settings.watch_only))
+            .with_connectors(lines_of(&dispatcher));
         let full: Arc<AtomicBool> = reporter.full();
         let handles = Handles {
             store: store.clone(),
@@ -182,12 +179,7 @@ impl Running {
         tasks.run("pipeline", crate::pipeline::run(handles));
         let (status, refresh) = (reporter.subscribe(), reporter.refresh());
         tasks.run("status", reporter.run(feed.clone(), stop_rest.clone()));
-        let limits = retention::Retention::new(&settings.store, settings.delivery.horizon);
-        tasks.run("retention", sweep(store.clone(), limits, settings.watch.poll_interval, stop_rest.clone()));
-        tasks.run(
-            "slow connectors",
-            super::observe::slow((store.clone(), status.clone()), inputs, stop_rest.clone()),
-        );
+        start_rest(&settings, (&store, &status, inputs), &mut tasks, &stop_rest);
         let control = Arc::new(Control {
             engine,
             status: status.clone(),
@@ -399,6 +391,19 @@ fn start_dispatch(
     let stop = stop.clone();
     tasks.start("dispatch", async move { dispatch.run(stop).await.map_err(|e| e.to_string()) });
     dispatcher
+}
+
+/// What looks after the store and the connectors now and then.
+fn start_rest(
+    settings: &Settings,
+    (store, status, inputs): (&Store, &watch::Receiver<Arc<Status>>, mpsc::Sender<Input>),
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) {
+    let limits = retention::Retention::new(&settings.store, settings.delivery.horizon);
+    tasks.run("retention", sweep(store.clone(), limits, settings.watch.poll_interval, stop.clone()));
+    let seen = (store.clone(), status.clone());
+    tasks.run("slow connectors", super::observe::slow(seen, inputs, stop.clone()));
 }
 
 fn lines_of(dispatcher: &Dispatcher) -> super::status::Connectors {

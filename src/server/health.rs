@@ -46,10 +46,10 @@ fn unready_cluster(cluster: &ClusterStatus, why: &mut Vec<String>) {
     if why.len() > before || cluster.streams.iter().any(|s| s.state == StreamState::Live) {
         return;
     }
-    why.push(match cluster.streams.iter().any(|s| matches!(s.state, StreamState::Forbidden { .. })) {
-        true => format!("cluster {name}: nothing may be watched: every right is missing"),
-        false => format!("cluster {name}: nothing is watched yet"),
-    });
+    let refused = cluster.streams.iter().any(|s| matches!(s.state, StreamState::Forbidden { .. }));
+    let what =
+        if refused { "nothing may be watched: every right is missing" } else { "nothing is watched yet" };
+    why.push(format!("cluster {name}: {what}"));
 }
 
 /// `secrets in namespace prod`

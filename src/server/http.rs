@@ -59,8 +59,9 @@ async fn ready(State(status): State<Latest>) -> (StatusCode, String) {
         (health::unready(&status), health::without(&status))
     };
     if why.is_empty() {
-        let without: String = without.iter().map(|line| format!("without {line}\n")).collect();
-        (StatusCode::OK, format!("ready\n{without}"))
+        let lines = std::iter::once("ready".to_owned());
+        let lines: Vec<String> = lines.chain(without.iter().map(|line| format!("without {line}"))).collect();
+        (StatusCode::OK, lines.join("\n") + "\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, why.join("\n") + "\n")
     }

@@ -71,12 +71,8 @@ pub fn optional(settings: &WatchSettings) -> BTreeSet<Kind> {
     let scope = Scope::new(&settings.namespaces);
     let mut kinds = settings.kinds.clone();
     let globs = !scope.globs().is_empty();
-    kinds.retain(|k| {
-        !scope.is_all()
-            && !k.namespaced()
-            && !settings.insisted.contains(k)
-            && !(globs && *k == Kind::Namespace)
-    });
+    let wanted = |k: &Kind| settings.insisted.contains(k) || (globs && *k == Kind::Namespace);
+    kinds.retain(|k| !scope.is_all() && !k.namespaced() && !wanted(k));
     kinds
 }
 

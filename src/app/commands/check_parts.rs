@@ -37,7 +37,7 @@ pub async fn clusters(settings: &Settings, flags: &Flags, clock: Clock) -> (Vec<
     let reached = diagnoses.iter().filter(|d| d.problem.is_none()).count();
     let asked = diagnoses.len();
     let twice = twice(&diagnoses);
-    (diagnoses.into_iter().flat_map(|d| cluster(d, flags, clock)).chain(twice).collect(), reached, asked)
+    (diagnoses.iter().flat_map(|d| cluster(d, flags, clock)).chain(twice).collect(), reached, asked)
 }
 
 /// Contexts that lead to one cluster: it is watched once.
@@ -53,7 +53,7 @@ fn twice(diagnoses: &[Diagnosis]) -> Vec<Finding> {
     findings
 }
 
-fn cluster(diagnosis: Diagnosis, flags: &Flags, clock: Clock) -> Vec<Finding> {
+fn cluster(diagnosis: &Diagnosis, flags: &Flags, clock: Clock) -> Vec<Finding> {
     let (area, what) = (Area::Cluster, format!("cluster {}", diagnosis.cluster));
     let mut findings = Vec::new();
     if let Some(problem) = &diagnosis.problem {
@@ -72,7 +72,7 @@ fn cluster(diagnosis: Diagnosis, flags: &Flags, clock: Clock) -> Vec<Finding> {
             findings.push(Finding::warn(area, &what, text, next));
         }
     }
-    findings.extend(rights(&diagnosis, &what, flags));
+    findings.extend(rights(diagnosis, &what, flags));
     for kind in &diagnosis.absent {
         let text = format!("the server has no {}", kind.plural());
         let next = format!("nothing to do, or [watch.kinds] {} = false", kind.plural());
@@ -116,7 +116,7 @@ fn rights(diagnosis: &Diagnosis, what: &str, flags: &Flags) -> Vec<Finding> {
 /// How a missing right is granted: with the flags and for the account of this very call.
 fn grant(diagnosis: &Diagnosis, flags: &Flags, rule: &Rule) -> String {
     let mut rbac = "barrelman rbac".to_owned();
-    let mut flag = |name: &str, value: &str| rbac.push_str(&format!(" {name} {}", quoted(value)));
+    let mut flag = |name: &str, value: &str| rbac.extend([" ", name, " ", &quoted(value)]);
     if let Some(config) = &flags.config {
         flag("--config", &config.display().to_string());
     }
@@ -138,10 +138,10 @@ fn grant(diagnosis: &Diagnosis, flags: &Flags, rule: &Rule) -> String {
     }
     let mut kubectl = "kubectl".to_owned();
     if let Some(kubeconfig) = &flags.kubeconfig {
-        kubectl.push_str(&format!(" --kubeconfig {}", quoted(&kubeconfig.display().to_string())));
+        kubectl.extend([" --kubeconfig ", &quoted(&kubeconfig.display().to_string())]);
     }
     if !flags.contexts.is_empty() {
-        kubectl.push_str(&format!(" --context {}", quoted(&diagnosis.context)));
+        kubectl.extend([" --context ", &quoted(&diagnosis.context)]);
     }
     format!("as somebody who may: {rbac} | {kubectl} apply -f -")
 }
