@@ -377,3 +377,12 @@ fn names_in_the_environment_and_paths_are_unique() {
         assert!(!option.help.is_empty() || option.section().ends_with("settle_secs"), "{}", option.path);
     }
 }
+
+/// A CronJob's `timeZone` and the times of a filter must mean something in a container without zoneinfo files.
+#[test]
+fn time_zones_are_known_without_the_systems_database() {
+    let bundled = jiff::tz::TimeZoneDatabase::bundled();
+    for name in ["Europe/Berlin", "America/New_York", "Asia/Kolkata"] {
+        assert!(bundled.get(name).is_ok(), "{name}");
+    }
+}

@@ -220,8 +220,10 @@ async fn answers(what: &str, built: &Built) -> Finding {
     match asked.unwrap_or_else(|_| Err(format!("no answer within {} s", CHECK_WITHIN.as_secs()))) {
         Ok(line) => Finding::ok(Area::Connector, what, line),
         Err(line) => {
-            let next =
-                format!("correct its settings, then: barrelman connectors test '{}'", built.common.name);
+            // The service's own failure is nothing that a setting mends.
+            let first =
+                if line.contains("HTTP 5") { "ask its owner, or wait" } else { "correct its settings" };
+            let next = format!("{first}, then: barrelman connectors test '{}'", built.common.name);
             Finding::fail(Area::Connector, what, line, next)
         }
     }
