@@ -30,7 +30,7 @@ use crate::{
     pipeline::{self, Engine, EngineConfig, Handles, Input, Target},
     server::Request,
     status::Status,
-    store::{META, Read, Store, retention},
+    store::{self, META, Read, Store, retention},
     watch::{self as watching, Board},
 };
 
@@ -44,6 +44,8 @@ pub fn now() -> Timestamp {
 const INPUTS: usize = 64;
 /// A stop must not hang on a watch that does not end.
 const WATCH_STOP: Duration = Duration::from_secs(5);
+/// How long a forwarder waits for a store that somebody else holds.
+const HELD_FOR: Duration = Duration::from_secs(2);
 /// Sends in flight get this long, and a little more to be written down.
 const DISPATCH_STOP: Duration = Duration::from_secs(7);
 
@@ -143,10 +145,24 @@ pub fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
     })
 }
 
+/// A command that looks at what a killed process left holds the file for a moment, to repair it; a forwarder that is
+/// being restarted waits for that.
+async fn open_store(settings: &Settings, mode: &str) -> Result<Store> {
+    let deadline = tokio::time::Instant::now() + HELD_FOR;
+    loop {
+        match Store::open(&settings.store.dir) {
+            Err(store::Error::Held(_)) if mode == "forward" && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(HELD_FOR / 20).await;
+            }
+            opened => return Ok(opened?),
+        }
+    }
+}
+
 impl Running {
     /// Opens the store and starts everything.
     pub async fn start(settings: Settings, mode: &str) -> Result<Self> {
-        let store = Store::open(&settings.store.dir)?;
+        let store = open_store(&settings, mode).await?;
         let workshop = Workshop::new(&settings)?;
         let wired = connectors::wire(&settings, &store, &workshop)?;
         let engine = Engine::load(&store.snapshot()?, engine_config(&settings), wired.targets)?;
