@@ -3,7 +3,7 @@
 //! All of it but the streams' liveness is rebuilt from the store.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::{
     detect::{Firing, Memory},
-    event::{ClusterUid, Event, EventId, EventType, Kind, ObjectRef},
+    event::{ClusterUid, Event, EventId, EventType, IncidentId, Kind, ObjectRef},
     object::{ObjectKey, Str, World},
     store::{Baseline, FiringRow, MEMORY, Read, Tx, keys},
 };
@@ -67,6 +67,12 @@ pub(super) struct Cluster {
     pub baselines: BTreeMap<String, Baseline>,
     /// By subject key.
     pub open: HashMap<String, OpenIncident>,
+    /// The objects that have troubles of an open incident, or are affected by it: read from the store when the first
+    /// is added.
+    pub objects_of: HashMap<IncidentId, HashSet<(String, String, bool)>>,
+    /// Owners that are gone and were to be ignored, with what their annotation named: what they leave behind is
+    /// ignored like them. Not in the store.
+    pub opted_out: VecDeque<(Str, Str)>,
     /// Newest last.
     pub changes: VecDeque<ChangeNote>,
     warnings: VecDeque<ObjectKey>,
@@ -82,6 +88,8 @@ struct StreamNote {
     /// Its list is complete: all of it is known, although its watch has not begun yet.
     listed: bool,
     was_live: bool,
+    /// Something was said of it, by this process.
+    heard: bool,
     /// Refused or absent: it will not become live by itself.
     shut: bool,
     lost_at: Option<Timestamp>,
@@ -96,6 +104,8 @@ impl Cluster {
             firings: HashMap::new(),
             baselines: BTreeMap::new(),
             open: HashMap::new(),
+            objects_of: HashMap::new(),
+            opted_out: VecDeque::new(),
             changes: VecDeque::new(),
             warnings: VecDeque::new(),
             streams: HashMap::new(),
@@ -109,6 +119,7 @@ impl Cluster {
         self.streams.clone_from(&old.streams);
         self.away_since = old.away_since;
         self.watched_until = old.watched_until;
+        self.opted_out.clone_from(&old.opted_out);
     }
 
     /// Since when the object's scope is watched.
@@ -150,6 +161,7 @@ impl Cluster {
     ) -> Option<Timestamp> {
         let note = self.streams.entry((kind, namespace.clone())).or_default();
         let was = std::mem::replace(&mut note.live, live);
+        note.heard = true;
         note.listed &= live;
         note.shut = shut;
         match (was, live) {
@@ -165,16 +177,22 @@ impl Cluster {
 
     /// The list of a stream is complete, and what it names can be judged.
     pub fn note_listed(&mut self, kind: Kind, namespace: &Str) {
-        self.streams.entry((kind, namespace.clone())).or_default().listed = true;
+        let note = self.streams.entry((kind, namespace.clone())).or_default();
+        note.listed = true;
+        note.heard = true;
     }
 
-    pub fn drop_streams_but(&mut self, keep: &std::collections::HashSet<(Kind, Str)>) {
-        self.streams.retain(|key, _| keep.contains(key));
+    /// What is watched from now on. Of a stream that has not said anything yet nothing is known.
+    pub fn set_streams(&mut self, wanted: &HashSet<(Kind, Str)>) {
+        self.streams.retain(|key, _| wanted.contains(key));
+        for key in wanted {
+            self.streams.entry(key.clone()).or_default();
+        }
     }
 
     /// Whether the cluster was reached by this process and is not away: only then can anything be said of it.
     pub fn is_seen(&self) -> bool {
-        self.away_since.is_none() && !self.streams.is_empty()
+        self.away_since.is_none() && self.streams.values().any(|note| note.heard)
     }
 
     /// Whether what a watch of this kind has to say is known: it is listed, or will not become live by itself.

@@ -16,6 +16,8 @@ mod detect;
 mod detect_support;
 mod dispatch;
 mod engine_causes;
+mod engine_ends;
+mod engine_ignore;
 mod engine_life;
 mod engine_scope;
 mod engine_whole;
