@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::{
     detect::{Firing, Memory},
     event::{ClusterUid, Event, EventId, EventType, IncidentId, Kind, ObjectRef},
-    object::{ObjectKey, Str, World},
+    object::{Object, ObjectKey, Str, World},
     store::{Baseline, FiringRow, MEMORY, Read, Tx, keys},
 };
 
@@ -67,15 +67,16 @@ pub(super) struct Cluster {
     pub baselines: BTreeMap<String, Baseline>,
     /// By subject key.
     pub open: HashMap<String, OpenIncident>,
-    /// The objects that have troubles of an open incident, or are affected by it: read from the store when the first
-    /// is added.
-    pub objects_of: HashMap<IncidentId, HashSet<(String, String, bool)>>,
+    /// What an open incident takes down with it, by key and uid: read from the store when the first is added.
+    pub affected_by: HashMap<IncidentId, HashSet<(String, String)>>,
     /// Owners that are gone and were to be ignored, with what their annotation named: what they leave behind is
     /// ignored like them. Not in the store.
     pub opted_out: VecDeque<(Str, Str)>,
     /// Newest last.
     pub changes: VecDeque<ChangeNote>,
     warnings: VecDeque<ObjectKey>,
+    /// Kinds of which a label selector chooses what is watched.
+    pub selected: HashSet<Kind>,
     streams: HashMap<(Kind, Str), StreamNote>,
     pub away_since: Option<Timestamp>,
     /// Until when an earlier process watched it.
@@ -104,10 +105,11 @@ impl Cluster {
             firings: HashMap::new(),
             baselines: BTreeMap::new(),
             open: HashMap::new(),
-            objects_of: HashMap::new(),
+            affected_by: HashMap::new(),
             opted_out: VecDeque::new(),
             changes: VecDeque::new(),
             warnings: VecDeque::new(),
+            selected: HashSet::new(),
             streams: HashMap::new(),
             away_since: None,
             watched_until: None,
@@ -120,6 +122,19 @@ impl Cluster {
         self.away_since = old.away_since;
         self.watched_until = old.watched_until;
         self.opted_out.clone_from(&old.opted_out);
+        self.selected.clone_from(&old.selected);
+    }
+
+    /// Whether a Kubernetes Event is about something that the label selector leaves out: the API server knows no
+    /// selector for what an Event is about.
+    pub fn is_left_out(&self, event: &Object) -> bool {
+        let Some(e) = event.kube_event() else { return false };
+        let kind = Kind::parse(&e.involved_kind).filter(|kind| self.selected.contains(kind));
+        kind.is_some_and(|kind| {
+            self.is_settled(kind, &e.involved_namespace)
+                && self.world.by_uid(&e.involved_uid).is_none()
+                && self.world.find(kind, &e.involved_namespace, &e.involved_name).is_none()
+        })
     }
 
     /// Since when the object's scope is watched.

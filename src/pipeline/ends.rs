@@ -275,7 +275,7 @@ impl Engine {
             let account = self.account(tx, target, &incident.id)?;
             if let Some(row) = self.waiting(tx, &account, now)? {
                 tx.remove(&OUTBOX, &keys::outbox(&target.name, row.seq))?;
-                self.dropped(tx, &row, "told with the cluster's own incident".to_owned(), now)?;
+                self.dropped(tx, &row, "not told, the cluster's own incident tells it".to_owned(), now)?;
                 tx.put(&TOLD, &account.key, &Told { made: made(&account.told), ..Told::default() })?;
             }
         }

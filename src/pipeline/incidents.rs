@@ -161,7 +161,7 @@ impl Engine {
             self.note_open(incident);
         } else if let Some(cluster) = self.clusters.get_mut(&incident.cluster_uid) {
             cluster.open.remove(&incident.subject.key());
-            cluster.objects_of.remove(&incident.id);
+            cluster.affected_by.remove(&incident.id);
         }
         self.feed.push(Feed::Incident { incident: Arc::new(incident.clone()) });
         Ok(())
@@ -218,7 +218,7 @@ impl Engine {
         let mut member = if let Some(member) = tx.get(&MEMBERS, &key)? {
             member
         } else {
-            incident.members += u32::from(self.is_new_object(tx, incident, event, false)?);
+            incident.members += 1;
             member(event, false)
         };
         let held = member.holds && member.ended_at.is_none() && member.count > 0;
@@ -234,33 +234,29 @@ impl Engine {
         tx.put(&MEMBERS, &key, &member)
     }
 
-    /// Whether an object is the incident's for the first time: one that has several troubles counts once.
-    fn is_new_object(
-        &mut self,
-        tx: &Tx<'_>,
-        incident: &Incident,
-        event: &Event,
-        affected: bool,
-    ) -> Result<bool> {
+    /// Whether an object is affected for the first time: one that has several troubles counts once.
+    fn is_newly_affected(&mut self, tx: &Tx<'_>, incident: &Incident, event: &Event) -> Result<bool> {
         let Some(cluster) = self.clusters.get_mut(&incident.cluster_uid) else { return Ok(true) };
-        let name = |object: &ObjectRef, affected: bool| (object.key(), object.uid.clone(), affected);
-        if !cluster.objects_of.contains_key(&incident.id) {
+        let name = |object: &ObjectRef| (object.key(), object.uid.clone());
+        if !cluster.affected_by.contains_key(&incident.id) {
             let mut objects = HashSet::new();
             tx.scan(&MEMBERS, &keys::prefix(&[incident.id.as_str()]), "", &mut |_, member: Member| {
-                objects.insert(name(&member.object, member.affected));
+                if member.affected {
+                    objects.insert(name(&member.object));
+                }
                 true
             })?;
-            cluster.objects_of.insert(incident.id.clone(), objects);
+            cluster.affected_by.insert(incident.id.clone(), objects);
         }
-        let objects = cluster.objects_of.entry(incident.id.clone()).or_default();
-        Ok(objects.insert(name(&event.object, affected)))
+        let objects = cluster.affected_by.entry(incident.id.clone()).or_default();
+        Ok(objects.insert(name(&event.object)))
     }
 
     fn affect(&mut self, tx: &Tx<'_>, id: &IncidentId, seq: u64, event: &Event) -> Result<()> {
         let Some(mut incident) = tx.get(&INCIDENTS, id.as_str())? else { return Ok(()) };
         let key = keys::member(id, &event.fingerprint);
         if tx.get(&MEMBERS, &key)?.is_none() {
-            incident.affected += u32::from(self.is_new_object(tx, &incident, event, true)?);
+            incident.affected += u32::from(self.is_newly_affected(tx, &incident, event)?);
         }
         let mut member = member(event, true);
         member.ended_at = (event.role != Role::Opens).then_some(event.timestamp);

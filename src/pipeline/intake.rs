@@ -78,6 +78,9 @@ impl Engine {
             return Ok(());
         }
         if self.known(stream).is_some() {
+            if self.is_left_out(stream, object) {
+                return Ok(());
+            }
             let change = Change { key, before, after: Some(Arc::new(object.clone())), origin: Origin::Late };
             return self.change(tx, &stream.cluster, &change, now);
         }
@@ -147,8 +150,16 @@ impl Engine {
         if before.as_ref().is_some_and(|b| same(b, object)) {
             return Ok(());
         }
+        if self.is_left_out(stream, object) {
+            return Ok(());
+        }
         let change = Change { key, before, after: Some(Arc::new(object.clone())), origin: Origin::Live };
         self.change(tx, &stream.cluster, &change, now)
+    }
+
+    fn is_left_out(&self, stream: &StreamId, object: &Object) -> bool {
+        object.kind == Kind::Event
+            && self.clusters.get(&stream.cluster).is_some_and(|c| c.is_left_out(object))
     }
 
     /// Puts an object in its place, in memory and on disk.
@@ -200,6 +211,7 @@ impl Engine {
         let Some(cluster) = self.clusters.get_mut(uid) else { return Ok(()) };
         let kept: HashSet<(Kind, Str)> = streams.iter().map(|s| (s.kind, s.namespace.clone())).collect();
         cluster.set_streams(&kept);
+        cluster.selected = streams.iter().filter(|s| !s.selector.is_empty()).map(|s| s.kind).collect();
         let wanted: HashSet<String> = streams.iter().map(baseline_key).collect();
         let gone: Vec<String> = cluster.baselines.keys().filter(|k| !wanted.contains(*k)).cloned().collect();
         for key in &gone {

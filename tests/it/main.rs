@@ -19,6 +19,7 @@ mod engine_causes;
 mod engine_ends;
 mod engine_ignore;
 mod engine_life;
+mod engine_order;
 mod engine_scope;
 mod engine_whole;
 mod example_config;

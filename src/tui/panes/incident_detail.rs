@@ -106,8 +106,6 @@ fn told(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared, w
         let rest = match mark.state {
             ToldState::Delivered => shared.clock(mark.at),
             ToldState::Waiting => "waits".to_owned(),
-            // Overtaken by a greater trouble, or told with others: then the row says by what.
-            ToldState::Dropped if mark.detail.starts_with("told ") => text::cut(&mark.detail, 44),
             ToldState::Dropped => "not told, over before".to_owned(),
             ToldState::Dead => format!("given up: {}", text::cut(&mark.detail, 44)),
             ToldState::Retrying => format!("tried again: {}", text::cut(&mark.detail, 40)),

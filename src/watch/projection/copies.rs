@@ -60,7 +60,7 @@ fn is_object(value: &str) -> bool {
 }
 
 /// Of a ConfigMap or Secret: what cannot carry a value.
-pub(super) fn without_values(annotations: StrMap) -> StrMap {
+pub(super) fn without_values(annotations: &StrMap) -> StrMap {
     let keep = |key: &str, value: &str| {
         let known = KNOWN.iter().any(|prefix| key.starts_with(prefix)) && !is_structured(value);
         known || (value.len() <= SHORT && !is_structured(value))

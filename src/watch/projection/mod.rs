@@ -102,7 +102,7 @@ fn decode(kind: Kind, shape: Shape, json: &[u8]) -> serde_json::Result<Object> {
         Kind::ConfigMap | Kind::Secret => {
             let mut config: config::ConfigIn = parse(json)?;
             let annotations = &mut config.metadata.annotations.pairs;
-            *annotations = copies::without_values(std::mem::take(annotations));
+            *annotations = copies::without_values(annotations);
             let meta = std::mem::take(&mut config.metadata).into();
             Ok(Object { kind, meta, body: Body::Config(Box::new(config.into())) })
         }

@@ -109,6 +109,21 @@ fn no_annotation_carries_a_value_of_a_secret_or_configmap() {
 }
 
 #[test]
+fn who_scaled_is_read_from_the_scale_subresource() {
+    let entry = |manager: &str, subresource: &str, time: Option<&str>| json!({"manager": manager, "subresource": subresource, "operation": "Update", "time": time});
+    let scaled_by = |fields: Vec<Value>| {
+        let json = json!({"metadata": {"name": "web", "managedFields": fields}});
+        read(Kind::Deployment, &json.to_string()).meta
+    };
+    let applied = entry("kubectl-apply", "", Some("2025-01-15T10:00:00Z"));
+    let status = entry("kube-controller-manager", "status", Some("2025-01-15T10:05:00Z"));
+    let meta = scaled_by(vec![applied.clone(), entry("kubectl", "scale", None), status.clone()]);
+    assert_eq!((meta.scale_manager.as_str(), meta.spec_manager.as_str()), ("kubectl", "kubectl-apply"));
+    assert_eq!(meta.manager, "kube-controller-manager");
+    assert_eq!(scaled_by(vec![applied, status]).scale_manager, "");
+}
+
+#[test]
 fn a_crashing_pod_keeps_what_a_rule_or_a_person_asks_for() {
     let object = fixture!(Pod, "pod");
     let pod = object.pod().unwrap();
