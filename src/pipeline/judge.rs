@@ -450,7 +450,7 @@ impl Engine {
 }
 
 fn judge_key(uid: &ClusterUid, rule: &str, key: &ObjectKey) -> String {
-    crate::store::key(&["judge", uid.as_str(), rule, &key.to_string()])
+    keys::judge_due(uid, rule, key)
 }
 
 /// For `Dues::set` calls that remove and so never ask.

@@ -70,6 +70,7 @@ actions! {
     Zoom "zoom",
     Refresh "refresh",
     Relist "relist",
+    Mouse "mouse",
     Suspend "suspend",
     Redraw "redraw",
     Messages "messages",

@@ -4,7 +4,7 @@ use ratatui::style::Style;
 
 use super::{
     incident_detail::{Line, chain},
-    incidents_view::{sign, style},
+    told,
 };
 use crate::{
     event::{Event, ObjectRef, TimeSource, incident::IncidentStatus},
@@ -26,14 +26,17 @@ pub fn lines(event: &Event, detail: Option<&EventDetail>, shared: &Shared, width
     }
     out.push(Vec::new());
     let mut facts = format!(
-        "{} · {} · {} · first {} · last {} · ×{}",
+        "{} · {} · {} · happened {} · seen {}",
         event.event_type,
         event.severity,
         event.status.as_str(),
-        shared.clock(event.first_seen),
-        shared.clock(event.last_seen),
-        event.count
+        shared.clock(event.timestamp),
+        shared.clock(event.observed_at),
     );
+    if event.count > 1 {
+        let (first, last) = (shared.clock(event.first_seen), shared.clock(event.last_seen));
+        facts = format!("{facts} · ×{}, first {first}, last {last}", event.count);
+    }
     for (yes, word) in
         [(event.late, " · found late, after a gap"), (event.standing, " · standing: so at the first look")]
     {
@@ -61,14 +64,15 @@ pub fn lines(event: &Event, detail: Option<&EventDetail>, shared: &Shared, width
         out.push(Vec::new());
         out.extend(wrapped(&format!("Incident ({state}, {}): {}", incident.severity, incident.title), 2));
     }
-    if let Some(told) = detail.map(|d| &d.told).filter(|t| !t.is_empty()) {
+    if let Some(marks) = detail.map(|d| &d.told).filter(|t| !t.is_empty()) {
         out.push(title("Delivered to"));
-        for mark in told {
-            out.push(vec![
-                (format!("{} ", sign(mark.state)), style(mark.state, theme)),
-                (mark.connector.clone(), Style::new()),
-                (format!("  {}  {}", shared.clock(mark.at), mark.detail), theme.dim),
-            ]);
+        for pieces in told::told(marks, shared) {
+            let whole: String = pieces.iter().map(|(t, _)| t.as_str()).collect();
+            if text::width(&whole) <= width {
+                out.push(pieces);
+            } else {
+                out.extend(wrapped(&whole, 3));
+            }
         }
     }
     related(&mut out, event, shared, width);
@@ -99,7 +103,10 @@ fn related(out: &mut Vec<Line>, event: &Event, shared: &Shared, width: usize) {
     if !event.recommendations.is_empty() {
         out.push(title("Look"));
         for r in &event.recommendations {
-            out.push(vec![(format!("{}  ", r.action), theme.dim), (r.command.clone(), Style::new())]);
+            // A command is of use only whole.
+            out.extend(text::wrap(&r.action, width, 2).into_iter().map(|l| vec![(l, theme.dim)]));
+            let command = text::wrap(&r.command, width.saturating_sub(2).max(1), 6);
+            out.extend(command.into_iter().map(|l| plain(format!("  {l}"))));
         }
     }
     if !event.labels.is_empty() {
@@ -197,7 +204,8 @@ pub fn page(event: &Event, detail: Option<&EventDetail>, shared: &Shared) -> Vec
         out.push(String::new());
         out.push("delivered to".to_owned());
         out.extend(detail.told.iter().map(|t| {
-            format!("  {} {} {} {}", sign(t.state), t.connector, text::full(t.at, &shared.tz), t.detail)
+            let at = text::full(t.at, &shared.tz);
+            format!("  {} {} {} {at} {}", told::sign(t.state), t.connector, t.phase.as_str(), t.detail)
         }));
     }
     out

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use ratatui::{Frame, layout::Rect};
 
-use super::{Pane, PaneDef, incidents_view};
+use super::{Pane, PaneDef, PaneState, incidents_view, told::told_state};
 use crate::{
     event::{
         IncidentId,
@@ -13,13 +13,12 @@ use crate::{
         incident::{Incident, IncidentStatus},
     },
     feed::Feed,
-    store::DeliveryState,
     tui::{
         action::Action as A,
         effect::{Effect, Query},
         keymap::{Binding, bind},
-        model::{Level, Shared},
-        msg::{Answer, Beside, IncidentDetail, ToldMark, ToldState},
+        model::{Level, Looked, Shared},
+        msg::{Answer, Beside, IncidentDetail, ToldMark},
         overlays,
         query::EventQuery,
         widgets::cursor::Cursor,
@@ -95,6 +94,7 @@ pub struct Incidents {
     /// Whose marks are to be read again.
     stale_told: Vec<IncidentId>,
     stale_detail: bool,
+    looked: Looked,
 }
 
 impl Incidents {
@@ -182,9 +182,12 @@ impl Incidents {
         .into_iter()
         .flatten()
         {
-            match told.iter_mut().find(|t| t.connector == mark.connector) {
+            match told.iter_mut().find(|t| t.connector == mark.connector && t.phase == mark.phase) {
                 Some(old) => *old = mark.clone(),
-                None => told.push(mark.clone()),
+                None => {
+                    told.push(mark.clone());
+                    told.sort_by(|a, b| a.connector.cmp(&b.connector).then(a.at.cmp(&b.at)));
+                }
             }
         }
     }
@@ -225,6 +228,7 @@ impl Pane for Incidents {
         };
         match action {
             A::Open => {
+                shared.name_incident(&incident);
                 return vec![Effect::Go {
                     screen: "stream",
                     filter: Some(format!("incident:{}", incident.id)),
@@ -268,6 +272,7 @@ impl Pane for Incidents {
                 if let Some(id) = &delivery.incident {
                     let mark = ToldMark {
                         connector: delivery.connector.clone(),
+                        phase: delivery.phase,
                         state: told_state(delivery.state),
                         at: delivery.at,
                         detail: delivery.detail.clone(),
@@ -292,13 +297,16 @@ impl Pane for Incidents {
                 self.follow_cursor()
             }
             Answer::Told(beside) => {
-                self.beside.extend(std::mem::take(beside));
-                shared.dirty = true;
+                for (id, beside) in std::mem::take(beside) {
+                    shared.dirty |= self.beside.get(&id) != Some(&beside);
+                    self.beside.insert(id, beside);
+                }
                 Vec::new()
             }
             Answer::Incident(detail) => {
-                self.detail = detail.take().map(|d| *d);
-                shared.dirty = true;
+                let detail = detail.take().map(|d| *d);
+                shared.dirty |= self.detail != detail;
+                self.detail = detail;
                 Vec::new()
             }
             _ => Vec::new(),
@@ -317,6 +325,58 @@ impl Pane for Incidents {
             effects.extend(self.selected.clone().map(|id| Effect::Query(Query::Incident(id))));
         }
         effects
+    }
+
+    /// What heals, restarts or becomes ready changes no incident until it ends: what stands there is read again.
+    fn refresh(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        if !self.looked.is_due(shared) {
+            return Vec::new();
+        }
+        let near = self.cursor.top..self.cursor.top + self.cursor.height.max(1);
+        let open = self.rows.iter().take(self.open).enumerate().filter(|(i, _)| near.contains(i));
+        let ids: Vec<IncidentId> = open.map(|(_, i)| i.id.clone()).collect();
+        let mut effects = Vec::new();
+        if !ids.is_empty() {
+            effects.push(Effect::Query(Query::Told(ids)));
+        }
+        effects.extend(self.selected.clone().map(|id| Effect::Query(Query::Incident(id))));
+        effects
+    }
+
+    fn steps_to(&self, line: u16) -> Option<i32> {
+        // The heading of what ended stands between the two parts, or above the only one.
+        let divider = self.cursor.line + self.open.saturating_sub(self.cursor.top) as u16;
+        let divided = self.open < self.rows.len() && self.open >= self.cursor.top && line >= divider;
+        if divided && line == divider {
+            return None;
+        }
+        self.cursor.steps_to(line - u16::from(divided), self.rows.len())
+    }
+
+    fn has_row(&self) -> bool {
+        !self.rows.is_empty()
+    }
+
+    fn keep(&self) -> PaneState {
+        PaneState {
+            filter: self.query.filter.source().to_owned(),
+            warnings: self.query.warnings,
+            order: self.order as u8,
+            reverse: self.reverse,
+            selected: self.selected.as_ref().map(ToString::to_string).unwrap_or_default(),
+            ..PaneState::default()
+        }
+    }
+
+    fn take_up(&mut self, state: &PaneState) {
+        self.query.warnings = state.warnings;
+        self.order = match state.order {
+            1 => Order::Newest,
+            2 => Order::Subject,
+            _ => Order::Worst,
+        };
+        self.reverse = state.reverse;
+        self.selected = (!state.selected.is_empty()).then(|| IncidentId(state.selected.clone()));
     }
 
     fn filter(&self) -> Option<&Filter> {
@@ -341,15 +401,5 @@ impl Pane for Incidents {
 
     fn view(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
         incidents_view::view(self, frame, area, shared);
-    }
-}
-
-/// A delivery's state as a mark.
-pub fn told_state(state: DeliveryState) -> ToldState {
-    match state {
-        DeliveryState::Delivered => ToldState::Delivered,
-        DeliveryState::Dead => ToldState::Dead,
-        DeliveryState::Dropped => ToldState::Dropped,
-        DeliveryState::Retrying => ToldState::Retrying,
     }
 }

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use ratatui::{Frame, layout::Rect};
 
-use super::{Pane, PaneDef, event_detail, stream_view};
+use super::{
+    Pane, PaneDef, PaneState, event_detail,
+    sorted::{Order, Sorted},
+    stream_view,
+};
 use crate::{
     event::{Event, filter::Filter},
     feed::Feed,
@@ -12,7 +16,7 @@ use crate::{
         action::Action as A,
         effect::{Effect, From, Query, Wanted},
         keymap::{Binding, bind},
-        model::{Level, Shared},
+        model::{Level, Looked, Shared},
         msg::{Answer, EventDetail},
         overlays::viewer,
         query::{EventQuery, is_warning},
@@ -37,8 +41,19 @@ const BINDINGS: &[Binding] = &[
     bind(A::PreviousMatch, &["N"], "previous match", "The previous (newer) one", 0),
     bind(A::Copy, &["c"], "copy", "Copies a command that looks at the object", 60),
     bind(A::NextPart, &["tab"], "list/detail", "Between the list and the detail, to scroll it", 0),
+    bind(
+        A::Sort,
+        &["o"],
+        "sort",
+        "Sorts what is in memory: as seen, as it happened, by severity, by count",
+        0,
+    ),
+    bind(A::ReverseSort, &["O"], "reverse", "Reverses the order", 0),
     bind(A::Columns, &["C"], "columns", "Shows and hides the columns #, namespace, source", 0),
 ];
+
+/// Events per second from which on a following cursor is not given its detail.
+const STORM: f64 = 20.0;
 
 /// Its definition.
 pub const DEF: PaneDef = PaneDef {
@@ -72,6 +87,9 @@ pub struct Stream {
     wanted: Option<u64>,
     /// A page was left early: the search goes on.
     pub(super) searching: bool,
+    /// Another order than that of arrival: then the list stands still.
+    sorted: Option<Sorted>,
+    looked: Looked,
 }
 
 impl Stream {
@@ -89,7 +107,80 @@ impl Stream {
             last_filter: None,
             wanted: None,
             searching: false,
+            sorted: None,
+            looked: Looked::default(),
         }
+    }
+
+    /// The selected row.
+    pub(super) fn selected(&self) -> Option<(u64, &Arc<Event>)> {
+        match &self.sorted {
+            Some(sorted) => sorted.rows.get(sorted.cursor.at).map(|(seq, e)| (*seq, e)),
+            None => self.window.selected(),
+        }
+    }
+
+    /// A row by its place in the list.
+    pub(super) fn row(&self, place: usize) -> Option<(u64, &Arc<Event>)> {
+        let row = match &self.sorted {
+            Some(sorted) => sorted.rows.get(place),
+            None => self.window.rows().get(place),
+        };
+        row.map(|(seq, e)| (*seq, e))
+    }
+
+    /// The place of the cursor.
+    pub(super) fn at(&self) -> usize {
+        self.sorted.as_ref().map_or(self.window.at, |s| s.cursor.at)
+    }
+
+    /// The places that are visible, from a line of the screen on.
+    pub(super) fn visible(&mut self, line: u16, height: usize) -> std::ops::Range<usize> {
+        match &mut self.sorted {
+            Some(sorted) => {
+                sorted.cursor.line = line;
+                sorted.cursor.visible(sorted.rows.len(), height)
+            }
+            None => {
+                self.window.line = line;
+                self.window.visible(height)
+            }
+        }
+    }
+
+    /// The column of times says when it happened, not when it was seen.
+    pub(super) fn by_happened(&self) -> bool {
+        self.sorted.as_ref().is_some_and(|s| s.order == Order::Happened)
+    }
+
+    /// Over the column of times.
+    pub(super) fn heading(&self) -> &'static str {
+        match self.sorted.as_ref().map(|s| (s.order, s.reverse)) {
+            None | Some((Order::Seen, false)) => "SEEN▼",
+            Some((Order::Seen, true)) => "SEEN▲",
+            Some((Order::Happened, false)) => "TIME▼",
+            Some((Order::Happened, true)) => "TIME▲",
+            Some(_) => "SEEN",
+        }
+    }
+
+    /// How the list is sorted, where it is not live.
+    pub(super) fn sorted_words(&self) -> Option<String> {
+        self.sorted.as_ref().map(Sorted::words)
+    }
+
+    fn sort(&mut self, order: Order, reverse: bool) {
+        let selected = self.selected().map(|(seq, _)| seq);
+        self.window.follow = false;
+        self.sorted = (order != Order::Seen || reverse)
+            .then(|| Sorted::new(self.window.rows().iter().cloned().collect(), selected, order, reverse));
+        if let (None, Some(seq)) = (&self.sorted, selected) {
+            self.window.go(seq);
+        }
+    }
+
+    fn order(&self) -> (Order, bool) {
+        self.sorted.as_ref().map_or((Order::Seen, false), |s| (s.order, s.reverse))
     }
 
     fn page(&mut self, from: From, shared: &Shared) -> Effect {
@@ -102,6 +193,7 @@ impl Stream {
         self.query.scope.clone_from(&shared.scope);
         self.query.range = shared.range;
         self.window.restart();
+        self.sorted = None;
         self.found = None;
         let mut effects = vec![self.page(From::Newest, shared)];
         if !self.query.is_all() {
@@ -123,7 +215,7 @@ impl Stream {
 
     /// The detail of the selected row is asked for, unless it is here.
     fn follow_cursor(&mut self) -> Vec<Effect> {
-        let seq = self.window.selected().map(|(seq, _)| seq);
+        let seq = self.selected().map(|(seq, _)| seq);
         let known = self.detail.as_ref().is_some_and(|d| Some(d.seq) == seq);
         if known || !self.open {
             return Vec::new();
@@ -133,6 +225,8 @@ impl Stream {
     }
 
     fn find(&mut self, older: bool, wanted: Wanted, shared: &mut Shared) -> Vec<Effect> {
+        // The next one is the next in time: in another order there is none.
+        self.sort(Order::Seen, false);
         let Some((from, _)) = self.window.selected() else { return Vec::new() };
         let passes = |event: &Event| match &wanted {
             Wanted::Warning => is_warning(event),
@@ -184,7 +278,7 @@ impl Stream {
     }
 
     fn with_selected(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
-        let Some((_, event)) = self.window.selected() else {
+        let Some((_, event)) = self.selected() else {
             shared.say(Level::Bad, "no event is selected");
             return Vec::new();
         };
@@ -250,10 +344,28 @@ impl Pane for Stream {
         if self.in_detail && self.open && stream_view::scroll(self, action) {
             return Vec::new();
         }
-        if self.window.act(action) {
+        if let Some(sorted) = &mut self.sorted {
+            if sorted.cursor.act(action, sorted.rows.len()) {
+                return self.follow_cursor();
+            }
+        } else if self.window.act(action) {
             return self.moved(shared);
         }
         match action {
+            A::Sort => {
+                let (order, reverse) = self.order();
+                self.sort(order.next(), reverse);
+                self.follow_cursor()
+            }
+            A::ReverseSort => {
+                let (order, reverse) = self.order();
+                self.sort(order, !reverse);
+                self.follow_cursor()
+            }
+            A::Follow if self.sorted.is_some() => {
+                self.sorted = None;
+                self.act(A::Top, shared)
+            }
             A::Top => {
                 if self.window.newest {
                     self.window.follow = true;
@@ -362,8 +474,8 @@ impl Pane for Stream {
             }
             Answer::Event(detail) => {
                 if let Some(detail) = detail.take() {
+                    shared.dirty |= self.detail.as_ref() != Some(&*detail);
                     self.detail = Some(*detail);
-                    shared.dirty = true;
                 }
                 Vec::new()
             }
@@ -376,9 +488,43 @@ impl Pane for Stream {
         }
     }
 
+    /// Owners, the incident and who was told go on while the event stands.
+    fn refresh(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        let storm = self.window.follow && shared.rate.per_second(shared.now) > STORM;
+        if !self.open || storm || !self.looked.is_due(shared) {
+            return Vec::new();
+        }
+        self.selected().map(|(seq, _)| Effect::Query(Query::Event(seq))).into_iter().collect()
+    }
+
+    fn steps_to(&self, line: u16) -> Option<i32> {
+        match &self.sorted {
+            Some(sorted) => sorted.cursor.steps_to(line, sorted.rows.len()),
+            None => self.window.steps_to(line),
+        }
+    }
+
+    fn has_row(&self) -> bool {
+        !self.window.rows().is_empty()
+    }
+
+    fn keep(&self) -> PaneState {
+        PaneState {
+            filter: self.query.filter.source().to_owned(),
+            warnings: self.query.warnings,
+            columns: self.columns,
+            ..PaneState::default()
+        }
+    }
+
+    fn take_up(&mut self, state: &PaneState) {
+        self.query.warnings = state.warnings;
+        self.columns = state.columns % 3;
+    }
+
     fn tick(&mut self, shared: &mut Shared) -> Vec<Effect> {
         // While following in a storm the detail of each newest event would be a read per frame: it waits for a pause.
-        if self.window.follow && shared.rate.per_second(shared.now) > 20.0 {
+        if self.window.follow && shared.rate.per_second(shared.now) > STORM {
             Vec::new()
         } else {
             self.follow_cursor()

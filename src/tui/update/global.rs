@@ -74,6 +74,16 @@ pub fn act(model: &mut Model, action: A) -> Option<Vec<Effect>> {
             shared.say(Level::Bad, "this process has no log file");
             Vec::new()
         }
+        A::Mouse => {
+            shared.mouse = !shared.mouse;
+            let words = if shared.mouse {
+                "the mouse scrolls and selects here; to mark text hold shift, or switch it off again"
+            } else {
+                "the mouse is the terminal's again: text can be marked"
+            };
+            shared.say(Level::Good, words);
+            vec![Effect::Mouse(shared.mouse)]
+        }
         A::Messages => vec![Effect::Show(Box::new(messages(model)))],
         A::TakeOver => return Some(take_over(model)),
         _ => return None,
@@ -109,8 +119,12 @@ fn back(model: &mut Model) -> Vec<Effect> {
         model.shared.zoom = false;
     } else if model.shared.range.take().is_some() {
         return refresh(model);
-    } else if model.shared.toast.take().is_none() && model.current != 0 {
-        return go(model, "incidents", None);
+    } else if model.shared.toast.take().is_none()
+        && let Some(from) = model.trail.pop()
+    {
+        // Back to where somebody went deeper from; at the root there is nothing to leave.
+        model.current = from;
+        model.shared.keys_page = 0;
     }
     Vec::new()
 }

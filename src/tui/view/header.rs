@@ -114,12 +114,14 @@ fn extras(shared: &Shared) -> Vec<(String, Style)> {
         out.push((format!("{} waiting", text::number(waiting)), theme.dim));
     }
     let gaps = shared.totals.gaps.len();
-    if gaps > 0 {
-        out.push((text::count(gaps as u64, "gap"), theme.warn));
-    }
     let since = shared.status.as_ref().and_then(|s| s.store.oldest_event).or(shared.totals.oldest);
-    if let Some(at) = since {
-        out.push((format!("since {}", text::short_clock(at, shared.now, &shared.tz)), theme.dim));
+    let since = since.map(|at| format!("since {}", text::short_clock(at, shared.now, &shared.tz)));
+    // How far back, and what is missing in it, belong together.
+    match (since, gaps) {
+        (Some(since), 0) => out.push((since, theme.dim)),
+        (Some(since), n) => out.push((format!("{since} ({})", text::count(n as u64, "gap")), theme.warn)),
+        (None, 0) => {}
+        (None, n) => out.push((text::count(n as u64, "gap"), theme.warn)),
     }
     // Quiet is what was seen, not what nobody looked at.
     let looking = shared.away().next().is_none() && shared.gone.is_none();
@@ -177,9 +179,8 @@ pub fn away_line(shared: &Shared) -> Option<String> {
     ))
 }
 
-/// ` 1 Incidents(3)  2 Stream  6 Connectors(2 on) …`
-pub fn tabs(model: &Model, buf: &mut Buffer, area: Rect) {
-    let theme = &model.shared.theme;
+/// The tabs as they are shown in this width, and whether each is the current one.
+fn titles(model: &Model, width: u16) -> Vec<(String, bool)> {
     let build = |narrow: bool| -> Vec<(String, bool)> {
         PANES
             .iter()
@@ -192,8 +193,23 @@ pub fn tabs(model: &Model, buf: &mut Buffer, area: Rect) {
             .collect()
     };
     let wide = build(false);
-    let fits = wide.iter().map(|(t, _)| text::width(t)).sum::<usize>() <= area.width.into();
-    let tabs = if fits { wide } else { build(true) };
+    let fits = wide.iter().map(|(t, _)| text::width(t)).sum::<usize>() <= width.into();
+    if fits { wide } else { build(true) }
+}
+
+/// The tab under a column.
+pub fn tab_at(model: &Model, column: u16) -> Option<usize> {
+    let mut end = 0;
+    titles(model, model.shared.size.0).iter().position(|(title, _)| {
+        end += text::width(title);
+        usize::from(column) < end
+    })
+}
+
+/// ` 1 Incidents(3)  2 Stream  6 Connectors(2 on) …`
+pub fn tabs(model: &Model, buf: &mut Buffer, area: Rect) {
+    let theme = &model.shared.theme;
+    let tabs = titles(model, area.width);
     let pieces: Vec<(&str, Style)> = tabs
         .iter()
         .map(|(t, current)| {
@@ -214,7 +230,7 @@ pub fn filter(model: &Model, frame: &mut Frame<'_>, area: Rect) -> u16 {
     let range = shared.range.map(|r| format!("[{}] ", range::words(r))).unwrap_or_default();
     let one = Rect { height: 1, ..area };
     let Some(prompt) = &model.prompt else {
-        let text = if filter.is_empty() { "all" } else { filter.source() };
+        let text = if filter.is_empty() { "all".to_owned() } else { shared.worded(filter.source()) };
         let style = if filter.is_empty() { theme.dim } else { theme.accent };
         paint::right(frame.buffer_mut(), one, 0, (&format!("{count} "), theme.dim), 20);
         let room = one.width.saturating_sub(text::width(&count) as u16 + 2);
@@ -222,7 +238,7 @@ pub fn filter(model: &Model, frame: &mut Frame<'_>, area: Rect) -> u16 {
             frame.buffer_mut(),
             Rect { width: room, ..one },
             0,
-            &[(" / ", theme.key), (&range, theme.accent), (text, style)],
+            &[(" / ", theme.key), (&range, theme.accent), (&text, style)],
         );
         return 1;
     };
@@ -258,7 +274,10 @@ pub fn filter(model: &Model, frame: &mut Frame<'_>, area: Rect) -> u16 {
     let wide = error.source.get(error.span.clone()).map_or(1, text::width).max(1);
     let caret = format!("   {}{}", " ".repeat(start), "^".repeat(wide));
     paint::pieces(frame.buffer_mut(), area, 1, &[(&caret, theme.bad)]);
-    let message = format!("{} (the previous result stays)", error.message);
-    paint::pieces(frame.buffer_mut(), area, 2, &[("   ", theme.bad), (&message, theme.bad)]);
-    3
+    let mut used = 2;
+    for line in text::wrap(&error.message, usize::from(area.width).saturating_sub(4), 3) {
+        paint::pieces(frame.buffer_mut(), area, used, &[("   ", theme.bad), (&line, theme.bad)]);
+        used += 1;
+    }
+    used.min(area.height)
 }
