@@ -69,6 +69,7 @@ actions! {
     Copy "copy",
     Zoom "zoom",
     Refresh "refresh",
+    Reread "read-again",
     Relist "relist",
     Mouse "mouse",
     Suspend "suspend",

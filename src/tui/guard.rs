@@ -27,6 +27,9 @@ impl Guard {
     /// Takes the terminal. A panic from here on gives it back first, so that its message can be read.
     pub fn take() -> io::Result<Self> {
         // The theme decides on colour; crossterm would take it away a second time, with the selection.
+        if !io::IsTerminal::is_terminal(&io::stdout()) {
+            return Err(io::Error::other("the output is no terminal"));
+        }
         crossterm::style::force_color_output(true);
         let taken = Arc::new(AtomicBool::new(false));
         let guard = Self { taken: Arc::clone(&taken), group: AtomicI32::new(0) };

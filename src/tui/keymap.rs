@@ -99,6 +99,7 @@ pub const GLOBAL: &[Binding] = &[
 /// What only the palette runs; a configuration may give it keys.
 pub const PALETTE_ONLY: &[Binding] = &[
     bind(A::Quit, &[], "quit", "Quits; asks where connectors would stop", 0),
+    bind(A::Reread, &[], "read again", "Reads the store again, without asking any cluster", 0),
     bind(A::Messages, &[], "messages", "Every message of this session", 0),
     bind(A::Logs, &[], "logs", "The log file of this process", 0),
     bind(A::ThemeDark, &[], "dark theme", "Colours for a dark background", 0),

@@ -205,6 +205,61 @@ impl Shared {
         self.names.drain(..spare);
     }
 
+    /// A kubectl command for a cluster: with several, one without its context would look at another.
+    pub fn command(&self, cluster: &str, command: &str) -> String {
+        let clusters = self.status.as_ref().map_or(&[][..], |s| s.clusters.as_slice());
+        let context = clusters.iter().find(|c| c.name == cluster).map_or("", |c| c.context.as_str());
+        match command.strip_prefix("kubectl ") {
+            Some(rest) if clusters.len() > 1 && !context.is_empty() => {
+                format!("kubectl --context {} {rest}", super::panes::shell(context))
+            }
+            _ => command.to_owned(),
+        }
+    }
+
+    /// What is watched, where that is not everything: the namespaces that the streams name.
+    pub fn watched(&self) -> Vec<&str> {
+        let streams = self.status.iter().flat_map(|s| &s.clusters).flat_map(|c| &c.streams);
+        let mut names: Vec<&str> =
+            streams.filter(|s| s.kind.namespaced()).map(|s| s.namespace.as_str()).collect();
+        if names.iter().any(|n| n.is_empty()) {
+            return Vec::new();
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Where, in words. All that is watched is not all that there is.
+    pub fn scope_words(&self) -> String {
+        let watched = self.watched();
+        if !self.scope.namespaces.is_empty() || watched.is_empty() {
+            return self.scope.words();
+        }
+        let some = watched.iter().take(2).copied().collect::<Vec<_>>().join(",");
+        let more = if watched.len() > 2 { format!(",+{}", watched.len() - 2) } else { String::new() };
+        self.scope.words().replace("all namespaces", &format!("only {some}{more}"))
+    }
+
+    /// Times that were not watched: what overlaps is one.
+    pub fn gaps(&self) -> usize {
+        let mut gaps: Vec<_> =
+            self.totals.gaps.iter().map(|g| (&g.cluster, g.from, g.to.unwrap_or(self.now))).collect();
+        gaps.sort();
+        let mut count = 0;
+        let mut last: Option<(&String, Timestamp)> = None;
+        for (cluster, from, to) in gaps {
+            match &mut last {
+                Some((c, end)) if *c == cluster && from <= *end => *end = (*end).max(to),
+                _ => {
+                    count += 1;
+                    last = Some((cluster, to));
+                }
+            }
+        }
+        count
+    }
+
     /// A filter as it is shown: an incident that is known by name, by its name.
     pub fn worded(&self, filter: &str) -> String {
         self.names.iter().rev().fold(filter.to_owned(), |text, (id, name)| {

@@ -149,7 +149,8 @@ impl Pane for Connectors {
                 vec![Effect::Go { screen: "deliveries", filter: Some(filter) }]
             }
             A::Toggle => {
-                let enabled = !connector.enabled;
+                // One that paused itself is switched on again: that is what its next step says.
+                let enabled = !connector.enabled || connector.state == "paused";
                 let about = About::Toast(format!("{name} {}", if enabled { "on" } else { "off" }));
                 let ask = Effect::Act { action: Ask::EnableConnector { name: name.clone(), enabled }, about };
                 if enabled || connector.queued + connector.in_flight == 0 {
@@ -161,6 +162,10 @@ impl Pane for Connectors {
                     crate::tui::text::count(waiting, "message")
                 );
                 vec![Effect::Show(Box::new(Confirm::new("Switch off?", text, "y", "switch off", vec![ask])))]
+            }
+            A::Test if shared.watch_only => {
+                shared.say(Level::Bad, "--watch-only: from here nothing is sent, no test either");
+                Vec::new()
             }
             A::Test => {
                 shared.say(Level::Good, format!("testing {name} …"));

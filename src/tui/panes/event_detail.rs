@@ -105,7 +105,8 @@ fn related(out: &mut Vec<Line>, event: &Event, shared: &Shared, width: usize) {
         for r in &event.recommendations {
             // A command is of use only whole.
             out.extend(text::wrap(&r.action, width, 2).into_iter().map(|l| vec![(l, theme.dim)]));
-            let command = text::wrap(&r.command, width.saturating_sub(2).max(1), 6);
+            let command = shared.command(&event.cluster, &r.command);
+            let command = text::wrap(&command, width.saturating_sub(2).max(1), 6);
             out.extend(command.into_iter().map(|l| plain(format!("  {l}"))));
         }
     }
@@ -169,7 +170,11 @@ pub fn fields(event: &Event, shared: &Shared) -> Vec<String> {
     section(
         &mut out,
         "look",
-        event.recommendations.iter().map(|r| format!("{}: {}", r.action, r.command)).collect(),
+        event
+            .recommendations
+            .iter()
+            .map(|r| format!("{}: {}", r.action, shared.command(&event.cluster, &r.command)))
+            .collect(),
     );
     section(
         &mut out,
@@ -227,7 +232,7 @@ pub fn describe(object: &ObjectRef) -> String {
 }
 
 /// A word for a shell: an involved object's name is whatever somebody wrote, and this ends in a clipboard.
-fn shell(word: &str) -> String {
+pub fn shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '/' | ':');
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

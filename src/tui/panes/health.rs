@@ -122,6 +122,10 @@ impl Health {
         let (live, all) = (live.count(), cluster.streams.len());
         let style = if live == all { theme.good } else { theme.warn };
         page.say("streams", format!("{live} of {all} live{quiet}"), style);
+        let watched = shared.watched();
+        if !watched.is_empty() {
+            page.say("namespaces", format!("only these are watched: {}", watched.join(", ")), theme.warn);
+        }
         if self.all {
             for stream in &cluster.streams {
                 streams(page, &[stream], shared);

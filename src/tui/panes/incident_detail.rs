@@ -27,6 +27,7 @@ const WORD: usize = 9;
 pub fn heading(incident: &Incident, shared: &Shared) -> String {
     let state = match incident.resolved_at.filter(|_| incident.status == IncidentStatus::Resolved) {
         Some(end) => format!("ended {} ago, lasted {}", shared.age(end), text::age(incident.opened_at, end)),
+        None if incident.reopened > 0 => format!("first seen {} ago", shared.age(incident.opened_at)),
         None => format!("open {}", shared.age(incident.opened_at)),
     };
     let reopened =
@@ -188,7 +189,7 @@ pub fn peek(
     }
     parts.push((0, who(detail, incident, shared, width)));
     if let Some(look) = detail.and_then(|d| d.look.first()) {
-        parts.push((2, one("look", &look.command)));
+        parts.push((2, one("look", &shared.command(&incident.cluster, &look.command))));
     }
     while parts.iter().map(|(_, lines)| lines.len()).sum::<usize>() > height {
         let Some(least) = parts.iter().map(|(rank, _)| *rank).max().filter(|rank| *rank > 0) else { break };
@@ -237,7 +238,7 @@ pub fn lines(
     let Some(d) = detail else { return lines };
     lines.push(Vec::new());
     for look in &d.look {
-        lines.extend(worded("look", &format!("{}: {}", look.action, look.command), theme, width, 4));
+        lines.extend(worded("look", &format!("{}: {}", look.action, shared.command(&incident.cluster, &look.command)), theme, width, 4));
     }
     if !d.owners.is_empty() {
         lines.push(Vec::new());

@@ -193,10 +193,11 @@ impl Incidents {
     }
 
     /// The command that `c` copies: the first one that looks, else the id.
-    fn command(&self) -> Option<String> {
+    fn command(&self, shared: &Shared) -> Option<String> {
         let incident = self.current()?;
         let detail = self.detail.as_ref().filter(|d| d.id == incident.id);
-        let command = detail.and_then(|d| d.look.first()).map(|r| r.command.clone());
+        let look = detail.and_then(|d| d.look.first());
+        let command = look.map(|r| shared.command(&incident.cluster, &r.command));
         Some(command.unwrap_or_else(|| incident.id.to_string()))
     }
 }
@@ -234,7 +235,7 @@ impl Pane for Incidents {
                     filter: Some(format!("incident:{}", incident.id)),
                 }];
             }
-            A::Copy => return self.command().map(Effect::Copy).into_iter().collect(),
+            A::Copy => return self.command(shared).map(Effect::Copy).into_iter().collect(),
             A::Describe => {
                 let detail = self.detail.as_ref().filter(|d| d.id == incident.id);
                 let lines = super::incident_detail::page(&incident, detail, shared);

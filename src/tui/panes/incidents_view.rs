@@ -79,13 +79,12 @@ impl Columns {
 fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     let longest =
-        pane.rows.iter().take(200).map(|i| text::width(&subject(i, false, shared))).max().unwrap_or(0);
-    let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
-    let columns = Columns::new(area.width, longest.max(7) + if several { 16 } else { 0 }, shared);
+        pane.rows.iter().take(200).map(|i| text::width(&subject(i, shared))).max().unwrap_or(0);
+    let columns = Columns::new(area.width, longest.max(7), shared);
     let head = format!(
         " {} {} {} {}{}",
         text::fit("SINCE", columns.since),
-        text::fit("  SUBJECT", columns.subject + 3),
+        text::fit("  SUBJECT", columns.subject + 2),
         text::fit("WHAT", columns.what),
         if columns.affected > 0 {
             format!("{} ", text::fit("AFFECTED", columns.affected))
@@ -147,17 +146,20 @@ fn row(
         (true, None) => (glyph(incident.severity), theme.severity(incident.severity)),
         (false, _) => ("✓", theme.good),
     };
-    let note = match recovery {
-        Some(_) => "recovering: ",
-        None => "",
-    };
+    let mut note = String::new();
+    if recovery.is_some() {
+        note.push_str("recovering: ");
+    }
+    if open && incident.reopened > 0 {
+        note = format!("{note}again (×{}): ", incident.reopened + 1);
+    }
     let standing = if incident.standing { " (standing)" } else { "" };
-    let room = columns.what.saturating_sub(standing.len() + note.len());
+    let room = columns.what.saturating_sub(standing.len() + text::width(&note));
     let what = format!("{note}{}{standing}", what_within(incident, room));
     let affected = beside.map_or("", |b| b.affected.as_str());
     let (since, subject) = (
         text::fit(&since, columns.since),
-        text::fit_middle(&subject(incident, columns.subject >= 36, shared), columns.subject),
+        text::fit_middle(&subject(incident, shared), columns.subject),
     );
     let what = text::fit(&what, columns.what);
     let affected = if columns.affected > 0 {
@@ -193,15 +195,15 @@ fn nobody(incident: &Incident) -> String {
     if incident.standing { "untold".into() } else { "–".into() }
 }
 
-/// `payments/payments-api`, `node ip-10-12-34-91`; with the cluster where there are several and room for it.
-pub fn subject(incident: &Incident, wide: bool, shared: &Shared) -> String {
+/// `payments/payments-api`, `node ip-10-12-34-91`; with the cluster where there are several.
+pub fn subject(incident: &Incident, shared: &Shared) -> String {
     let subject = &incident.subject;
     let name = if subject.namespace.is_empty() {
         format!("{} {}", subject.kind.to_lowercase(), subject.name)
     } else {
         format!("{}/{}", subject.namespace, subject.name)
     };
-    let several = wide && shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
+    let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
     if several { format!("{}: {name}", incident.cluster) } else { name }
 }
 

@@ -16,7 +16,7 @@ mod stream;
 mod stream_view;
 mod told;
 
-pub use event_detail::describe;
+pub use event_detail::{describe, shell};
 pub use told::told_state;
 
 use ratatui::{Frame, layout::Rect};

@@ -289,7 +289,7 @@ impl Stream {
                 vec![Effect::Show(Box::new(viewer::Viewer::new(&text::object(&event.object), lines)))]
             }
             A::Manifest => vec![viewer::manifest(&event.cluster, &event.object)],
-            A::Copy => vec![Effect::Copy(event_detail::command(&event))],
+            A::Copy => vec![Effect::Copy(shared.command(&event.cluster, &event_detail::command(&event)))],
             _ => {
                 let filter = Self::owner_filter(&event);
                 if filter.is_none() {

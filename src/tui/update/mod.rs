@@ -135,7 +135,7 @@ fn feed(model: &mut Model, items: &[Feed]) -> Vec<Effect> {
                     model.shared.since_totals += 1;
                 }
             }
-            Feed::Engine { label } => engine(model, label.as_deref()),
+            Feed::Engine { label } => effects.extend(engine(model, label.as_deref())),
             Feed::Status { status } => {
                 let old = model.shared.status.replace(std::sync::Arc::clone(status));
                 let alike = old.is_some_and(|old| look(&old) == look(status));
@@ -170,14 +170,17 @@ fn feed(model: &mut Model, items: &[Feed]) -> Vec<Effect> {
 }
 
 /// The engine beside has gone, or is back.
-fn engine(model: &mut Model, label: Option<&str>) {
+fn engine(model: &mut Model, label: Option<&str>) -> Vec<Effect> {
     let shared = &mut model.shared;
+    shared.dirty = true;
     match label {
         Some(label) => {
-            if shared.gone.take().is_some() {
-                shared.say(Level::Good, format!("the engine is back: {label}"));
-            }
             shared.engine = Engine::Attached(label.to_owned());
+            if shared.gone.take().is_some() {
+                shared.say(Level::Good, format!("an engine runs again: {label}"));
+                // What was committed meanwhile nobody told.
+                return start(model);
+            }
         }
         None if shared.gone.is_none() => {
             shared.gone = Some(shared.now);
@@ -185,7 +188,7 @@ fn engine(model: &mut Model, label: Option<&str>) {
         }
         None => {}
     }
-    shared.dirty = true;
+    Vec::new()
 }
 
 /// The part of a status that is worth drawing at once; counters wait for the next tick.

@@ -8,7 +8,8 @@ use crate::{
     tui::{
         effect::Effect,
         keymap::Chord,
-        model::{Level, Model, Prompt},
+        model::{Model, Prompt},
+        overlays::notice::Notice,
         widgets::editor::Editor,
     },
 };
@@ -27,7 +28,11 @@ pub fn open(model: &mut Model) -> Vec<Effect> {
             }
             model.prompt = Some(Prompt { editor, before, error: None, history: None });
         }
-        None => model.shared.say(Level::Bad, "this screen has no filter"),
+        // What is typed now is meant for a filter: it must not run as commands.
+        None => {
+            let text = "This screen is short enough without a filter. Incidents (1), Stream (2) and Deliveries (7) have one.";
+            return vec![Effect::Show(Box::new(Notice::new("No filter here", text)))];
+        }
     }
     Vec::new()
 }
@@ -85,14 +90,18 @@ pub fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
 /// The word before the cursor becomes the key that begins like it.
 fn complete(editor: &mut Editor) {
     let word = editor.word().trim_start_matches(['-', '!']);
-    if word.is_empty() || word.contains(':') {
+    if word.is_empty() || word.contains([':', '>', '<', '=']) {
         return;
     }
     let sign_len = editor.word().len() - word.len();
     let sign = editor.word().get(..sign_len).unwrap_or_default().to_owned();
     let names = KEYS.iter().flat_map(|k| k.names);
     if let Some(name) = names.into_iter().find(|n| n.starts_with(word)) {
-        let word = format!("{sign}{name}:");
+        // Some are compared rather than matched: `severity>=high`.
+        let def = KEYS.iter().find(|k| k.names.contains(name));
+        let after = def.and_then(|d| d.example.strip_prefix(d.names.first()?));
+        let operator = if after.is_some_and(|a| a.starts_with(">=")) { ">=" } else { ":" };
+        let word = format!("{sign}{name}{operator}");
         editor.complete(&word);
     }
 }

@@ -55,8 +55,9 @@ fn keys(model: &Model) -> Vec<&'static Binding> {
     let rest = own.iter().chain(GLOBAL).filter(|b| b.footer == 0);
     all.extend(rest);
     all.retain(|b| !model.shared.keymap.chords(b.action).is_empty());
-    if model.panes.get(model.current).is_some_and(|p| !p.has_row()) {
-        all.retain(|b| !wants_row(b.action));
+    if let Some(pane) = model.panes.get(model.current) {
+        let (row, filter) = (pane.has_row(), pane.filter().is_some());
+        all.retain(|b| (row || !wants_row(b.action)) && (filter || b.action != Action::Filter));
     }
     all
 }

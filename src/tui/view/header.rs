@@ -23,23 +23,9 @@ use crate::{
 pub fn line(model: &Model, buf: &mut Buffer, area: Rect) {
     let shared = &model.shared;
     let theme = &shared.theme;
-    let names: Vec<&str> = shared.status.iter().flat_map(|s| &s.clusters).map(|c| c.name.as_str()).collect();
-    let cluster = match names.as_slice() {
-        [] => "barrelman".to_owned(),
-        [one] => (*one).to_owned(),
-        [one, two] => format!("{one}, {two}"),
-        [one, rest @ ..] => format!("{one}, +{}", rest.len()),
-    };
-    let (state, style) = state(shared);
-    let mut right = vec![(state, style)];
-    let extras = extras(shared);
-    let left_width = text::width(&cluster) + text::width(&shared.scope.words()) + 10;
-    let mut used = left_width + text::width(&right[0].0) + 2;
-    for (extra, style) in extras {
-        used += text::width(&extra) + 3;
-        if used > area.width.into() {
-            break;
-        }
+    let (cluster, scope) = (clusters(shared), shared.scope_words());
+    let mut right = vec![state(shared)];
+    for (extra, style) in first_line(shared, area.width).0 {
         right.push((format!(" · {extra}"), style));
     }
     let shown: usize = right.iter().map(|(t, _)| text::width(t)).sum();
@@ -54,11 +40,42 @@ pub fn line(model: &Model, buf: &mut Buffer, area: Rect) {
             (&cluster, theme.title),
             (" [RO] ", theme.dim),
             ("▸ ", theme.dim),
-            (&shared.scope.words(), Style::new()),
+            (&scope, Style::new()),
         ],
     );
     let pieces: Vec<(&str, Style)> = right.iter().map(|(t, s)| (t.as_str(), *s)).collect();
     paint::pieces(buf, Rect { x: area.x + start, width: area.width - start, ..area }, 0, &pieces);
+}
+
+/// Which clusters, in a few words.
+fn clusters(shared: &Shared) -> String {
+    let names: Vec<&str> = shared.status.iter().flat_map(|s| &s.clusters).map(|c| c.name.as_str()).collect();
+    match names.as_slice() {
+        [] => "barrelman".to_owned(),
+        [one] => (*one).to_owned(),
+        [one, two] => format!("{one}, {two}"),
+        [one, rest @ ..] => format!("{one}, +{}", rest.len()),
+    }
+}
+
+/// What stands behind the state in the first line, and what has no room there.
+fn first_line(shared: &Shared, width: u16) -> (Extras, Extras) {
+    let left = text::width(&clusters(shared)) + text::width(&shared.scope_words()) + 10;
+    let room = usize::from(width).saturating_sub(left + text::width(&state(shared).0) + 2);
+    split(extras(shared), room)
+}
+
+type Extras = Vec<(String, Style)>;
+
+/// What fits into so many cells, and the rest; one that is too long does not keep out those behind it.
+fn split(extras: Extras, room: usize) -> (Extras, Extras) {
+    let mut used = 0;
+    extras.into_iter().partition(|(extra, _)| {
+        let wide = text::width(extra) + 3;
+        let fits = used + wide <= room;
+        used += if fits { wide } else { 0 };
+        fits
+    })
 }
 
 /// Live, disconnected, syncing, or without an engine.
@@ -91,7 +108,7 @@ fn state(shared: &Shared) -> (String, Style) {
 }
 
 /// What fits behind it, the most important first.
-fn extras(shared: &Shared) -> Vec<(String, Style)> {
+fn extras(shared: &Shared) -> Extras {
     let theme = &shared.theme;
     let mut out = Vec::new();
     let dead = shared.dead();
@@ -113,7 +130,7 @@ fn extras(shared: &Shared) -> Vec<(String, Style)> {
     if waiting > 0 {
         out.push((format!("{} waiting", text::number(waiting)), theme.dim));
     }
-    let gaps = shared.totals.gaps.len();
+    let gaps = shared.gaps();
     let since = shared.status.as_ref().and_then(|s| s.store.oldest_event).or(shared.totals.oldest);
     let since = since.map(|at| format!("since {}", text::short_clock(at, shared.now, &shared.tz)));
     // How far back, and what is missing in it, belong together.
@@ -210,6 +227,13 @@ pub fn tab_at(model: &Model, column: u16) -> Option<usize> {
 pub fn tabs(model: &Model, buf: &mut Buffer, area: Rect) {
     let theme = &model.shared.theme;
     let tabs = titles(model, area.width);
+    // What had no room in the first line stands here, where there is some.
+    let used: usize = tabs.iter().map(|(t, _)| text::width(t)).sum();
+    let rest = split(first_line(&model.shared, area.width).1, usize::from(area.width).saturating_sub(used + 2)).0;
+    let words: Vec<String> = rest.iter().map(|(t, _)| t.clone()).collect();
+    if let Some((_, style)) = rest.first() {
+        paint::right(buf, area, 0, (&format!("{} ", words.join(" · ")), *style), used as u16);
+    }
     let pieces: Vec<(&str, Style)> = tabs
         .iter()
         .map(|(t, current)| {
