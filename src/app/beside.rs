@@ -52,11 +52,17 @@ impl Pages for File {
 
 /// The engine's name for the header: it says at once who it is; a slow one is shown without its name rather than late.
 pub async fn whose(engine: &mut Attached) -> String {
-    let first = match tokio::time::timeout(WHO, engine.status.wait_for(|s| s.pid != 0)).await {
-        Ok(Ok(status)) => Arc::clone(&status),
-        _ => return "another process".to_owned(),
+    let told = tokio::select! {
+        // Without the driver nothing comes.
+        _ = &mut engine.driver => None,
+        status = tokio::time::timeout(WHO, engine.status.wait_for(|s| s.pid != 0)) => {
+            status.ok().and_then(Result::ok).map(|status| Arc::clone(&status))
+        }
     };
-    format!("{}, pid {}", first.mode, first.pid)
+    match told {
+        Some(first) => format!("{}, pid {}", first.mode, first.pid),
+        None => "another process".to_owned(),
+    }
 }
 
 /// Passes feed and questions on for as long as it is polled, whichever engine runs.

@@ -46,7 +46,12 @@ impl Board {
                     Some(known) => {
                         let ClusterStatus { server, version, uid, .. } = known.cluster;
                         let cluster = ClusterStatus { server, version, uid, ..cluster };
-                        Entry { cluster, requests: known.requests, away_since: known.away_since, ..Entry::default() }
+                        Entry {
+                            cluster,
+                            requests: known.requests,
+                            away_since: known.away_since,
+                            ..Entry::default()
+                        }
                     }
                     None => Entry { cluster, ..Entry::default() },
                 }

@@ -216,6 +216,19 @@ pub fn page(event: &Event, detail: Option<&EventDetail>, shared: &Shared) -> Vec
     out
 }
 
+/// The filter that shows what owns an event's object.
+pub fn owner_filter(event: &Event) -> Option<String> {
+    let owner = if event.subject.key() == event.object.key() {
+        let o = event.owner_references.iter().find(|o| o.controller).or(event.owner_references.first())?;
+        (o.kind.clone(), o.name.clone())
+    } else {
+        (event.subject.kind.clone(), event.subject.name.clone())
+    };
+    let quoted = crate::event::filter::quote(&format!("{}/{}", owner.0, owner.1));
+    let ns = if event.object.namespace.is_empty() { "-".to_owned() } else { event.object.namespace.clone() };
+    Some(format!("subject:{quoted} ns:{ns}"))
+}
+
 /// A command that looks at an event's object: the event's own first one, else describe.
 pub fn command(event: &Event) -> String {
     if let Some(first) = event.recommendations.first() {

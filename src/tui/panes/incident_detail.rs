@@ -69,7 +69,12 @@ fn suspect(s: &Suspect, incident: &Incident, shared: &Shared) -> String {
     } else {
         format!("−{}", text::span(before.max(0)))
     };
-    format!("{level} {when} {} {}{manager} ({})", text::object(&s.object), s.title, s.link)
+    format!(
+        "{level} {when} {} {}{manager} ({})",
+        text::object(&s.object),
+        text::without_object(&s.title, &s.object),
+        s.link
+    )
 }
 
 fn owners(chain: &[OwnerLine]) -> String {
@@ -110,12 +115,12 @@ fn who(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared, wi
     let mut lines: Vec<Line> = vec![vec![(text::fit("told", WORD), theme.key)]];
     let mut used = WORD;
     for pieces in told::told(marks, shared) {
-        let wide = pieces.iter().map(|(t, _)| text::width(t)).sum::<usize>() + 2;
-        if used + wide > width + 2 && used > WORD {
+        let wide = pieces.iter().map(|(t, _)| text::width(t)).sum::<usize>();
+        if used + wide > width && used > WORD {
             lines.push(vec![(" ".repeat(WORD), theme.key)]);
             used = WORD;
         }
-        if wide > width + 2 - WORD {
+        if used + wide > width {
             // Too long for a line of its own: what it answered matters, to its end.
             let whole: String = pieces.iter().map(|(t, _)| t.as_str()).collect();
             let style = pieces.iter().map(|(_, s)| *s).nth(1).unwrap_or_default();
@@ -131,11 +136,13 @@ fn who(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared, wi
             used = width;
             continue;
         }
-        used += wide;
         if let Some(line) = lines.last_mut() {
+            if used > WORD {
+                line.push(("  ".to_owned(), Style::new()));
+            }
             line.extend(pieces);
-            line.push(("  ".to_owned(), Style::new()));
         }
+        used += wide + 2;
     }
     lines
 }
@@ -173,11 +180,13 @@ pub fn peek(
     let theme = &shared.theme;
     let one = |word: &str, rest: &str| worded(word, rest, theme, width, 1);
     // In the order of the screen, with how early each goes.
-    let mut parts = vec![(0, worded("why", &why(incident), theme, width, 2))];
+    let mut parts = vec![(0, worded("why", &why(incident), theme, width, if height > 5 { 2 } else { 1 }))];
     parts.push((0, healing(detail, shared, width)));
     for (i, s) in incident.suspects.iter().take(4).enumerate() {
         let word = if i == 0 { "suspect" } else { "" };
-        parts.push((if i == 0 { 1 } else { 4 + i }, one(word, &suspect(s, incident, shared))));
+        // Where hardly anything fits, what to do comes before what may have done it.
+        let first = if height > 5 { 1 } else { 3 };
+        parts.push((if i == 0 { first } else { 4 + i }, one(word, &suspect(s, incident, shared))));
     }
     if let Some(d) = detail {
         if d.owners.len() > 1 {
@@ -238,7 +247,13 @@ pub fn lines(
     let Some(d) = detail else { return lines };
     lines.push(Vec::new());
     for look in &d.look {
-        lines.extend(worded("look", &format!("{}: {}", look.action, shared.command(&incident.cluster, &look.command)), theme, width, 4));
+        lines.extend(worded(
+            "look",
+            &format!("{}: {}", look.action, shared.command(&incident.cluster, &look.command)),
+            theme,
+            width,
+            4,
+        ));
     }
     if !d.owners.is_empty() {
         lines.push(Vec::new());

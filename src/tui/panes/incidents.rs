@@ -129,7 +129,9 @@ impl Incidents {
         self.rows = rows;
         let place = self.selected.as_ref().and_then(|id| self.rows.iter().position(|i| i.id == *id));
         self.cursor.follow(place, self.rows.len());
-        shared.open_incidents = self.all.values().filter(|i| i.status == IncidentStatus::Open).count();
+        let open = || self.all.values().filter(|i| i.status == IncidentStatus::Open);
+        shared.open_incidents = open().count();
+        shared.newest_opening = open().map(|i| i.opened_at).max();
         shared.quiet_since = self.all.values().filter_map(|i| i.resolved_at).max();
         shared.dirty = true;
     }

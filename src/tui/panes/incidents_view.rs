@@ -78,8 +78,7 @@ impl Columns {
 
 fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
-    let longest =
-        pane.rows.iter().take(200).map(|i| text::width(&subject(i, shared))).max().unwrap_or(0);
+    let longest = pane.rows.iter().take(200).map(|i| text::width(&subject(i, shared))).max().unwrap_or(0);
     let columns = Columns::new(area.width, longest.max(7), shared);
     let head = format!(
         " {} {} {} {}{}",
@@ -157,10 +156,8 @@ fn row(
     let room = columns.what.saturating_sub(standing.len() + text::width(&note));
     let what = format!("{note}{}{standing}", what_within(incident, room));
     let affected = beside.map_or("", |b| b.affected.as_str());
-    let (since, subject) = (
-        text::fit(&since, columns.since),
-        text::fit_middle(&subject(incident, shared), columns.subject),
-    );
+    let (since, subject) =
+        (text::fit(&since, columns.since), text::fit_middle(&subject(incident, shared), columns.subject));
     let what = text::fit(&what, columns.what);
     let affected = if columns.affected > 0 {
         format!("{} ", text::fit(affected, columns.affected))
@@ -205,6 +202,16 @@ pub fn subject(incident: &Incident, shared: &Shared) -> String {
     };
     let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
     if several { format!("{}: {name}", incident.cluster) } else { name }
+}
+
+/// The same in so many cells: with several clusters the namespace gives way before the name does.
+fn subject_within(incident: &Incident, cells: usize, shared: &Shared) -> String {
+    let whole = subject(incident, shared);
+    let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
+    if several && text::width(&whole) > cells {
+        return text::fit_middle(&format!("{}: {}", incident.cluster, incident.subject.name), cells);
+    }
+    text::fit_middle(&whole, cells)
 }
 
 /// The type in words, and why.

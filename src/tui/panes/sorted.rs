@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::stream::Stream;
 use crate::{
     event::Event,
     tui::{text, widgets::cursor::Cursor},
@@ -74,6 +75,80 @@ impl Sorted {
     pub fn words(&self) -> String {
         let reverse = if self.reverse { ", reversed" } else { "" };
         format!("the {} here {}{reverse}", text::count(self.rows.len() as u64, "event"), self.order.words())
+    }
+}
+
+/// The stream's list, live or sorted.
+impl Stream {
+    /// The selected row.
+    pub(super) fn selected(&self) -> Option<(u64, &Arc<Event>)> {
+        match &self.sorted {
+            Some(sorted) => sorted.rows.get(sorted.cursor.at).map(|(seq, e)| (*seq, e)),
+            None => self.window.selected(),
+        }
+    }
+
+    /// A row by its place in the list.
+    pub(super) fn row(&self, place: usize) -> Option<(u64, &Arc<Event>)> {
+        let row = match &self.sorted {
+            Some(sorted) => sorted.rows.get(place),
+            None => self.window.rows().get(place),
+        };
+        row.map(|(seq, e)| (*seq, e))
+    }
+
+    /// The place of the cursor.
+    pub(super) fn at(&self) -> usize {
+        self.sorted.as_ref().map_or(self.window.at, |s| s.cursor.at)
+    }
+
+    /// The places that are visible, from a line of the screen on.
+    pub(super) fn visible(&mut self, line: u16, height: usize) -> std::ops::Range<usize> {
+        match &mut self.sorted {
+            Some(sorted) => {
+                sorted.cursor.line = line;
+                sorted.cursor.visible(sorted.rows.len(), height)
+            }
+            None => {
+                self.window.line = line;
+                self.window.visible(height)
+            }
+        }
+    }
+
+    /// The column of times says when it happened, not when it was seen.
+    pub(super) fn by_happened(&self) -> bool {
+        self.sorted.as_ref().is_some_and(|s| s.order == Order::Happened)
+    }
+
+    /// Over the column of times.
+    pub(super) fn heading(&self) -> &'static str {
+        match self.sorted.as_ref().map(|s| (s.order, s.reverse)) {
+            None | Some((Order::Seen, false)) => "SEEN▼",
+            Some((Order::Seen, true)) => "SEEN▲",
+            Some((Order::Happened, false)) => "TIME▼",
+            Some((Order::Happened, true)) => "TIME▲",
+            Some(_) => "SEEN",
+        }
+    }
+
+    /// How the list is sorted, where it is not live.
+    pub(super) fn sorted_words(&self) -> Option<String> {
+        self.sorted.as_ref().map(Sorted::words)
+    }
+
+    pub(super) fn sort(&mut self, order: Order, reverse: bool) {
+        let selected = self.selected().map(|(seq, _)| seq);
+        self.window.follow = false;
+        self.sorted = (order != Order::Seen || reverse)
+            .then(|| Sorted::new(self.window.rows().iter().cloned().collect(), selected, order, reverse));
+        if let (None, Some(seq)) = (&self.sorted, selected) {
+            self.window.go(seq);
+        }
+    }
+
+    pub(super) fn order(&self) -> (Order, bool) {
+        self.sorted.as_ref().map_or((Order::Seen, false), |s| (s.order, s.reverse))
     }
 }
 

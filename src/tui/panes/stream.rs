@@ -88,7 +88,7 @@ pub struct Stream {
     /// A page was left early: the search goes on.
     pub(super) searching: bool,
     /// Another order than that of arrival: then the list stands still.
-    sorted: Option<Sorted>,
+    pub(super) sorted: Option<Sorted>,
     looked: Looked,
 }
 
@@ -110,77 +110,6 @@ impl Stream {
             sorted: None,
             looked: Looked::default(),
         }
-    }
-
-    /// The selected row.
-    pub(super) fn selected(&self) -> Option<(u64, &Arc<Event>)> {
-        match &self.sorted {
-            Some(sorted) => sorted.rows.get(sorted.cursor.at).map(|(seq, e)| (*seq, e)),
-            None => self.window.selected(),
-        }
-    }
-
-    /// A row by its place in the list.
-    pub(super) fn row(&self, place: usize) -> Option<(u64, &Arc<Event>)> {
-        let row = match &self.sorted {
-            Some(sorted) => sorted.rows.get(place),
-            None => self.window.rows().get(place),
-        };
-        row.map(|(seq, e)| (*seq, e))
-    }
-
-    /// The place of the cursor.
-    pub(super) fn at(&self) -> usize {
-        self.sorted.as_ref().map_or(self.window.at, |s| s.cursor.at)
-    }
-
-    /// The places that are visible, from a line of the screen on.
-    pub(super) fn visible(&mut self, line: u16, height: usize) -> std::ops::Range<usize> {
-        match &mut self.sorted {
-            Some(sorted) => {
-                sorted.cursor.line = line;
-                sorted.cursor.visible(sorted.rows.len(), height)
-            }
-            None => {
-                self.window.line = line;
-                self.window.visible(height)
-            }
-        }
-    }
-
-    /// The column of times says when it happened, not when it was seen.
-    pub(super) fn by_happened(&self) -> bool {
-        self.sorted.as_ref().is_some_and(|s| s.order == Order::Happened)
-    }
-
-    /// Over the column of times.
-    pub(super) fn heading(&self) -> &'static str {
-        match self.sorted.as_ref().map(|s| (s.order, s.reverse)) {
-            None | Some((Order::Seen, false)) => "SEEN▼",
-            Some((Order::Seen, true)) => "SEEN▲",
-            Some((Order::Happened, false)) => "TIME▼",
-            Some((Order::Happened, true)) => "TIME▲",
-            Some(_) => "SEEN",
-        }
-    }
-
-    /// How the list is sorted, where it is not live.
-    pub(super) fn sorted_words(&self) -> Option<String> {
-        self.sorted.as_ref().map(Sorted::words)
-    }
-
-    fn sort(&mut self, order: Order, reverse: bool) {
-        let selected = self.selected().map(|(seq, _)| seq);
-        self.window.follow = false;
-        self.sorted = (order != Order::Seen || reverse)
-            .then(|| Sorted::new(self.window.rows().iter().cloned().collect(), selected, order, reverse));
-        if let (None, Some(seq)) = (&self.sorted, selected) {
-            self.window.go(seq);
-        }
-    }
-
-    fn order(&self) -> (Order, bool) {
-        self.sorted.as_ref().map_or((Order::Seen, false), |s| (s.order, s.reverse))
     }
 
     fn page(&mut self, from: From, shared: &Shared) -> Effect {
@@ -262,21 +191,6 @@ impl Stream {
         effects
     }
 
-    /// The filter that shows what owns the selected event's object.
-    fn owner_filter(event: &Event) -> Option<String> {
-        let owner = if event.subject.key() == event.object.key() {
-            let o =
-                event.owner_references.iter().find(|o| o.controller).or(event.owner_references.first())?;
-            (o.kind.clone(), o.name.clone())
-        } else {
-            (event.subject.kind.clone(), event.subject.name.clone())
-        };
-        let quoted = crate::event::filter::quote(&format!("{}/{}", owner.0, owner.1));
-        let ns =
-            if event.object.namespace.is_empty() { "-".to_owned() } else { event.object.namespace.clone() };
-        Some(format!("subject:{quoted} ns:{ns}"))
-    }
-
     fn with_selected(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
         let Some((_, event)) = self.selected() else {
             shared.say(Level::Bad, "no event is selected");
@@ -291,7 +205,7 @@ impl Stream {
             A::Manifest => vec![viewer::manifest(&event.cluster, &event.object)],
             A::Copy => vec![Effect::Copy(shared.command(&event.cluster, &event_detail::command(&event)))],
             _ => {
-                let filter = Self::owner_filter(&event);
+                let filter = event_detail::owner_filter(&event);
                 if filter.is_none() {
                     shared.say(Level::Bad, format!("{} has no owner", text::object(&event.object)));
                 }

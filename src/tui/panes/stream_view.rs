@@ -66,6 +66,7 @@ struct Columns {
     namespace: usize,
     object: usize,
     source: usize,
+    message: bool,
 }
 
 impl Columns {
@@ -82,7 +83,7 @@ impl Columns {
         let rest = usize::from(width).saturating_sub(fixed);
         // Too narrow for both, the message goes to the detail, and then the object has all the room.
         let object = if rest < 32 { rest.saturating_sub(1) } else { (rest * 11 / 20).min(44) };
-        Self { time, kind, count, namespace, object, source }
+        Self { time, kind, count, namespace, object, source, message: rest >= 32 }
     }
 }
 
@@ -104,7 +105,7 @@ fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
         heading("NS", columns.namespace),
         heading("SOURCE", columns.source),
         heading("OBJECT", columns.object),
-        "MESSAGE",
+        if columns.message { "MESSAGE" } else { "" },
     );
     paint::pieces(buf, area, 0, &[(&head, theme.title)]);
     for (line, i) in visible.enumerate() {

@@ -93,9 +93,9 @@ fn words(mark: &ToldMark, shared: &Shared) -> String {
         ToldState::Delivered => shared.clock(mark.at),
         ToldState::Waiting => "waits".to_owned(),
         ToldState::Dropped if mark.detail.is_empty() => "not told".to_owned(),
-        ToldState::Dropped => format!("not told: {}", text::cut(&mark.detail, 60)),
-        ToldState::Dead => format!("given up: {}", text::cut(&mark.detail, 60)),
-        ToldState::Retrying => format!("tried again: {}", text::cut(&mark.detail, 60)),
+        ToldState::Dropped => format!("not told: {}", text::cut(&mark.detail, 150)),
+        ToldState::Dead => format!("given up: {}", text::cut(&mark.detail, 150)),
+        ToldState::Retrying => format!("tried again: {}", text::cut(&mark.detail, 150)),
     }
 }
 

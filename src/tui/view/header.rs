@@ -210,8 +210,10 @@ fn titles(model: &Model, width: u16) -> Vec<(String, bool)> {
             .collect()
     };
     let wide = build(false);
-    let fits = wide.iter().map(|(t, _)| text::width(t)).sum::<usize>() <= width.into();
-    if fits { wide } else { build(true) }
+    // The names give way before what stands beside them does.
+    let rest: usize = first_line(&model.shared, width).1.iter().map(|(t, _)| text::width(t) + 3).sum();
+    let wanted = wide.iter().map(|(t, _)| text::width(t)).sum::<usize>() + rest;
+    if wanted <= width.into() { wide } else { build(true) }
 }
 
 /// The tab under a column.
@@ -229,7 +231,8 @@ pub fn tabs(model: &Model, buf: &mut Buffer, area: Rect) {
     let tabs = titles(model, area.width);
     // What had no room in the first line stands here, where there is some.
     let used: usize = tabs.iter().map(|(t, _)| text::width(t)).sum();
-    let rest = split(first_line(&model.shared, area.width).1, usize::from(area.width).saturating_sub(used + 2)).0;
+    let rest =
+        split(first_line(&model.shared, area.width).1, usize::from(area.width).saturating_sub(used + 2)).0;
     let words: Vec<String> = rest.iter().map(|(t, _)| t.clone()).collect();
     if let Some((_, style)) = rest.first() {
         paint::right(buf, area, 0, (&format!("{} ", words.join(" · ")), *style), used as u16);
