@@ -116,7 +116,11 @@ pub fn wrap(text: &str, cells: usize, lines: usize) -> Vec<String> {
                 used += 1;
             }
             while w > cells {
-                let part = take(word.chars(), cells.saturating_sub(used).max(1));
+                let mut part = take(word.chars(), cells.saturating_sub(used).max(1));
+                if part.is_empty() {
+                    // Not even one wide character fits: it goes alone, or the line would never end.
+                    part.extend(word.chars().next());
+                }
                 let rest = word.get(part.len()..).unwrap_or_default().to_owned();
                 line.push_str(&part);
                 out.push(std::mem::take(&mut line));

@@ -157,7 +157,7 @@ fn row(
     let what = format!("{note}{}{standing}", what_within(incident, room));
     let affected = beside.map_or("", |b| b.affected.as_str());
     let (since, subject) =
-        (text::fit(&since, columns.since), text::fit_middle(&subject(incident, shared), columns.subject));
+        (text::fit(&since, columns.since), subject_within(incident, columns.subject, shared));
     let what = text::fit(&what, columns.what);
     let affected = if columns.affected > 0 {
         format!("{} ", text::fit(affected, columns.affected))

@@ -209,11 +209,15 @@ fn titles(model: &Model, width: u16) -> Vec<(String, bool)> {
             })
             .collect()
     };
-    let wide = build(false);
-    // The names give way before what stands beside them does.
-    let rest: usize = first_line(&model.shared, width).1.iter().map(|(t, _)| text::width(t) + 3).sum();
-    let wanted = wide.iter().map(|(t, _)| text::width(t)).sum::<usize>() + rest;
-    if wanted <= width.into() { wide } else { build(true) }
+    let cells = |tabs: &[(String, bool)]| tabs.iter().map(|(t, _)| text::width(t)).sum::<usize>();
+    let (wide, narrow) = (build(false), build(true));
+    let room = |tabs: &[(String, bool)]| usize::from(width).saturating_sub(cells(tabs));
+    // The names give way where that makes room for what the first line could not say.
+    let rest = first_line(&model.shared, width).1;
+    let all: usize = rest.iter().map(|(t, _)| text::width(t) + 3).sum();
+    let gains = rest.iter().any(|(t, _)| text::width(t) < room(&narrow));
+    let fits = cells(&wide) <= width.into();
+    if fits && (all <= room(&wide) || !gains) { wide } else { narrow }
 }
 
 /// The tab under a column.
@@ -231,8 +235,9 @@ pub fn tabs(model: &Model, buf: &mut Buffer, area: Rect) {
     let tabs = titles(model, area.width);
     // What had no room in the first line stands here, where there is some.
     let used: usize = tabs.iter().map(|(t, _)| text::width(t)).sum();
-    let rest =
-        split(first_line(&model.shared, area.width).1, usize::from(area.width).saturating_sub(used + 2)).0;
+    // The first of them has no dot before it.
+    let room = usize::from(area.width).saturating_sub(used + 1) + 3;
+    let rest = split(first_line(&model.shared, area.width).1, room).0;
     let words: Vec<String> = rest.iter().map(|(t, _)| t.clone()).collect();
     if let Some((_, style)) = rest.first() {
         paint::right(buf, area, 0, (&format!("{} ", words.join(" · ")), *style), used as u16);
