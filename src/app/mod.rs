@@ -1,6 +1,7 @@
 //! The composition root: builds everything, owns every task, reads the clock.
 
 mod actions;
+mod beside;
 pub mod commands;
 mod configuration;
 mod connector_edits;

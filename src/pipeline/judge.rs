@@ -361,7 +361,7 @@ impl Engine {
 }
 
 pub(super) fn judge_key(uid: &ClusterUid, rule: &str, key: &ObjectKey) -> String {
-    crate::store::key(&["judge", uid.as_str(), rule, &key.to_string()])
+    keys::judge_due(uid, rule, key)
 }
 
 /// For `Dues::set` calls that remove and so never ask.
