@@ -143,6 +143,12 @@ pub struct ConnectorStatus {
     pub delivered: u64,
     /// Attempts that failed since the start.
     pub failed: u64,
+    /// The same by reason, and what was given up without an attempt.
+    #[serde(default)]
+    pub failures: BTreeMap<String, u64>,
+    /// Rows that this version cannot read: they stay where they are, and hold nothing up.
+    #[serde(default)]
+    pub unreadable: u64,
     /// Dead letters in the store.
     pub dead: u64,
     /// The newest delivery.

@@ -8,6 +8,7 @@ mod dashboard;
 pub mod demo;
 mod engine;
 mod forward;
+mod lines;
 mod logging;
 mod observe;
 mod run;

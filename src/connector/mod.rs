@@ -1,12 +1,14 @@
 //! Services that are told: one file each. A connector renders and sends; it never sleeps, retries or touches the
 //! store. `dispatch` does all that.
 
+mod bounds;
 mod common;
 mod def;
 mod heartbeat;
 pub mod http;
 mod notification;
 mod options;
+pub mod pages;
 mod painchain;
 pub mod payload;
 pub mod samples;
@@ -24,6 +26,7 @@ pub use heartbeat::heartbeat;
 pub use http::{Clock, HttpClients, HttpError};
 pub use notification::{DigestLine, Notification};
 pub use options::{Options, Problem, is_placeholder};
+pub use pages::Pages;
 
 /// Every kind of connector, a line each.
 pub const CONNECTORS: &[&ConnectorDef] = &[&painchain::DEF, &slack::DEF, &webhook::DEF];

@@ -233,6 +233,25 @@ fn manifest(object: &ObjectRef) -> Link {
     }
 }
 
+/// A message that somebody asked for: it says that it is a test wherever a service shows it, and speaks of now.
+pub fn test(connector: &str, cluster: &str, now: Timestamp) -> Notification {
+    let mut sample = notification(EventType::PodCrashLoop, Phase::Test, connector);
+    let by = now.duration_since(sample.event.timestamp);
+    let moved = |at: Timestamp| at.checked_add(by).unwrap_or(now);
+    let event = &mut sample.event;
+    cluster.clone_into(&mut event.cluster);
+    for at in [&mut event.timestamp, &mut event.observed_at, &mut event.first_seen, &mut event.last_seen] {
+        *at = moved(*at);
+    }
+    if let Some(facts) = &mut sample.incident {
+        facts.opened_at = moved(facts.opened_at);
+        facts.members.iter_mut().for_each(|m| m.since = moved(m.since));
+        facts.suspects.iter_mut().for_each(|s| s.at = moved(s.at));
+    }
+    sample.created_at = now;
+    sample
+}
+
 /// A notification of the phase about a sample event.
 pub fn notification(event_type: EventType, phase: Phase, connector: &str) -> Notification {
     let mut event = event(event_type);
@@ -303,6 +322,7 @@ fn facts(event: &mut Event, phase: Phase) -> IncidentFacts {
         events: 4,
         members: vec![member],
         member_count: 1,
+        objects: 1,
         affected: Vec::new(),
         suspects,
         ready: deployment.then_some(if over { (3, 3) } else { (2, 3) }),

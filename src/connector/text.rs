@@ -61,6 +61,8 @@ pub struct Message {
     pub footer: String,
 }
 
+/// What the title of an end has between what was broken and for how long.
+const OVER: &str = " — over after ";
 /// Says that no change was seen before the trouble.
 pub const NOTHING_CHANGED: &str = "nothing that we watched";
 
@@ -150,7 +152,9 @@ fn label(notification: &Notification) -> String {
 
 /// The event's title, led by the subject where the title does not name it.
 fn title(event: &Event, facts: Option<&IncidentFacts>) -> String {
-    let title = one_line(&event.title);
+    // Of an end the place says from when to when; the event's own title counts one of its troubles alone.
+    let whole = one_line(&event.title);
+    let title = whole.split_once(OVER).map_or(whole.as_str(), |(title, _)| title).to_owned();
     match facts.map(|f| &f.subject).filter(|s| !title.contains(&s.name)) {
         Some(subject) => format!("{}: {title}", subject.resource()),
         None => title,
@@ -171,8 +175,8 @@ fn place(event: &Event, facts: Option<&IncidentFacts>) -> Vec<String> {
     if let Some((ready, wanted)) = facts.ready {
         parts.push(format!("{ready} of {wanted} ready"));
     }
-    if facts.member_count > 1 {
-        parts.push(format!("{} objects", facts.member_count));
+    if facts.objects > 1 {
+        parts.push(format!("{} objects", facts.objects));
     }
     if !facts.affected.is_empty() {
         parts.push(format!("{} affected", facts.affected.len()));
@@ -224,15 +228,23 @@ fn why(event: &Event) -> Vec<String> {
     lines
 }
 
+/// A line per object with all of its troubles, where there is more than one trouble to tell.
 fn members(facts: &IncidentFacts) -> Vec<String> {
     if facts.member_count < 2 {
         return Vec::new();
     }
-    let name = |m: &crate::event::incident::MemberFact| {
-        format!("{} {}", m.resource, m.event_type.name().replace('_', " "))
-    };
-    let mut lines: Vec<String> = facts.members.iter().take(MAX_MEMBERS).map(name).collect();
-    let more = (facts.member_count as usize).saturating_sub(lines.len());
+    let mut objects: Vec<(&str, Vec<String>)> = Vec::new();
+    for member in &facts.members {
+        let trouble = member.event_type.name().replace('_', " ");
+        match objects.iter_mut().find(|(resource, _)| *resource == member.resource) {
+            Some((_, troubles)) if troubles.contains(&trouble) => {}
+            Some((_, troubles)) => troubles.push(trouble),
+            None => objects.push((&member.resource, vec![trouble])),
+        }
+    }
+    let shown = objects.iter().take(MAX_MEMBERS);
+    let mut lines: Vec<String> = shown.map(|(name, troubles)| format!("{name}: {}", troubles.join(", "))).collect();
+    let more = (facts.objects as usize).saturating_sub(lines.len());
     if more > 0 {
         lines.push(format!("and {more} more"));
     }
@@ -246,7 +258,11 @@ fn changes(facts: &IncidentFacts) -> Vec<String> {
     let line = |s: &crate::event::incident::Suspect| {
         let by = if s.manager.is_empty() { String::new() } else { format!(" by {}", s.manager) };
         let before = facts.opened_at.duration_since(s.at);
-        let when = if before.is_negative() { "after".to_owned() } else { format!("{} before", age(before)) };
+        let when = match before.as_secs() {
+            0 => "at the same moment".to_owned(),
+            secs if secs < 0 => format!("{} after it began", age(-before)),
+            _ => format!("{} before", age(before)),
+        };
         format!("{} {}{by}, {when} ({})", s.object.resource(), one_line(&s.title), clock(s.at))
     };
     facts.suspects.iter().take(MAX_SUSPECTS).map(line).collect()
@@ -256,6 +272,9 @@ fn changes(facts: &IncidentFacts) -> Vec<String> {
 fn words(event: &Event, why: &[String]) -> Vec<String> {
     let said = why.join("\n");
     let mut lines: Vec<String> = Vec::new();
+    // Where the container left no message, its last error is made of reason and exit code: nobody's words.
+    let made = event.details.get("reason").and_then(Value::as_str).unwrap_or("Error");
+    let made = format!("{made}: exit code ");
     for name in ["last_error", "termination_message", "log_tail"] {
         let texts: Vec<&str> = match event.details.get(name) {
             Some(Value::String(text)) => text.lines().collect(),
@@ -263,6 +282,9 @@ fn words(event: &Event, why: &[String]) -> Vec<String> {
             _ => continue,
         };
         for text in texts.into_iter().map(str::trim_end).filter(|t| !t.is_empty()) {
+            if text.starts_with(&made) && name == "last_error" {
+                continue;
+            }
             if !said.contains(text.trim()) && !lines.iter().any(|l| l == text) {
                 lines.push(text.to_owned());
             }
@@ -368,6 +390,112 @@ fn digest(notification: &Notification) -> Message {
     }
 }
 
+/// How many lines of a log are sent, how long each may be, and all of them together.
+const MAX_LINES: usize = 20;
+const MAX_LINE: usize = 400;
+const MAX_LOG: usize = 6_000;
+
+/// The end of a log as it may be sent: no escape sequences, no control characters, no passwords, and no more than a
+/// message can carry; the newest lines are kept.
+pub fn last_lines(log: &str) -> Vec<String> {
+    let (mut lines, mut room) = (Vec::new(), MAX_LOG);
+    for line in log.lines().rev() {
+        let line = without_secrets(&without_escapes(line));
+        let line = crate::event::sanitize::clean_cut(line.trim_end(), MAX_LINE).into_owned();
+        if line.trim().is_empty() {
+            continue;
+        }
+        room = room.saturating_sub(line.len());
+        if room == 0 || lines.len() == MAX_LINES {
+            break;
+        }
+        lines.push(line);
+    }
+    lines.reverse();
+    lines
+}
+
+/// Terminal colours and titles, whole: cleaning alone would leave their rest behind. A line that was written over
+/// (a progress bar) is what it came to last.
+fn without_escapes(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut chars = line.trim_end_matches('\r').chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' => out.clear(),
+            '\x1b' => match chars.next() {
+                Some('[') => drop(chars.by_ref().find(|c| ('@'..='~').contains(c))),
+                Some(']') => drop(chars.by_ref().find(|c| matches!(c, '\x07' | '\x1b' | '\\'))),
+                _ => {}
+            },
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// What stands after a word that names a secret, in a URL before its `@`, or looks like a token by itself.
+fn without_secrets(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    // What comes next is a secret: whatever it is, or only where it looks like one ("unexpected token: line").
+    let mut next: Option<bool> = None;
+    for word in line.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '&' | ';' | ',')) {
+        let body = word.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '&' | ';' | ','));
+        let after = word.get(body.len()..).unwrap_or_default();
+        let bare = body.trim_matches(|c: char| "\"'{}()[]".contains(c));
+        let scheme = ["bearer", "basic"].contains(&bare.to_ascii_lowercase().as_str());
+        let hidden = match next {
+            _ if body.is_empty() || scheme || matches!(body, "=" | ":") => false,
+            Some(any) => any || (bare.len() >= 8 && bare.contains(|c: char| c.is_ascii_digit())),
+            None => is_token(bare),
+        };
+        if hidden {
+            out.push_str(SECRET);
+        } else if let Some((kept, value)) = named_secret(body) {
+            out.push_str(kept);
+            if value.trim_matches(['"', '\'']).is_empty() {
+                next = Some(!kept.to_ascii_lowercase().contains("token"));
+                out.push_str(after);
+                continue;
+            }
+            out.push_str(SECRET);
+        } else {
+            out.push_str(&without_password(body).unwrap_or_else(|| body.to_owned()));
+        }
+        if !body.is_empty() && !matches!(body, "=" | ":") {
+            next = scheme.then_some(true);
+        }
+        out.push_str(after);
+    }
+    out
+}
+
+const SECRET: &str = "[secret]";
+
+/// `password=…`, `"api_key":"…"`, `Authorization: …`: what names it, and what stands behind.
+fn named_secret(word: &str) -> Option<(&str, &str)> {
+    let at = word.find(['=', ':'])?;
+    let (name, value) = (word.get(..at)?, word.get(at + 1..)?);
+    let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_ascii_lowercase();
+    let known = ["password", "passwd", "pwd", "secret", "token", "authorization", "apikey", "api_key", "api-key"];
+    let named = known.iter().any(|k| name.ends_with(k)) || name.ends_with("access_key") || name.ends_with("private_key");
+    (named && !value.starts_with("//")).then(|| (word.get(..=at).unwrap_or_default(), value))
+}
+
+/// `postgres://user:password@host` without user and password.
+fn without_password(word: &str) -> Option<String> {
+    let (scheme, rest) = word.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let (login, _) = authority.rsplit_once('@')?;
+    login.contains(':').then(|| format!("{scheme}://{SECRET}{}", rest.get(login.len()..).unwrap_or_default()))
+}
+
+/// Tokens that are known by their beginning.
+fn is_token(word: &str) -> bool {
+    let known = ["eyJ", "ghp_", "gho_", "ghs_", "github_pat_", "xoxb-", "xoxp-", "xoxa-", "AKIA", "ASIA", "sk-", "whsec_"];
+    word.len() >= 16 && known.iter().any(|k| word.starts_with(k))
+}
+
 fn plural(n: u64, word: &str) -> String {
     if n == 1 { word.to_owned() } else { format!("{word}s") }
 }
@@ -458,6 +586,72 @@ mod tests {
         assert_eq!(message.headline(), "SUMMARY: 40 messages in one");
         assert_eq!(message.why, ["40 critical"]);
         assert_eq!((message.digest.len(), message.digest[25].as_str()), (26, "and 15 more"));
+    }
+
+    #[test]
+    fn a_log_is_cleaned_and_its_end_is_kept() {
+        let log = "old\n\u{1b}[31mred\u{1b}[0m and \u{1b}]0;title\u{7}plain\n\n10 %\r90 %\rdone\r\nlast\u{202e}\u{0}\n";
+        assert_eq!(last_lines(log), ["old", "red and plain", "done", "last"]);
+        let many: String = (0..100).map(|n| format!("line {n}\n")).collect();
+        let kept = last_lines(&many);
+        assert_eq!((kept.len(), kept[0].as_str(), kept[19].as_str()), (20, "line 80", "line 99"));
+        let wide = format!("{}\n", "x".repeat(100_000)).repeat(30);
+        let kept = last_lines(&wide);
+        assert!(kept.iter().map(String::len).sum::<usize>() <= MAX_LOG && kept[0].len() <= MAX_LINE, "{}", kept.len());
+    }
+
+    #[test]
+    fn a_log_keeps_its_secrets() {
+        for (line, said) in [
+            ("connect postgres://shop:hunter2@db:5432/shop failed", "connect postgres://[secret]@db:5432/shop failed"),
+            ("DB_PASSWORD=hunter2 retries=3", "DB_PASSWORD=[secret] retries=3"),
+            (r#"{"api_key":"hunter2","n":1}"#, r#"{"api_key":[secret],"n":1}"#),
+            ("password: hunter2 is wrong", "password: [secret] is wrong"),
+            ("Authorization: Bearer hunter2", "Authorization: Bearer [secret]"),
+            ("sent Bearer hunter2, refused", "sent Bearer [secret], refused"),
+            ("got eyJhbGciOiJIUzI1NiJ9.e30.abc", "got [secret]"),
+            ("GET https://x/?token=hunter2&a=1", "GET https://x/?token=[secret]&a=1"),
+            ("dial tcp 10.0.0.7:5432: connect: connection refused", "dial tcp 10.0.0.7:5432: connect: connection refused"),
+            ("unexpected token: line 3", "unexpected token: line 3"),
+            ("token: a1b2c3d4e5 sent", "token: [secret] sent"),
+        ] {
+            assert_eq!(last_lines(line), [said]);
+        }
+    }
+
+    #[test]
+    fn one_pod_with_three_troubles_is_one_object() {
+        let mut n = crash(Phase::Opened);
+        let facts = n.incident.as_mut().unwrap();
+        for event_type in [EventType::PodRestarted, EventType::PodOomRestart] {
+            let member = crate::event::incident::MemberFact { event_type, ..facts.members[0].clone() };
+            facts.members.push(member);
+        }
+        facts.member_count = 3;
+        let message = Message::of(&n);
+        assert!(!message.place.iter().any(|p| p.contains("objects")), "{:?}", message.place);
+        assert_eq!(message.members, ["Pod/my-app-123: pod crash loop, pod restarted, pod oom restart"]);
+        n.incident.as_mut().unwrap().objects = 9;
+        let message = Message::of(&n);
+        assert!(message.place.contains(&"9 objects".to_owned()));
+        assert_eq!(message.members[1], "and 8 more");
+    }
+
+    #[test]
+    fn a_resolve_says_one_duration() {
+        let mut n = crash(Phase::Resolved);
+        n.event.title = "Pod my-app-123 in crash loop — over after 78 s".into();
+        let plain = Message::of(&n).plain();
+        assert!(plain.contains("(95 s)") && !plain.contains("78 s"), "{plain}");
+    }
+
+    #[test]
+    fn what_we_made_of_the_exit_is_nobodys_last_words() {
+        let mut n = crash(Phase::Opened);
+        n.event.details.insert("last_error".into(), "Error: exit code 1 (application error)".into());
+        assert_eq!(Message::of(&n).words, Vec::<String>::new());
+        n.event.details.insert("log_tail".into(), serde_json::json!(["panic: no database", "exit"]));
+        assert_eq!(Message::of(&n).words, ["panic: no database", "exit"]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub fn with_claim(
         next_at: now,
         last: String::new(),
         answers: answers.clone(),
+        doubtful: 0,
         log: None,
     };
     let claimed = OutboxRow { claim: Some(claim), ..(**row).clone() };

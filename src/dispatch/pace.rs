@@ -8,6 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest.
 const LONGEST: Duration = Duration::from_mins(5);
+/// The longest of a message to a destination that takes others meanwhile.
+const LONGEST_BESIDE_OTHERS: Duration = Duration::from_secs(5);
+/// The weight of the newest answer in the share of good ones: a destination that dies is known after a dozen.
+const WEIGHT: f64 = 0.1;
+/// A destination that takes at least this share goes on at full speed: its refusals cost their own messages a pause.
+const GOOD_SHARE: f64 = 0.25;
 /// A pause is never shorter: an unlucky draw must not become a hot loop.
 const SHORTEST: Duration = Duration::from_millis(50);
 
@@ -30,7 +36,10 @@ pub struct Pace {
     minute: i64,
     taken: u32,
     braked: bool,
+    /// Rounds of failures in a row: answers within one pause are one round.
     failures: u32,
+    /// The share of good answers among the newest.
+    share: f64,
     probe_at: Option<Timestamp>,
     paused_until: Option<Timestamp>,
     next_send: Option<Timestamp>,
@@ -57,6 +66,7 @@ impl Pace {
             taken: 0,
             braked: false,
             failures: 0,
+            share: 0.0,
             probe_at: None,
             paused_until: None,
             next_send: None,
@@ -70,7 +80,7 @@ impl Pace {
             return none;
         }
         let mut wanted = wanted;
-        if self.failures > 0 {
+        if self.in_trouble() {
             if self.probe_at.is_some_and(|at| now < at) {
                 return none;
             }
@@ -92,7 +102,7 @@ impl Pace {
     /// So many messages were claimed.
     pub fn took(&mut self, now: Timestamp, messages: usize, chance: f64) {
         self.taken = self.taken.saturating_add(u32::try_from(messages).unwrap_or(u32::MAX));
-        if self.failures > 0 && messages > 0 {
+        if self.in_trouble() && messages > 0 {
             self.probe_at = Some(later(now, back_off(self.failures, chance)));
         }
     }
@@ -125,16 +135,32 @@ impl Pace {
         true
     }
 
-    /// The destination answered well; the number of failures in a row before that.
+    /// The destination answered well; the rounds of failures before that.
     pub fn succeeded(&mut self) -> u32 {
         self.probe_at = None;
+        self.share += WEIGHT * (1.0 - self.share);
         std::mem::take(&mut self.failures)
     }
 
     /// The destination as a whole seems to be in trouble.
     pub fn failed(&mut self, now: Timestamp, chance: f64) {
-        self.failures = self.failures.saturating_add(1);
-        self.probe_at = Some(later(now, back_off(self.failures, chance)));
+        self.share -= WEIGHT * self.share;
+        // What was on the wire together fails together: that says no more than one of them.
+        if self.probe_at.is_none_or(|at| now >= at) {
+            self.failures = self.failures.saturating_add(1);
+            self.probe_at = Some(later(now, back_off(self.failures, chance)));
+        }
+    }
+
+    /// It refuses nearly everything: one message at a time tells when it is back.
+    pub fn in_trouble(&self) -> bool {
+        self.failures > 0 && self.share < GOOD_SHARE
+    }
+
+    /// How long a message waits after so many attempts.
+    pub fn pause_after(&self, attempts: u32, chance: f64) -> Duration {
+        let pause = back_off(attempts, chance);
+        if self.share < GOOD_SHARE { pause } else { pause.min(LONGEST_BESIDE_OTHERS) }
     }
 
     /// The service asked for silence.
@@ -147,14 +173,14 @@ impl Pace {
         self.paused_until.filter(|until| now < *until)
     }
 
-    /// Failures in a row.
+    /// Rounds of failures in a row.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
     /// When to look again, if something waits: the latest of what holds it back.
     pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
-        let waits = [self.paused_until, self.probe_at.filter(|_| self.failures > 0), self.next_send];
+        let waits = [self.paused_until, self.probe_at.filter(|_| self.in_trouble()), self.next_send];
         waits.into_iter().flatten().filter(|at| *at > now).min()
     }
 }
@@ -198,6 +224,55 @@ mod tests {
         assert_eq!(pace.room(at(1), 64).any, 0);
         assert_eq!(pace.succeeded(), 1);
         assert_eq!(pace.room(at(1), 64).any, 64);
+    }
+
+    #[test]
+    fn what_fails_together_is_one_failure() {
+        let mut pace = Pace::new(None, Duration::ZERO);
+        (0..16).for_each(|_| pace.failed(at(0), 1.0));
+        assert_eq!((pace.failures(), pace.room(at(1), 64).any), (1, 1), "a second later it is probed");
+        pace.took(at(1), 1, 1.0);
+        pace.failed(at(2), 1.0);
+        assert_eq!(pace.failures(), 2);
+    }
+
+    /// Sixteen connections, an answer takes 20 ms; each step is one round of them. How many of `steps` sends were
+    /// taken, and how many were tried.
+    fn drain(steps: i64, answers: impl Fn(i64) -> bool) -> (i64, i64) {
+        let mut pace = Pace::new(None, Duration::ZERO);
+        let (mut taken, mut tried) = (0, 0);
+        for step in 0..steps {
+            let now = at(0) + SignedDuration::from_millis(step * 20);
+            let sent = pace.room(now, 16).any as i64;
+            pace.took(now, sent as usize, 0.5);
+            for _ in 0..sent {
+                tried += 1;
+                if answers(tried) {
+                    taken += 1;
+                    pace.succeeded();
+                } else {
+                    pace.failed(now, 0.5);
+                }
+            }
+        }
+        (taken, tried)
+    }
+
+    #[test]
+    fn a_destination_that_takes_half_drains_at_half_its_speed_and_a_dead_one_is_left_in_peace() {
+        let minute = 60 * 50;
+        let (healthy, _) = drain(minute, |_| true);
+        assert_eq!(healthy, minute * 16);
+        // Neither alternating nor in step with the sixteen connections.
+        let (half, _) = drain(minute, |n| n.wrapping_mul(7_919).rem_euclid(101) < 50);
+        assert!(half > healthy * 4 / 10, "{half} of {healthy}");
+        let (taken, tried) = drain(minute, |_| false);
+        assert!(taken == 0 && tried < 20, "{tried}");
+        // One that dies is noticed after a few rounds, and one that comes back is at full speed again.
+        let (_, tried) = drain(minute, |n| n < 16_000);
+        assert!(tried < 16_000 + 16 + 40, "{tried}");
+        let (back, _) = drain(2 * minute, |n| !(16_000..16_030).contains(&n));
+        assert!(back > healthy, "{back}");
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Engine {
             Some(why) => {
                 let title = format!("Connector {name} cannot deliver");
                 let look = [
-                    ("See what was not delivered", "barrelman deliveries list --state dead"),
+                    ("See what was not delivered", "barrelman deliveries list --dead"),
                     ("Check the connector", "barrelman check"),
                 ];
                 self.own_fire(tx, &uid, &own, (now, now), (title, why.to_owned()), &look)

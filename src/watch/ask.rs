@@ -1,12 +1,15 @@
-//! Questions about one object, asked from other threads: its full JSON for a person, or whether it still exists.
+//! Questions about one object, asked from other threads: its full JSON for a person, whether it still exists, or what
+//! its container said last.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Shared,
+    api::next_piece,
     cx::Cx,
     error::{Error, Fault, Result},
     resources::Resource,
@@ -18,6 +21,12 @@ use crate::{
 
 /// Questions that wait to be taken; a person asks one at a time.
 const QUESTIONS: usize = 64;
+/// Questions that are answered at once.
+const AT_ONCE: usize = 16;
+/// How many lines of a log are read, of at most so many bytes, and how long its next piece may take.
+const LINES: usize = 20;
+const MAX_LINES: usize = 16 << 10;
+const LINES_WAIT: Duration = Duration::from_secs(5);
 /// What stands in place of a value.
 const MASK: &str = "••••••";
 /// Longest text that is shown of one string of a manifest.
@@ -32,10 +41,9 @@ pub struct Handle(mpsc::Sender<Question>);
 pub struct Questions(mpsc::Receiver<Question>);
 
 #[derive(Debug)]
-struct Question {
-    cluster: ClusterUid,
-    key: ObjectKey,
-    reply: oneshot::Sender<Result<Value>>,
+enum Question {
+    Object { cluster: ClusterUid, key: ObjectKey, reply: oneshot::Sender<Result<Value>> },
+    Lines { cluster: ClusterUid, path: String, reply: oneshot::Sender<Result<String>> },
 }
 
 /// A pair of ends.
@@ -71,7 +79,35 @@ impl Handle {
 
     async fn fetch(&self, cluster: &ClusterUid, key: &ObjectKey) -> Result<Value> {
         let (reply, answer) = oneshot::channel();
-        let question = Question { cluster: cluster.clone(), key: key.clone(), reply };
+        self.ask(Question::Object { cluster: cluster.clone(), key: key.clone(), reply }, answer).await
+    }
+
+    /// The last lines that a container wrote; `previous`: the one before it was restarted. One GET of `pods/log`.
+    ///
+    /// # Errors
+    /// Whatever the API server answers; also where the cluster is not watched.
+    pub async fn last_lines(
+        &self,
+        cluster: &ClusterUid,
+        (namespace, pod): (&str, &str),
+        container: Option<&str>,
+        previous: bool,
+    ) -> Result<String> {
+        let plain = |name: &str| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
+        };
+        if ![Some(namespace), Some(pod), container].into_iter().flatten().all(plain) {
+            return Err(Error::new(Fault::Nonsense, "no such pod: its name is none"));
+        }
+        let of = container.map(|c| format!("&container={c}")).unwrap_or_default();
+        let path = format!(
+            "/api/v1/namespaces/{namespace}/pods/{pod}/log?tailLines={LINES}&limitBytes={MAX_LINES}&previous={previous}{of}"
+        );
+        let (reply, answer) = oneshot::channel();
+        self.ask(Question::Lines { cluster: cluster.clone(), path, reply }, answer).await
+    }
+
+    async fn ask<T>(&self, question: Question, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
         let gone = || Error::new(Fault::Broken, "nothing is being watched");
         self.0.send(question).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
@@ -79,18 +115,57 @@ impl Handle {
 }
 
 impl Questions {
-    /// Answers questions, one after the other, until nobody can ask any more; then waits for ever.
+    /// Answers questions, several at once, until nobody can ask any more; then waits for ever.
     pub(super) async fn answer(mut self, shared: Rc<Shared>) {
-        while let Some(question) = self.0.recv().await {
-            let cx = shared.live.borrow().get(&question.cluster).cloned();
-            let answer = match cx {
-                Some(cx) => get(&cx, &question.key).await,
-                None => Err(Error::new(Fault::Broken, "the cluster was not reached yet")),
-            };
-            let _ = question.reply.send(answer);
+        let mut open = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                Some(()) = open.next(), if !open.is_empty() => {}
+                question = self.0.recv(), if open.len() < AT_ONCE => match question {
+                    Some(question) => open.push(answer(Rc::clone(&shared), question)),
+                    None => break,
+                },
+            }
         }
+        while open.next().await.is_some() {}
         std::future::pending::<()>().await;
     }
+}
+
+async fn answer(shared: Rc<Shared>, question: Question) {
+    let cluster = |uid: &ClusterUid| {
+        let cx = shared.live.borrow().get(uid).cloned();
+        cx.ok_or_else(|| Error::new(Fault::Broken, "the cluster was not reached yet"))
+    };
+    // Whoever asked may have gone.
+    match question {
+        Question::Object { cluster: uid, key, reply } => {
+            let answer = match cluster(&uid) {
+                Ok(cx) => get(&cx, &key).await,
+                Err(error) => Err(error),
+            };
+            let _ = reply.send(answer);
+        }
+        Question::Lines { cluster: uid, path, reply } => {
+            let answer = match cluster(&uid) {
+                Ok(cx) => lines(&cx, &path).await,
+                Err(error) => Err(error),
+            };
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+async fn lines(cx: &Cx, path: &str) -> Result<String> {
+    let mut body = cx.api.open(path).await?;
+    let mut text = Vec::new();
+    // The server was asked for no more; one that does not know the limit is left after it.
+    while text.len() < MAX_LINES
+        && let Some(piece) = next_piece(&mut body, path, LINES_WAIT).await?
+    {
+        text.extend_from_slice(&piece);
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 async fn get(cx: &Cx, key: &ObjectKey) -> Result<Value> {

@@ -8,6 +8,7 @@ use super::{check_parts, out::Console, table::one_line};
 use crate::{
     cli::{Check, Exit},
     config::Resolved,
+    connector::Pages,
 };
 
 /// How a thing is.
@@ -97,6 +98,10 @@ pub async fn run(args: &Check, resolved: &Resolved, console: &mut Console<'_>) -
     if settings.watch_only {
         let next = "take watch_only away to deliver";
         findings.push(Finding::warn(Area::Config, "configuration", "watch_only: nothing is delivered", next));
+    }
+    for problem in Pages::new(&settings.incidents).err().unwrap_or_default() {
+        let next = "correct it in the configuration, then: barrelman config check";
+        findings.push(Finding::fail(Area::Config, "configuration", problem.to_string(), next));
     }
     findings.extend(check_parts::store(settings, console.clock).await);
     let (reached, asked) = if args.offline {

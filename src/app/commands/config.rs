@@ -16,6 +16,7 @@ use crate::{
     },
     cli::{ConfigArgs, ConfigCommand, Exit},
     config::{Env, Flags, Resolved, config_path, example::example, load, show},
+    connector::Pages,
 };
 
 /// Writes, checks or shows the configuration.
@@ -96,6 +97,10 @@ fn check(resolved: &Resolved, path: Option<&Path>, console: &mut Console<'_>) ->
     let workshop = Workshop::new(&resolved.settings)?;
     let mut wrong = 0;
     for problem in crate::app::dashboard::key_problems(&resolved.settings) {
+        console.line(format!("✖ {problem}"))?;
+        wrong += 1;
+    }
+    for problem in Pages::new(&resolved.settings.incidents).err().unwrap_or_default() {
         console.line(format!("✖ {problem}"))?;
         wrong += 1;
     }
