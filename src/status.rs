@@ -135,7 +135,7 @@ pub struct ConnectorStatus {
     pub why: String,
     /// Rows waiting.
     pub queued: u64,
-    /// Rows claimed and not answered.
+    /// On the wire, or answered and not written down yet.
     pub in_flight: u64,
     /// When the oldest waiting row was made.
     pub oldest: Option<Timestamp>,

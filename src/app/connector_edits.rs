@@ -11,9 +11,7 @@ use crate::{
     config::{ConnectorSpec, Origin, Settings},
     connector::Problem,
     dispatch::Dispatcher,
-    store::{
-        AUDIT, AuditRow, CONNECTOR_STATES, CONNECTORS, ConnectorRow, ConnectorState, Read, Store,
-    },
+    store::{AUDIT, AuditRow, CONNECTOR_STATES, CONNECTORS, ConnectorRow, ConnectorState, Read, Store},
 };
 
 /// What a change works with.

@@ -196,13 +196,7 @@ impl Running {
         let limits = retention::Retention::new(&settings.store, settings.delivery.horizon);
         tasks.run("retention", sweep(store.clone(), limits, settings.watch.poll_interval, stop_rest.clone()));
         tasks.run("slow connectors", super::observe::slow(status.clone(), inputs, stop_rest.clone()));
-        let control = Arc::new(Control {
-            engine,
-            status: status.clone(),
-            ask,
-            logs,
-            commands,
-        });
+        let control = Arc::new(Control { engine, status: status.clone(), ask, logs, commands });
         let settings = Arc::new(tokio::sync::Mutex::new(Arc::new(settings)));
         let desk = Desk {
             store: store.clone(),

@@ -34,7 +34,7 @@ pub fn load(flags: Flags) -> Result<Resolved, Problems> {
         Some((_, Err(error))) if !named && error.kind() == ErrorKind::NotFound => None,
         Some((path, Err(error))) => {
             let origin = path.display().to_string();
-            let message = format!("cannot be read: {error} (barrelman config init writes one)");
+            let message = format!("cannot be read: {error} (`barrelman config init` writes one)");
             return Err(Problems(vec![Problem { origin, path: String::new(), message }]));
         }
     };

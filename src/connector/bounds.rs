@@ -50,7 +50,9 @@ pub fn check(source: &str) -> Result<(), String> {
         }
     }
     if growth > most {
-        return Err("joins texts (~, +) in so many steps that they could grow without end: join them in one".into());
+        return Err(
+            "joins texts (~, +) in so many steps that they could grow without end: join them in one".into()
+        );
     }
     Ok(())
 }
@@ -59,7 +61,8 @@ fn statement(tag: &str) -> Result<&str, String> {
     let tag = tag.trim_start_matches(['-', '+']).trim();
     let word = tag.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
     let block_set = word == "set" && !outside_quotes(tag).any(|c| c == '=');
-    if !STATEMENTS.contains(&word) || block_set || tag.contains("namespace") || tag.contains("recursive") {
+    let recursive = word == "for" && tag.trim_end_matches('-').trim_end().ends_with("recursive");
+    if !STATEMENTS.contains(&word) || block_set || tag.contains("namespace(") || recursive {
         let what = if block_set { "set without =" } else { word };
         return Err(format!(
             "{{% {what} %}} cannot be used here: there are if, for, set and with, without namespace and recursive"

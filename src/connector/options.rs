@@ -187,7 +187,9 @@ impl<'a> Options<'a> {
             if known.contains(&name.as_str()) {
                 continue;
             }
-            let hint = nearest(name, known.iter().copied()).map(|n| format!(": did you mean {n:?}?")).unwrap_or_default();
+            let hint = nearest(name, known.iter().copied())
+                .map(|n| format!(": did you mean {n:?}?"))
+                .unwrap_or_default();
             self.bad(name, format!("unknown option{hint}"));
         }
     }

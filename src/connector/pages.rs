@@ -4,8 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Notification, Problem,
-    samples,
+    Notification, Problem, samples,
     template::{Escape, Template},
 };
 use crate::{
@@ -71,7 +70,12 @@ impl Pages {
         let link = |(rel, template): &(&'static str, Template)| match url(template, notification) {
             Ok(url) => Some(Link { rel: (*rel).to_owned(), reference: url.clone(), href: Some(url) }),
             Err(why) => {
-                tracing::warn!(rel, event_type = notification.event.event_type.name(), why, "a link was left out");
+                tracing::warn!(
+                    rel,
+                    event_type = notification.event.event_type.name(),
+                    why,
+                    "a link was left out"
+                );
                 None
             }
         };
@@ -162,8 +166,7 @@ mod tests {
         let links: Vec<(String, String)> = Message::of(&notification).links;
         assert_eq!(links[0], ("runbook".into(), "https://wiki.example.com/pod_crash_loop".into()));
         assert_eq!(
-            links[1].1,
-            "https://graphs.example.com/d/w?ns=a%26b%3Dc%2F..%2F%3Cx%3E&w=my-app",
+            links[1].1, "https://graphs.example.com/d/w?ns=a%26b%3Dc%2F..%2F%3Cx%3E&w=my-app",
             "the message's own link, with the incident"
         );
         assert_eq!(links.len(), 2, "filled twice, there once");

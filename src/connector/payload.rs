@@ -171,6 +171,7 @@ struct Line<'a> {
     event_type: &'static str,
     #[serde(serialize_with = "millis")]
     timestamp: Timestamp,
+    messages: u32,
 }
 
 impl<'a> Payload<'a> {
@@ -185,6 +186,7 @@ impl<'a> Payload<'a> {
                 severity: l.severity.as_str(),
                 event_type: l.event_type.name(),
                 timestamp: l.timestamp,
+                messages: l.messages,
             };
             notification.digest.iter().map(line).collect()
         });

@@ -298,7 +298,9 @@ mod tests {
         assert!(parse(&format!("{{% set a = title %}}{doubled}{{{{ a }}}}")).unwrap_err().contains("grow"));
         let nested: String = (0..40).map(|n| format!("{{% for a{} in [a{n} ~ a{n}] %}}", n + 1)).collect();
         assert!(parse(&nested).unwrap_err().contains("grow"));
-        for refused in ["{% macro m(a) %}{{ m(a ~ a) }}{% endmacro %}", "{% set a %}{{ a }}{{ a }}{% endset %}"] {
+        for refused in
+            ["{% macro m(a) %}{{ m(a ~ a) }}{% endmacro %}", "{% set a %}{{ a }}{{ a }}{% endset %}"]
+        {
             assert!(parse(refused).unwrap_err().contains("cannot be used"), "{refused}");
         }
         for fine in [
@@ -314,7 +316,8 @@ mod tests {
     fn a_value_in_a_url_stays_in_its_place() {
         let mut notification = crash();
         notification.event.title = "a/../b?c=d#e f&g ü~".into();
-        let template = Template::parse("https://x/{{title}}?n={{details.restart_count}}", Escape::Url).unwrap();
+        let template =
+            Template::parse("https://x/{{title}}?n={{details.restart_count}}", Escape::Url).unwrap();
         let expected = "https://x/a%2F..%2Fb%3Fc%3Dd%23e%20f%26g%20%C3%BC~?n=5";
         assert_eq!(template.render(&notification).unwrap(), expected);
     }

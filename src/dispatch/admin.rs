@@ -12,8 +12,8 @@ use crate::{
     connector::{Built, Connector, Outcome, samples},
     event::{NotificationId, digest},
     store::{
-        self, CONNECTOR_STATES, CONNECTORS, ConnectorState, DEAD, DEAD_HEADS, DeliveryState, META,
-        OUTBOX, OutboxRow, Read, Tx, keys,
+        self, CONNECTOR_STATES, CONNECTORS, ConnectorState, DEAD, DEAD_HEADS, DeliveryState, META, OUTBOX,
+        OutboxRow, Read, Tx, keys,
     },
 };
 

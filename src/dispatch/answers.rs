@@ -60,6 +60,8 @@ impl Worker {
 
     fn retry(&mut self, seq: u64, now: Timestamp, reason: Reason, words: (String, Option<Duration>)) {
         let (detail, after) = words;
+        // A destination that asks for a year's silence would never be heard of again.
+        let after = after.map(|after| after.min(self.deps.horizon));
         let claim = self.queue.get_mut(seq).and_then(|e| Arc::make_mut(&mut e.row).claim.as_mut());
         let Some(claim) = claim else { return };
         if reason == Reason::BadRequest {
@@ -140,7 +142,10 @@ impl Worker {
         let now = self.deps.now();
         self.writing = 0;
         let ended = match result {
-            Ok(ended) => ended,
+            Ok(ended) => {
+                self.store_trouble = None;
+                ended
+            }
             Err(error) => {
                 // The answers are kept, and written again: forgetting one would send its message twice.
                 self.store_failed(now, &error);

@@ -52,7 +52,7 @@ impl Worker {
                 self.queue.set(*seq, State::Claiming);
             }
         }
-        self.pace.took(now, batch.len(), self.deps.chance());
+        self.pace.took(batch.len());
         let batch = Arc::new(batch);
         let (job, store) = (Arc::clone(&batch), self.deps.store.clone());
         self.claim_write = Some(Box::pin(async move {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::ledger::Claiming;
 use crate::{
     connector::{Connector, DigestLine, Notification, Receipt, Rendered},
-    event::{NotificationId, incident::Phase},
+    event::{IncidentId, NotificationId, incident::Phase},
     store::{self, Claim, OutboxRow, Read, Store, TOLD, keys},
 };
 
@@ -46,15 +46,7 @@ pub fn claiming(
 
 fn notification(rows: &[Arc<OutboxRow>], now: Timestamp) -> Notification {
     let all = || rows.iter().map(|r| &r.notification);
-    let worst = all().max_by_key(|n| n.severity());
-    let line = |n: &Notification| DigestLine {
-        id: n.id.clone(),
-        phase: n.phase,
-        title: n.event.title.clone(),
-        severity: n.severity(),
-        event_type: n.event.event_type,
-        timestamp: n.event.timestamp,
-    };
+    let worst = all().max_by_key(|n| (!n.phase.is_end(), n.severity()));
     let first = &rows[0].notification;
     Notification {
         id: NotificationId::digest_of(&first.connector, all().map(|n| &n.id)),
@@ -62,10 +54,36 @@ fn notification(rows: &[Arc<OutboxRow>], now: Timestamp) -> Notification {
         phase: Phase::Digest,
         event: worst.unwrap_or(first).event.clone(),
         incident: None,
-        digest: all().map(line).collect(),
+        digest: lines(all()),
         post: None,
         created_at: now,
     }
+}
+
+/// A line per thing, as its newest message says it, in the order in which they happened. An incident that opened and
+/// ended meanwhile is one line.
+fn lines<'a>(messages: impl Iterator<Item = &'a Notification>) -> Vec<DigestLine> {
+    let mut lines: Vec<(Option<&IncidentId>, DigestLine)> = Vec::new();
+    for n in messages {
+        let incident = n.incident.as_ref().map(|i| &i.id);
+        let line = DigestLine {
+            id: n.id.clone(),
+            phase: n.phase,
+            title: n.event.title.clone(),
+            severity: n.severity(),
+            event_type: n.event.event_type,
+            timestamp: n.event.timestamp,
+            messages: 1,
+        };
+        // Rows are in the order in which they were made: the newest comes last.
+        match lines.iter_mut().find(|(known, _)| known.is_some() && *known == incident) {
+            Some((_, older)) => *older = DigestLine { messages: older.messages + 1, ..line },
+            None => lines.push((incident, line)),
+        }
+    }
+    let mut lines: Vec<DigestLine> = lines.into_iter().map(|(_, line)| line).collect();
+    lines.sort_by_key(|l| l.timestamp);
+    lines
 }
 
 /// Whether the connector was told of the row's incident; a row that cannot be looked up is asked again at its claim.

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{queue::State, worker::Worker};
 use crate::{
-    connector::{Notification, Rendered, text},
+    connector::{Notification, Rendered, last_lines},
     event::{ClusterUid, EventType, IncidentId, incident::Phase},
     store::OutboxRow,
 };
@@ -73,7 +73,7 @@ impl Asked {
             return Some(known.clone());
         }
         let answer = source.read(died).map(|answer| match answer {
-            Ok(text) => Ok(text::last_lines(&text).into()),
+            Ok(text) => Ok(last_lines(&text).into()),
             Err(why) => Err(why.into()),
         });
         let answer = answer.boxed().shared();

@@ -40,6 +40,10 @@ pub struct Pace {
     failures: u32,
     /// The share of good answers among the newest.
     share: f64,
+    /// After the newest round of failures.
+    pause: Duration,
+    /// Failures until then belong to the newest round.
+    round_until: Option<Timestamp>,
     probe_at: Option<Timestamp>,
     paused_until: Option<Timestamp>,
     next_send: Option<Timestamp>,
@@ -67,6 +71,8 @@ impl Pace {
             braked: false,
             failures: 0,
             share: 0.0,
+            pause: Duration::ZERO,
+            round_until: None,
             probe_at: None,
             paused_until: None,
             next_send: None,
@@ -100,11 +106,8 @@ impl Pace {
     }
 
     /// So many messages were claimed.
-    pub fn took(&mut self, now: Timestamp, messages: usize, chance: f64) {
+    pub fn took(&mut self, messages: usize) {
         self.taken = self.taken.saturating_add(u32::try_from(messages).unwrap_or(u32::MAX));
-        if self.in_trouble() && messages > 0 {
-            self.probe_at = Some(later(now, back_off(self.failures, chance)));
-        }
     }
 
     /// Messages were held back by the brake: the next minute begins with a digest.
@@ -129,6 +132,13 @@ impl Pace {
         if self.paused_until.is_some_and(|until| now < until) || self.next_send.is_some_and(|at| now < at) {
             return false;
         }
+        if self.in_trouble() {
+            if self.probe_at.is_some_and(|at| now < at) {
+                return false;
+            }
+            // The next one waits for this one's answer, or as long as the last pause was.
+            self.probe_at = Some(later(now, self.pause));
+        }
         if self.min_interval > Duration::ZERO {
             self.next_send = Some(later(now, self.min_interval));
         }
@@ -146,9 +156,11 @@ impl Pace {
     pub fn failed(&mut self, now: Timestamp, chance: f64) {
         self.share -= WEIGHT * self.share;
         // What was on the wire together fails together: that says no more than one of them.
-        if self.probe_at.is_none_or(|at| now >= at) {
+        if self.failures == 0 || self.round_until.is_none_or(|at| now >= at) {
             self.failures = self.failures.saturating_add(1);
-            self.probe_at = Some(later(now, back_off(self.failures, chance)));
+            self.pause = back_off(self.failures, chance);
+            self.round_until = Some(later(now, self.pause));
+            self.probe_at = self.round_until;
         }
     }
 
@@ -205,7 +217,7 @@ mod tests {
     fn the_brake_holds_the_rest_of_the_minute_but_no_resolve() {
         let mut pace = Pace::new(Some(30), Duration::ZERO);
         assert_eq!(pace.room(at(0), 64), Room { any: 30, resolves: 64, fold: false });
-        pace.took(at(0), 30, 0.5);
+        pace.took(30);
         pace.brake();
         assert_eq!(pace.room(at(59), 64), Room { any: 0, resolves: 64, fold: false });
         assert_eq!(pace.braked_until(at(59)), Some(at(60)));
@@ -220,7 +232,7 @@ mod tests {
         pace.failed(at(0), 1.0);
         assert_eq!(pace.room(at(0), 64).any, 0);
         assert_eq!(pace.room(at(1), 64).any, 1);
-        pace.took(at(1), 1, 1.0);
+        assert!(pace.may_send(at(1)) && !pace.may_send(at(1)), "also of what was claimed before");
         assert_eq!(pace.room(at(1), 64).any, 0);
         assert_eq!(pace.succeeded(), 1);
         assert_eq!(pace.room(at(1), 64).any, 64);
@@ -231,7 +243,6 @@ mod tests {
         let mut pace = Pace::new(None, Duration::ZERO);
         (0..16).for_each(|_| pace.failed(at(0), 1.0));
         assert_eq!((pace.failures(), pace.room(at(1), 64).any), (1, 1), "a second later it is probed");
-        pace.took(at(1), 1, 1.0);
         pace.failed(at(2), 1.0);
         assert_eq!(pace.failures(), 2);
     }
@@ -243,8 +254,7 @@ mod tests {
         let (mut taken, mut tried) = (0, 0);
         for step in 0..steps {
             let now = at(0) + SignedDuration::from_millis(step * 20);
-            let sent = pace.room(now, 16).any as i64;
-            pace.took(now, sent as usize, 0.5);
+            let sent = (0..pace.room(now, 16).any).filter(|_| pace.may_send(now)).count();
             for _ in 0..sent {
                 tried += 1;
                 if answers(tried) {

@@ -115,8 +115,10 @@ impl Queue {
     /// Unclaimed rows about the same thing as a row that was just read.
     pub fn waiting_before(&self, row: &OutboxRow) -> Vec<u64> {
         let Some(seqs) = self.keys.get(&order_key(row)) else { return Vec::new() };
-        let waits =
-            |seq: &&u64| **seq < row.seq && self.get(**seq).is_some_and(|e| matches!(e.state, State::Waiting | State::Held));
+        let waits = |seq: &&u64| {
+            **seq < row.seq
+                && self.get(**seq).is_some_and(|e| matches!(e.state, State::Waiting | State::Held))
+        };
         seqs.iter().filter(waits).copied().collect()
     }
 

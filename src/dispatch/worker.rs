@@ -93,6 +93,8 @@ pub(super) struct Worker {
     pub(super) claim_write: Option<ClaimWrite>,
     pub(super) end_write: Option<EndWrite>,
     pub(super) store_wait: Option<Timestamp>,
+    /// How the store failed the last time, until a write succeeds.
+    pub(super) store_trouble: Option<String>,
     swept_at: Timestamp,
     pub(super) stopping: bool,
 }
@@ -123,6 +125,7 @@ impl Worker {
             claim_write: None,
             end_write: None,
             store_wait: None,
+            store_trouble: None,
             swept_at: Timestamp::MIN,
             stopping: false,
         }
@@ -210,8 +213,7 @@ impl Worker {
             return;
         }
         if let Err(error) = self.read_rows(now) {
-            tracing::warn!(connector = %self.name, %error, "the outbox cannot be read; trying again");
-            self.store_wait = Some(later(now, STORE_PAUSE));
+            self.store_failed(now, &error);
         }
     }
 
@@ -287,7 +289,11 @@ impl Worker {
     }
 
     pub(super) fn store_failed(&mut self, now: Timestamp, error: &store::Error) {
-        tracing::warn!(connector = %self.name, %error, "deliveries cannot be written; trying again");
+        let said = error.to_string();
+        if self.store_trouble.as_ref() != Some(&said) {
+            tracing::warn!(connector = %self.name, %error, "the store fails; deliveries wait, and it is tried again");
+            self.store_trouble = Some(said);
+        }
         self.store_wait = Some(later(now, STORE_PAUSE));
         if matches!(error, store::Error::Closed) {
             self.stopping = true;
@@ -296,7 +302,7 @@ impl Worker {
 
     pub(super) fn show(&self, now: Timestamp) {
         let control = self.control.borrow().clone();
-        let in_flight = self.queue.claimed() as u64;
+        let in_flight = (self.flying.len() + self.endings.len() + self.writing) as u64;
         let queued = (self.queue.len() as u64).saturating_sub(in_flight);
         self.shared.update(|s| {
             s.enabled = control.enabled;

@@ -160,7 +160,11 @@ fn connectors(page: &mut Page, status: &Status) {
     page.gauge("connectors", "Connectors by state: on, off, paused, incomplete", states);
     page.gauge("outbox_rows", "Notifications waiting", each().map(|(l, c)| (l, c.queued as f64)));
     let in_flight = each().map(|(l, c)| (l, c.in_flight as f64));
-    page.gauge("outbox_in_flight", "Notifications claimed and not answered", in_flight);
+    page.gauge(
+        "outbox_in_flight",
+        "Notifications on the wire, or answered and not written down yet",
+        in_flight,
+    );
     let oldest = each().map(|(l, c)| (l, c.oldest));
     page.time("outbox_oldest_timestamp", "When the oldest waiting notification was made", oldest);
     page.counter("deliveries", "Notifications acknowledged", each().map(|(l, c)| (l, c.delivered)));
