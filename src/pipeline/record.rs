@@ -14,7 +14,7 @@ use crate::{
     },
     feed::Feed,
     object::{ConfigRefKind, Object, World},
-    store::{EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, FOLDS, FoldRow, Read, Result, Tx, keys},
+    store::{EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, FOLDS, FoldRow, REPEAT_IDS, Read, Result, Tx, keys},
 };
 
 impl Engine {
@@ -65,6 +65,7 @@ impl Engine {
         tx.put_entry(&EVENTS, row.seq, &first)?;
         // The repeat's own id is known too: it may be found again by a relist.
         tx.put(&EVENT_IDS, event.id.as_str(), &row.seq)?;
+        tx.put(&REPEAT_IDS, &keys::repeat_id(row.seq, &event.id), &())?;
         self.counts.folded += 1;
         self.counted(tx, (row.seq, &before, &first), now)?;
         self.feed.push(Feed::Event { seq: row.seq, event: Arc::new(first) });

@@ -71,7 +71,9 @@ pub fn backup(snapshot: &Snapshot, to: &Path) -> Result<u64> {
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
-    let result = copy(snapshot, &part).and_then(|()| {
+    // Of a damaged file redb reads some pages with a panic.
+    let copied = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| copy(snapshot, &part)));
+    let result = copied.unwrap_or_else(|_| Err(snapshot.damaged())).and_then(|()| {
         std::fs::rename(&part, to).map_err(file::io(to))?;
         sync_parent(to)?;
         std::fs::metadata(to).map(|m| m.len()).map_err(file::io(to))
