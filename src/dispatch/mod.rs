@@ -303,8 +303,14 @@ impl Dispatcher {
 
     /// How every connector is doing, by name.
     pub fn status(&self) -> Vec<ConnectorStatus> {
-        let lock = |s: &Arc<Shared>| s.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.with(|w| w.values().map(|r| lock(&r.shared)).collect())
+        let line = |r: &Running| {
+            let mut status = r.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            // The worker may not have come to it yet: what was switched is shown at once.
+            let control = r.shared.control.borrow().clone();
+            worker::show_switch(&mut status, r.destination.incomplete.as_deref(), control);
+            status
+        };
+        self.with(|w| w.values().map(line).collect())
     }
 
     fn shared(&self, name: &str) -> Option<Arc<Shared>> {

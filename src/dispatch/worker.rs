@@ -309,21 +309,26 @@ impl Worker {
         let in_flight = (self.flying.len() + self.endings.len() + self.writing) as u64;
         let queued = (self.queue.len() as u64).saturating_sub(in_flight);
         self.shared.update(|s| {
-            s.enabled = control.enabled;
+            show_switch(s, self.destination.incomplete.as_deref(), control);
             s.queued = queued;
             s.in_flight = in_flight;
             s.oldest = self.queue.oldest();
             s.paused_until = self.pace.paused_until(now);
-            let (state, why) = match (&self.destination.incomplete, control) {
-                (Some(why), _) => ("incomplete", why.clone()),
-                (None, Control { paused: Some((_, why)), .. }) => ("paused", why),
-                (None, Control { enabled: true, .. }) => ("on", String::new()),
-                (None, _) => ("off", String::new()),
-            };
-            state.clone_into(&mut s.state);
-            s.why = why;
         });
     }
+}
+
+/// What a person switched, or the worker itself.
+pub(super) fn show_switch(status: &mut ConnectorStatus, incomplete: Option<&str>, control: Control) {
+    status.enabled = control.enabled;
+    let (state, why) = match (incomplete, control) {
+        (Some(why), _) => ("incomplete", why.to_owned()),
+        (None, Control { paused: Some((_, why)), .. }) => ("paused", why),
+        (None, Control { enabled: true, .. }) => ("on", String::new()),
+        (None, _) => ("off", String::new()),
+    };
+    state.clone_into(&mut status.state);
+    status.why = why;
 }
 
 /// The output of a write under way; never, where there is none. It is taken away when it is done.

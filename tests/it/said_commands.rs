@@ -27,7 +27,8 @@ fn commands(code: &str) -> Vec<String> {
             let rest = &line[at + "barrelman ".len()..];
             let (end, told) = match before {
                 Some('`') => (rest.find('`'), true),
-                _ => (rest.find(['"', '`', ')', ';', ',', '|', '>', ':']), false),
+                // A placeholder in a help text, or a sentence that goes on, ends it.
+                _ => (rest.find(['"', '`', ')', ';', ',', '|', '>']).min_some(rest.find(": ")), false),
             };
             let command = rest[..end.unwrap_or(rest.len())].split("  ").next().unwrap_or_default();
             let command = command.split('|').next().unwrap_or_default().trim();
@@ -40,6 +41,16 @@ fn commands(code: &str) -> Vec<String> {
         }
     }
     found
+}
+
+trait MinSome {
+    fn min_some(self, other: Self) -> Self;
+}
+
+impl MinSome for Option<usize> {
+    fn min_some(self, other: Self) -> Self {
+        self.into_iter().chain(other).min()
+    }
 }
 
 #[test]
