@@ -216,6 +216,8 @@ fn value(key: &str) -> Value {
     ];
     match key {
         "exit_code" => json!(1),
+        "signal" => json!(0),
+        "init_container" => json!(false),
         "changes" => json!({"type": {"from": "ClusterIP", "to": "LoadBalancer"}}),
         "involved_object" => json!({"kind": "Pod", "namespace": "default", "name": "my-app-123"}),
         _ if NUMBERS.contains(&key) => json!(5),

@@ -103,7 +103,7 @@ fn lay_out(message: &Message, room: &Room) -> (Vec<Value>, bool) {
     let mut blocks = vec![json!({"type": "header", "text": {"type": "plain_text", "text": header}})];
     let place = cut.escaped(&message.place.join("  ·  "), 600);
     let why = cut.escaped(&message.why.join("\n"), room.why.saturating_sub(place.chars().count() + 3));
-    blocks.push(section(&format!("*{place}*\n{why}")));
+    blocks.push(section(format!("*{place}*\n{why}").trim_end()));
     if !message.members.is_empty() {
         blocks.push(section(&cut.escaped(&bullets(&message.members), room.members)));
     }

@@ -406,7 +406,12 @@ fn digest(notification: &Notification) -> Message {
     Message {
         tone: worst.map_or(Tone::Over, Tone::Trouble),
         label: "SUMMARY".into(),
-        title: format!("{n} {} in one", plural(n, "message")),
+        title: match lines.len() as u64 {
+            things if things < n => {
+                format!("{n} messages in one, about {things} {}", plural(things, "incident"))
+            }
+            _ => format!("{n} {} in one", plural(n, "message")),
+        },
         place: vec![notification.event.cluster.clone(), span],
         why: vec![counts],
         members: Vec::new(),
@@ -415,7 +420,7 @@ fn digest(notification: &Notification) -> Message {
         commands: Vec::new(),
         links: Vec::new(),
         digest: listed,
-        footer: format!("about {} {}", lines.len(), plural(lines.len() as u64, "thing")),
+        footer: "messages that had to wait, sent together".into(),
     }
 }
 
@@ -508,6 +513,43 @@ mod tests {
         assert_eq!(message.headline(), "SUMMARY: 40 messages in one");
         assert_eq!(message.why, ["40 critical"]);
         assert_eq!((message.digest.len(), message.digest[25].as_str()), (26, "and 15 more"));
+    }
+
+    #[test]
+    fn a_digest_counts_what_is_broken_apart_from_what_is_over_and_spans_all_of_it() {
+        let mut n = crash(Phase::Digest);
+        n.digest[0].phase = Phase::Resolved;
+        n.digest[0].messages = 3;
+        n.digest[1].timestamp -= SignedDuration::from_secs(60);
+        let message = Message::of(&n);
+        assert_eq!(message.headline(), "SUMMARY: 4 messages in one, about 2 incidents");
+        assert_eq!(message.why, ["1 critical, 1 over"]);
+        assert_eq!(message.place[1], "2025-01-15 10:29:00 UTC to 2025-01-15 10:30:00 UTC");
+        assert_eq!(message.digest[0], "10:30:00 UTC Pod my-app-123 in crash loop (resolved)");
+        n.digest.iter_mut().for_each(|l| l.phase = Phase::Resolved);
+        assert_eq!(Message::of(&n).tone, Tone::Over);
+    }
+
+    #[test]
+    fn a_reminder_says_that_its_words_are_those_of_the_beginning() {
+        let why = Message::of(&crash(Phase::Repeated)).why;
+        assert_eq!(why[0], "When it began: Pod has restarted 5 times in the last 10 minutes");
+    }
+
+    #[test]
+    fn a_suspect_is_named_once_and_a_loose_tie_says_so() {
+        let mut n = crash(Phase::Opened);
+        let suspect = &mut n.incident.as_mut().unwrap().suspects[0];
+        suspect.title = "Deployment my-app scaled from 3 to 5".into();
+        suspect.link = "namespace".into();
+        let said = Message::of(&n).changes.unwrap().remove(0);
+        assert_eq!(
+            said,
+            "Deployment my-app scaled from 3 to 5 by helm, 65 s before (10:27:20 UTC), same namespace"
+        );
+        let facts = n.incident.as_mut().unwrap();
+        facts.suspects[0].at = facts.opened_at + SignedDuration::from_secs(4);
+        assert!(Message::of(&n).changes.unwrap()[0].contains(", 4 s after it began ("));
     }
 
     #[test]

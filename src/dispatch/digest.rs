@@ -103,3 +103,31 @@ pub fn receipt(store: &Store, row: &OutboxRow) -> store::Result<Option<Receipt>>
     let told = store.snapshot()?.get(&TOLD, &keys::told(&row.notification.connector, &incident.id))?;
     Ok(told.and_then(|t| t.receipt))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{connector::samples, event::EventType};
+
+    #[test]
+    fn an_incident_is_one_line_and_the_lines_are_in_the_order_of_time() {
+        let row = |seq: u64, incident: &str, phase: Phase, secs: i64| {
+            let mut notification = samples::notification(EventType::PodCrashLoop, phase, "c");
+            notification.incident.as_mut().unwrap().id = IncidentId::from(incident);
+            notification.id = NotificationId(format!("n{seq}"));
+            notification.event.timestamp = Timestamp::from_second(1_000 + secs).unwrap();
+            Arc::new(OutboxRow { seq, notification, due_at: Timestamp::UNIX_EPOCH, claim: None })
+        };
+        let rows = [
+            row(1, "a", Phase::Opened, 50),
+            row(2, "b", Phase::Opened, 10),
+            row(3, "a", Phase::Repeated, 60),
+            row(4, "a", Phase::Resolved, 70),
+        ];
+        let digest = notification(&rows, Timestamp::from_second(2_000).unwrap());
+        let said: Vec<_> =
+            digest.digest.iter().map(|l| (l.id.to_string(), l.phase.as_str(), l.messages)).collect();
+        assert_eq!(said, [("n2".to_owned(), "opened", 1), ("n4".to_owned(), "resolved", 3)]);
+        assert_eq!(digest.event.timestamp.as_second(), 1_060, "the worst of what is said, not an end");
+    }
+}
