@@ -126,104 +126,54 @@ fn own(event_type: EventType) -> Value {
     }
 }
 
+const TEXTS: &[(&str, &str)] = &[
+    ("pod_name", "my-app-123"),
+    ("namespace", "default"),
+    ("container", "app"),
+    ("image", "my-app:1.42.0"),
+    ("node", "node-1"),
+    ("reason", "Error"),
+    ("message", "Container failed to start"),
+    ("last_error", "Container failed to start"),
+    ("exit_meaning", "application error"),
+    ("waiting", "CrashLoopBackOff"),
+    ("field_manager", "helm"),
+    ("schedule", "0 * * * *"),
+    ("type", "Warning"),
+    ("action", "changed"),
+    ("phase", "Running"),
+    ("status", "deployed"),
+    ("release", "my-app"),
+    ("workload", "Deployment/my-app"),
+    ("target", "Deployment/my-app"),
+    ("owner", "ReplicaSet/my-app-6d4"),
+    ("kind", "Deployment"),
+    ("selector", "app=my-app"),
+    ("memory_limit", "64Mi"),
+    ("memory_request", "64Mi"),
+];
+const NUMBERS: &str = "available backoff_limit count current days_left desired duration_secs exit_code failed grace_secs \
+    max min pods pods_matching progress_deadline_secs ready ready_before replicas restart_count restarts \
+    restarts_in_10_min signal succeeded total total_before unready_pods updated version wanted";
+const FLAGS: &str = "cordoned drained init_container node_ready old_ready was_ready";
+const LISTS: &str = "added blocking changed finalizers hosts images ingress_hosts modified names ports readers reasons \
+    removed taints";
+const TIMES: &str = "asked_at deleted_at deletion_asked_at finished_at first_seen last_schedule not_after not_before \
+    scheduled_at started_at";
+
 /// A value of the shape that a key has wherever it is documented.
 fn value(key: &str) -> Value {
-    const TEXTS: &[(&str, &str)] = &[
-        ("pod_name", "my-app-123"),
-        ("namespace", "default"),
-        ("container", "app"),
-        ("image", "my-app:1.42.0"),
-        ("node", "node-1"),
-        ("reason", "Error"),
-        ("message", "Container failed to start"),
-        ("last_error", "Container failed to start"),
-        ("exit_meaning", "application error"),
-        ("waiting", "CrashLoopBackOff"),
-        ("field_manager", "helm"),
-        ("schedule", "0 * * * *"),
-        ("type", "Warning"),
-        ("action", "changed"),
-        ("phase", "Running"),
-        ("status", "deployed"),
-        ("release", "my-app"),
-        ("workload", "Deployment/my-app"),
-        ("target", "Deployment/my-app"),
-        ("owner", "ReplicaSet/my-app-6d4"),
-        ("kind", "Deployment"),
-        ("selector", "app=my-app"),
-        ("memory_limit", "64Mi"),
-        ("memory_request", "64Mi"),
-    ];
-    const NUMBERS: &[&str] = &[
-        "available",
-        "backoff_limit",
-        "count",
-        "current",
-        "days_left",
-        "desired",
-        "duration_secs",
-        "exit_code",
-        "failed",
-        "grace_secs",
-        "max",
-        "min",
-        "pods",
-        "pods_matching",
-        "progress_deadline_secs",
-        "ready",
-        "ready_before",
-        "replicas",
-        "restart_count",
-        "restarts",
-        "restarts_in_10_min",
-        "signal",
-        "succeeded",
-        "total",
-        "total_before",
-        "unready_pods",
-        "updated",
-        "version",
-        "wanted",
-    ];
-    const FLAGS: &[&str] = &["cordoned", "drained", "init_container", "node_ready", "old_ready", "was_ready"];
-    const LISTS: &[&str] = &[
-        "added",
-        "blocking",
-        "changed",
-        "finalizers",
-        "hosts",
-        "images",
-        "ingress_hosts",
-        "modified",
-        "names",
-        "ports",
-        "readers",
-        "reasons",
-        "removed",
-        "taints",
-    ];
-    const TIMES: &[&str] = &[
-        "asked_at",
-        "deleted_at",
-        "deletion_asked_at",
-        "finished_at",
-        "first_seen",
-        "last_schedule",
-        "not_after",
-        "not_before",
-        "scheduled_at",
-        "started_at",
-    ];
+    let is = |keys: &str| keys.split(' ').any(|k| k == key);
     match key {
         "exit_code" => json!(1),
         "signal" => json!(0),
         "init_container" => json!(false),
         "changes" => json!({"type": {"from": "ClusterIP", "to": "LoadBalancer"}}),
         "involved_object" => json!({"kind": "Pod", "namespace": "default", "name": "my-app-123"}),
-        _ if NUMBERS.contains(&key) => json!(5),
-        _ if FLAGS.contains(&key) => json!(true),
-        _ if LISTS.contains(&key) => json!(["my-app"]),
-        _ if TIMES.contains(&key) => json!("2025-01-15T10:28:25Z"),
+        _ if is(NUMBERS) => json!(5),
+        _ if is(FLAGS) => json!(true),
+        _ if is(LISTS) => json!(["my-app"]),
+        _ if is(TIMES) => json!("2025-01-15T10:28:25Z"),
         _ => json!(TEXTS.iter().find(|(name, _)| *name == key).map_or(key, |(_, text)| text)),
     }
 }

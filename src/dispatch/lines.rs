@@ -53,18 +53,16 @@ pub trait LastLines: Send + Sync {
 /// The lines, cleaned and cut, or why there are none.
 pub type Found = Result<Arc<[String]>, Arc<str>>;
 
-/// One question per incident, whoever asks.
+type Answer = Shared<BoxFuture<'static, Found>>;
+
+/// One question per incident, whoever asks; with the incidents in the order in which they were asked for.
 #[derive(Default)]
 pub(super) struct Asked {
-    by_incident: Mutex<(HashMap<IncidentId, Shared<BoxFuture<'static, Found>>>, VecDeque<IncidentId>)>,
+    by_incident: Mutex<(HashMap<IncidentId, Answer>, VecDeque<IncidentId>)>,
 }
 
 impl Asked {
-    fn of(
-        &self,
-        source: &dyn LastLines,
-        notification: &Notification,
-    ) -> Option<Shared<BoxFuture<'static, Found>>> {
+    fn of(&self, source: &dyn LastLines, notification: &Notification) -> Option<Answer> {
         let id = &notification.incident.as_ref()?.id;
         let died = died(notification)?;
         // Plain values, whole at any time.

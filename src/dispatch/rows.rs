@@ -10,7 +10,7 @@ use crate::store::{self, OUTBOX, OutboxRow, Read, Tx, keys};
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     /// Those that can be read.
-    pub rows: Vec<OutboxRow>,
+    pub readable: Vec<OutboxRow>,
     /// Key and fault of the others.
     pub unreadable: Vec<(String, String)>,
     /// There are more.
@@ -27,9 +27,9 @@ pub(super) fn read(read: &impl Read, connector: &str, from: u64, most: usize) ->
     let mut from = keys::outbox(connector, from);
     loop {
         let scanned = read.scan(&OUTBOX, &prefix, &from, &mut |_, row| {
-            found.more = found.rows.len() == most;
+            found.more = found.readable.len() == most;
             if !found.more {
-                found.rows.push(row);
+                found.readable.push(row);
             }
             !found.more
         });
@@ -70,11 +70,11 @@ impl Worker {
 /// The store.
 pub(super) fn take(tx: &Tx<'_>, connector: &str, most: usize) -> store::Result<(Vec<OutboxRow>, u64)> {
     let found = read(tx, connector, 0, most)?;
-    for row in &found.rows {
+    for row in &found.readable {
         tx.remove(&OUTBOX, &keys::outbox(connector, row.seq))?;
     }
     for (key, _) in &found.unreadable {
         tx.remove(&OUTBOX, key)?;
     }
-    Ok((found.rows, found.unreadable.len() as u64))
+    Ok((found.readable, found.unreadable.len() as u64))
 }

@@ -226,8 +226,8 @@ impl Worker {
         let found = rows::read(&snapshot, &self.name, self.queue.read_to + 1, room)?;
         self.queue.more = found.more;
         self.set_aside(found.unreadable);
-        let mut read = Vec::with_capacity(found.rows.len());
-        for row in found.rows {
+        let mut read = Vec::with_capacity(found.readable.len());
+        for row in found.readable {
             // A row that waits may be the one that this row replaced: it must not hold it back.
             for earlier in self.queue.waiting_before(&row) {
                 if snapshot.get(&OUTBOX_HEADS, &keys::outbox(&self.name, earlier))?.is_none() {
