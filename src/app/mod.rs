@@ -10,6 +10,7 @@ mod dashboard;
 pub mod demo;
 mod engine;
 mod forward;
+mod lines;
 mod logging;
 mod never;
 mod observe;
