@@ -99,9 +99,13 @@ pub(super) fn open_reader(path: &Path) -> Result<redb::ReadOnlyDatabase> {
     }
     let read = || builder().open_read_only(path).map_err(|e| failed(path, e));
     let database = match read() {
-        // A writer was killed: nobody can read before the file was opened for writing once. If one does that now, or
-        // we may not write, the first answer stands.
-        Err(Error::NeedsWriter(_)) if open(path).is_ok() => read()?,
+        // A writer was killed: nobody can read before the file was opened for writing once, as the next start would.
+        Err(Error::NeedsWriter(path)) => match open(&path) {
+            Ok(_) => read()?,
+            // That next start is under way.
+            Err(Error::Held(path)) => return Err(Error::NeedsWriter(path)),
+            Err(error) => return Err(error),
+        },
         other => other?,
     };
     let snapshot = Snapshot::new(database.begin_read().map_err(|e| failed(path, e))?, path);

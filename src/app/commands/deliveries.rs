@@ -42,7 +42,7 @@ pub async fn run(args: &Deliveries, resolved: &Resolved, console: &mut Console<'
         }
         Some(DeliveriesCommand::Retry { which }) => {
             let Which { connector, numbers } = which.clone();
-            let reader = super::reader(&settings.store.dir)?;
+            let reader = Reader::open(&settings.store.dir)?;
             known(connector.as_deref(), settings, &reader).await?;
             there(&numbers, &reader)?;
             drop(reader);
@@ -52,7 +52,7 @@ pub async fn run(args: &Deliveries, resolved: &Resolved, console: &mut Console<'
         }
         Some(DeliveriesCommand::Purge { which, yes }) => {
             let Which { connector, numbers } = which.clone();
-            let reader = super::reader(&settings.store.dir)?;
+            let reader = Reader::open(&settings.store.dir)?;
             known(connector.as_deref(), settings, &reader).await?;
             there(&numbers, &reader)?;
             drop(reader);
@@ -132,7 +132,7 @@ async fn print(
     let now = console.view().now;
     let times = filter(&list.filter(&[]), &console.tz)?;
     let (since, until) = (times.since(now), times.until(now));
-    let reader = super::reader(&resolved.settings.store.dir)?;
+    let reader = Reader::open(&resolved.settings.store.dir)?;
     let connector = which.connector.as_deref();
     known(connector, &resolved.settings, &reader).await?;
     let wanted = |name: &str, at: Timestamp| {

@@ -42,7 +42,7 @@ pub async fn run(
     console: &mut Console<'_>,
 ) -> Result<Exit> {
     let mut wake = Wake::new(settings).await;
-    let reader = super::reader(&settings.store.dir)?;
+    let reader = Reader::open(&settings.store.dir)?;
     let (rows, next) = stored(&reader, filter, (list.limit, console.view().now), settings)?;
     let printed = rows.iter().map(|(seq, e)| (*seq, e.count)).collect();
     let rows: Vec<Row> = rows.into_iter().map(|(_, e)| Row(e)).collect();

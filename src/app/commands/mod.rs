@@ -26,7 +26,7 @@ use crate::{
     cli::{Cli, Command, Exit},
     config::{Problems, Resolved, load},
     event::filter::Filter,
-    store::{Error as StoreError, Reader, Store},
+    store::Error as StoreError,
 };
 
 use out::Console;
@@ -85,21 +85,6 @@ pub async fn one(cli: &Cli, command: &Command, console: &mut Console<'_>) -> Res
         Command::Completions(args) => shell::completions(args, console),
         Command::Man => shell::man(console),
         Command::Forward(_) | Command::Demo(_) => Err(usage("this command is not run here")),
-    }
-}
-
-/// The store, for reading. One that was not closed in order is first opened as the next start would: that repairs it,
-/// or tells that it is damaged.
-///
-/// # Errors
-/// There is none, it is damaged, or of a newer version.
-fn reader(dir: &std::path::Path) -> Result<Reader, StoreError> {
-    match Reader::open(dir) {
-        Err(StoreError::NeedsWriter(_)) => {
-            Store::open(dir)?.close();
-            Reader::open(dir)
-        }
-        opened => opened,
     }
 }
 
