@@ -66,6 +66,11 @@ impl Rules {
     }
 }
 
+/// Where it is kept that a rule looks at an object again.
+pub(super) fn due_place(uid: &ClusterUid, rule: &str, key: &ObjectKey) -> String {
+    judge_key(uid, rule, key)
+}
+
 pub(super) fn of<T: Copy>(table: &[(Kind, Vec<T>)], kind: Kind) -> Vec<T> {
     table.iter().find(|(k, _)| *k == kind).map(|(_, rules)| rules.clone()).unwrap_or_default()
 }
@@ -360,7 +365,7 @@ impl Engine {
     }
 }
 
-pub(super) fn judge_key(uid: &ClusterUid, rule: &str, key: &ObjectKey) -> String {
+fn judge_key(uid: &ClusterUid, rule: &str, key: &ObjectKey) -> String {
     crate::store::key(&["judge", uid.as_str(), rule, &key.to_string()])
 }
 
