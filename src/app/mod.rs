@@ -1,14 +1,18 @@
 //! The composition root: builds everything, owns every task, reads the clock.
 
 mod actions;
+mod beside;
 pub mod commands;
+mod configuration;
 mod connector_edits;
 mod connectors;
 mod dashboard;
 pub mod demo;
 mod engine;
 mod forward;
+mod lines;
 mod logging;
+mod never;
 mod observe;
 mod run;
 mod status;

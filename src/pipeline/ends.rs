@@ -220,7 +220,7 @@ impl Engine {
             state: DeliveryState::Dropped,
             attempts: 0,
             status: 0,
-            latency_ms: now.duration_since(n.created_at).as_millis().max(0) as u64,
+            latency_ms: 0,
             detail,
         };
         let seq = tx.append(&DELIVERIES, &delivery)?;

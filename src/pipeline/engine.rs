@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     config::{IncidentSettings, TypeSettings},
+    connector::Pages,
     event::{
         ClusterUid, EventType, Kind,
         filter::Filter,
@@ -44,6 +45,8 @@ pub struct EngineConfig {
     pub watch_only: bool,
     /// How long a cluster's API may be away before that is a trouble.
     pub away: Duration,
+    /// Links to runbook and dashboard.
+    pub pages: Arc<Pages>,
 }
 
 /// An API that is away for less is a restart.

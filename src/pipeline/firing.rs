@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     engine::Engine,
-    judge::{due_place, later, of, unreachable_due},
+    judge::{judge_key, later, of, unreachable_due},
 };
 use crate::{
     detect::{Draft, Finding, Origin},
@@ -188,7 +188,7 @@ impl Engine {
     ) -> Result<()> {
         let rules = std::sync::Arc::clone(&self.rules);
         for rule in of(&rules.conditions, key.kind) {
-            self.dues.set(tx, &due_place(uid, rule.name(), key), None, || unreachable_due(uid))?;
+            self.dues.set(tx, &judge_key(uid, rule.name(), key), None, || unreachable_due(uid))?;
             tx.remove(&MEMORY, &keys::memory(uid, rule.name(), object_uid))?;
         }
         Ok(())

@@ -66,11 +66,6 @@ impl Rules {
     }
 }
 
-/// Where it is kept that a rule looks at an object again.
-pub(super) fn due_place(uid: &ClusterUid, rule: &str, key: &ObjectKey) -> String {
-    judge_key(uid, rule, key)
-}
-
 pub(super) fn of<T: Copy>(table: &[(Kind, Vec<T>)], kind: Kind) -> Vec<T> {
     table.iter().find(|(k, _)| *k == kind).map(|(_, rules)| rules.clone()).unwrap_or_default()
 }
@@ -365,8 +360,8 @@ impl Engine {
     }
 }
 
-fn judge_key(uid: &ClusterUid, rule: &str, key: &ObjectKey) -> String {
-    crate::store::key(&["judge", uid.as_str(), rule, &key.to_string()])
+pub(super) fn judge_key(uid: &ClusterUid, rule: &str, key: &ObjectKey) -> String {
+    keys::judge_due(uid, rule, key)
 }
 
 /// For `Dues::set` calls that remove and so never ask.

@@ -175,6 +175,9 @@ impl Engine {
         event.ignored = self.ignored(&event, now);
         let place = self.find_place(tx, &event, now)?;
         event.incident = place.incident().cloned();
+        if event.role != Role::Context {
+            self.config.pages.mark(&mut event);
+        }
         let seq = tx.append(&EVENTS, &event)?;
         tx.put(&EVENT_IDS, event.id.as_str(), &seq)?;
         for key in keys::events_by_object(&event, seq) {

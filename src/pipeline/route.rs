@@ -1,6 +1,6 @@
 //! From events and incidents to messages: who is told what, when, and what is left unsaid.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -112,9 +112,10 @@ impl Engine {
     pub(super) fn enqueue(
         &mut self,
         tx: &Tx<'_>,
-        notification: Notification,
+        mut notification: Notification,
         due_at: Timestamp,
     ) -> Result<u64> {
+        self.config.pages.fill(&mut notification);
         let seq = tx.next_seq()?;
         let connector = notification.connector.clone();
         let row = OutboxRow { seq, notification, due_at, claim: None };
@@ -361,8 +362,9 @@ impl Engine {
             event_type: worst.map_or(incident.event_type, |m| m.event_type),
             severity: worst.map_or(incident.severity, |m| m.severity),
             subject: incident.subject.clone(),
-            events: incident.events,
+            events: members.iter().map(events_of).sum(),
             member_count: members.len() as u32,
+            objects: members.iter().map(|m| m.object.key()).collect::<BTreeSet<_>>().len() as u32,
             members: members.iter().take(NAMED).map(fact).collect(),
             affected: affected.iter().take(NAMED).map(fact).collect(),
             suspects: incident.suspects.clone(),
@@ -376,6 +378,11 @@ impl Engine {
         let object = world.find(kind, &incident.subject.namespace, &incident.subject.name)?;
         object.workload().map(|w| (w.ready, w.replicas))
     }
+}
+
+/// Every occurrence, and the end.
+fn events_of(member: &Member) -> u64 {
+    member.count.max(1) + u64::from(member.holds && member.ended_at.is_some())
 }
 
 fn fact(member: &Member) -> MemberFact {

@@ -169,6 +169,9 @@ pub struct Claim {
     /// Further rows that this message answers (a digest): their seqs.
     #[serde(default)]
     pub answers: Vec<u64>,
+    /// Answers among them that may mean "never": so many, and it is given up.
+    #[serde(default)]
+    pub doubtful: u32,
     /// The delivery row that says that it is being retried; it goes when the answer is final.
     #[serde(default)]
     pub log: Option<u64>,
@@ -260,7 +263,7 @@ pub struct DeliveryRow {
     /// HTTP status or SMTP code; 0 where there was no answer.
     #[serde(default)]
     pub status: u16,
-    /// From the making of the row to the answer.
+    /// The last attempt, from the request to its answer, without any wait before it; 0 where none was made.
     pub latency_ms: u64,
     /// The answer's first bytes, or why not: secrets cut.
     #[serde(default)]
@@ -324,6 +327,9 @@ pub struct ConnectorState {
     /// For connectors of the file and environment: switched off (or on) by a person.
     #[serde(default)]
     pub enabled: Option<bool>,
+    /// It is being deleted: where that was interrupted, its waiting rows go at the next start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removing: bool,
 }
 
 /// Who did what, and what came of it.
