@@ -94,7 +94,7 @@ impl Engine {
     }
 
     /// With the newest words of the trouble that it told.
-    fn as_it_is(&self, incident: &Incident, event: Event) -> Event {
+    pub(super) fn as_it_is(&self, incident: &Incident, event: Event) -> Event {
         let cluster = self.clusters.get(&incident.cluster_uid);
         let mut firing = cluster.into_iter().flat_map(|c| c.firings.values().flatten());
         let row = firing.find(|f| f.fingerprint == event.fingerprint);

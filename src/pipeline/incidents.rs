@@ -189,9 +189,11 @@ impl Engine {
             incident.held = false;
             incident.suspects = self.suspects(&event.cluster_uid, &event.subject, event.timestamp);
         }
+        // What gave it its name is over: as bad a trouble that comes now does.
+        let unnamed = incident.held && incident.holding == 0 && event.severity == incident.severity;
         self.join(tx, &mut incident, event)?;
         let before = incident.severity;
-        let worse = event.severity > incident.severity || news != News::Goes;
+        let worse = event.severity > incident.severity || news != News::Goes || unnamed;
         if worse {
             incident.severity = event.severity;
             incident.event_type = event.event_type;

@@ -92,9 +92,34 @@ impl Engine {
             if over.gone {
                 self.member_gone(tx, &incident, row.event_type, over.now)?;
             }
+            if incident.holding > 0 && incident.worst_event == row.event {
+                self.rename(tx, &mut incident)?;
+            }
         }
         self.save(tx, &incident)?;
         self.try_resolve(tx, incident, event, (over.at, over.now))
+    }
+
+    /// What gave an incident its name is over: another trouble that is as bad, and goes on, does from now on.
+    fn rename(&self, tx: &Tx<'_>, incident: &mut Incident) -> Result<()> {
+        let mut newest: Option<Member> = None;
+        tx.scan(&MEMBERS, &keys::prefix(&[incident.id.as_str()]), "", &mut |_, member: Member| {
+            let open = member.holds && !member.affected && member.ended_at.is_none();
+            let as_bad = member.severity == incident.severity;
+            if open && as_bad && newest.as_ref().is_none_or(|n| n.since < member.since) {
+                newest = Some(member);
+            }
+            true
+        })?;
+        let Some(member) = newest else { return Ok(()) };
+        if let Some(event) = self.newest_of(tx, incident, Status::Firing, Some(&member.fingerprint))? {
+            let event = self.as_it_is(incident, (*event).clone());
+            incident.event_type = event.event_type;
+            incident.title = event.title;
+            incident.description = event.description;
+            incident.worst_event = event.id;
+        }
+        Ok(())
     }
 
     /// A trouble left what is watched: its incident does not wait for it, and nobody is told that it ended.

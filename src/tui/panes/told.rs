@@ -93,7 +93,12 @@ fn words(mark: &ToldMark, shared: &Shared) -> String {
         ToldState::Delivered => shared.clock(mark.at),
         ToldState::Waiting => "waits".to_owned(),
         ToldState::Dropped if mark.detail.is_empty() => "not told".to_owned(),
-        ToldState::Dropped => format!("not told: {}", text::cut(&mark.detail, 150)),
+        // Answered by a digest, or its reason in words that say so already.
+        ToldState::Dropped if mark.detail.starts_with("told ") => text::cut(&mark.detail, 150),
+        ToldState::Dropped => {
+            let why = mark.detail.strip_prefix("not told, ").unwrap_or(&mark.detail);
+            format!("not told: {}", text::cut(why, 150))
+        }
         ToldState::Dead => format!("given up: {}", text::cut(&mark.detail, 150)),
         ToldState::Retrying => format!("tried again: {}", text::cut(&mark.detail, 150)),
     }
