@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     event::Kind,
-    status::{ClusterStatus, StreamStatus},
+    status::{ClusterState, ClusterStatus, StreamStatus},
 };
 
 /// Shared between the streams and whoever shows them. Cloning shares.
@@ -32,10 +32,30 @@ impl Board {
         self.lock().iter().map(Entry::snapshot).collect()
     }
 
-    /// Begins anew with these clusters.
+    /// Begins anew with these clusters. What is known of one that was there before stays: an outage does not become
+    /// younger because somebody asked for a new list, and requests are counted since the start.
     pub(super) fn reset(&self, clusters: Vec<ClusterStatus>) {
-        let entries = clusters.into_iter().map(|cluster| Entry { cluster, ..Entry::default() });
-        *self.lock() = entries.collect();
+        let mut entries = self.lock();
+        let before = std::mem::take(&mut *entries);
+        let entry = |mut cluster: ClusterStatus| {
+            let same = |e: &&Entry| e.cluster.name == cluster.name && e.cluster.context == cluster.context;
+            let Some(known) = before.iter().find(same) else {
+                return Entry { cluster, ..Entry::default() };
+            };
+            cluster.server.clone_from(&known.cluster.server);
+            cluster.version.clone_from(&known.cluster.version);
+            cluster.uid.clone_from(&known.cluster.uid);
+            if let ClusterState::Away { .. } = &known.cluster.state {
+                cluster.state = known.cluster.state.clone();
+            }
+            Entry { cluster, requests: Arc::clone(&known.requests), ..Entry::default() }
+        };
+        *entries = clusters.into_iter().map(entry).collect();
+    }
+
+    /// How a cluster is shown.
+    pub(super) fn state(&self, cluster: usize) -> ClusterState {
+        self.lock().get(cluster).map(|e| e.cluster.state.clone()).unwrap_or_default()
     }
 
     /// The counter of a cluster's requests.
@@ -91,5 +111,31 @@ impl Entry {
             streams: self.streams.values().cloned().collect(),
             ..self.cluster.clone()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_new_list_makes_no_outage_younger_and_forgets_no_request() {
+        let named = |name: &str| ClusterStatus { name: name.into(), ..ClusterStatus::default() };
+        let board = Board::default();
+        board.reset(vec![named("a"), named("b")]);
+        let away = ClusterState::Away { since: Timestamp::UNIX_EPOCH, why: "refused".into(), retry_at: None };
+        board.cluster(0, |c| c.state = away.clone());
+        board.cluster(1, |c| (c.state, c.version) = (ClusterState::Live, "v1.33.1".into()));
+        board.requests(1).fetch_add(7, Ordering::Relaxed);
+        board.reset(vec![named("b"), named("a"), named("c")]);
+        let now = board.snapshot();
+        assert_eq!(
+            (&now[0].state, now[0].version.as_str(), now[0].requests),
+            (&ClusterState::Connecting, "v1.33.1", 7)
+        );
+        assert_eq!((&now[1].state, &board.state(1)), (&away, &away));
+        assert_eq!((&now[2].state, now[2].requests), (&ClusterState::Connecting, 0));
     }
 }

@@ -45,7 +45,9 @@ impl Cluster {
     pub(super) fn new(index: usize, shared: Rc<Shared>, target: Target) -> Self {
         let uid = shared.known_uids.get(&target.context).cloned();
         let (server, version) = (String::new(), String::new());
-        Self { index, shared, target, uid, server, version, state: ClusterState::Connecting }
+        // One that was away before the watches were started anew still is.
+        let state = shared.board.state(index);
+        Self { index, shared, target, uid, server, version, state }
     }
 
     /// Runs until it is dropped. Ends by itself only when a stream panicked.
@@ -247,8 +249,12 @@ impl Cluster {
     fn show(&self) {
         self.shared.board.cluster(self.index, |status| {
             status.state = self.state.clone();
-            status.server.clone_from(&self.server);
-            status.version.clone_from(&self.version);
+            // What was known before stays until something newer is.
+            for (shown, now) in [(&mut status.server, &self.server), (&mut status.version, &self.version)] {
+                if !now.is_empty() {
+                    shown.clone_from(now);
+                }
+            }
             status.uid = self.uid.as_ref().map(ToString::to_string).unwrap_or_default();
         });
     }
