@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{connectors::Workshop, dashboard::key_problems};
 use crate::{
     config::{self, Flags, Problem, Problems, Resolved, Settings},
+    connector::Pages,
     status::Status,
 };
 
@@ -35,6 +36,9 @@ pub struct Looked {
 pub fn look(flags: &Flags) -> Looked {
     let config::Examined { resolved, mut problems } = config::examine_all(flags.clone());
     problems.extend(key_problems(&resolved.settings));
+    for wrong in Pages::new(&resolved.settings.incidents).err().unwrap_or_default() {
+        problems.push(Problem { origin: "configuration".into(), path: wrong.option, message: wrong.message });
+    }
     let mut connectors = Vec::new();
     match workshop(&resolved.settings) {
         Ok(workshop) => connectors = wrong(&resolved, &workshop),

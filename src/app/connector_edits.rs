@@ -12,7 +12,7 @@ use crate::{
     config::{ConnectorSpec, Origin, Settings},
     connector::Problem,
     dispatch::Dispatcher,
-    store::{AUDIT, AuditRow, CONNECTORS, ConnectorRow, Read, Store},
+    store::{AUDIT, AuditRow, CONNECTOR_STATES, CONNECTORS, ConnectorRow, ConnectorState, Read, Store},
 };
 
 /// What a change works with.
@@ -82,7 +82,16 @@ impl Edits<'_> {
     pub async fn remove(&self, name: &str, follow: impl Future<Output = Result<()>>) -> Result<String> {
         self.refuse_fixed(name, "delete")?;
         let key = name.to_owned();
-        if !self.store.write(move |tx| tx.remove(&CONNECTORS, &key)).await? {
+        let removed = self.store.write(move |tx| {
+            let removed = tx.remove(&CONNECTORS, &key)?;
+            if removed {
+                // Where we are killed before its queue is empty, the next start goes on.
+                let state = tx.get(&CONNECTOR_STATES, &key)?.unwrap_or_default();
+                tx.put(&CONNECTOR_STATES, &key, &ConnectorState { removing: true, ..state })?;
+            }
+            Ok(removed)
+        });
+        if !removed.await? {
             bail!("there is no connector {name:?}");
         }
         follow.await?;

@@ -17,12 +17,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     actions::{Desk, REQUESTS},
     connectors::{self, Workshop},
+    lines::FromCluster,
     observe::Observe,
     status::{Refresh, Reporter},
     tasks::Tasks,
 };
 use crate::{
     config::Settings,
+    connector::Pages,
     dispatch::{Deps, Dispatcher},
     event::ClusterUid,
     feed::{FEED_CAPACITY, Feed},
@@ -62,7 +64,9 @@ pub enum Command {
 pub struct Control {
     engine: Arc<Mutex<Engine>>,
     status: watch::Receiver<Arc<Status>>,
-    ask: Mutex<watching::Handle>,
+    ask: Arc<Mutex<watching::Handle>>,
+    /// Whether the last lines of containers are read.
+    logs: Arc<AtomicBool>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -97,6 +101,7 @@ impl Control {
     pub fn configure(&self, settings: &Settings, targets: Arc<[Target]>) {
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         engine.configure(engine_config(settings), targets);
+        self.logs.store(settings.incidents.logs, Ordering::Relaxed);
     }
 }
 
@@ -142,6 +147,8 @@ pub fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
         ignore: settings.ignore.clone(),
         watch_only: settings.watch_only,
         away: pipeline::AWAY,
+        // `start` and `reconfigure` refuse what cannot be used.
+        pages: Arc::new(Pages::new(&settings.incidents).unwrap_or_default()),
     })
 }
 
@@ -162,6 +169,7 @@ async fn open_store(settings: &Settings, mode: &str) -> Result<Store> {
 impl Running {
     /// Opens the store and starts everything.
     pub async fn start(settings: Settings, mode: &str) -> Result<Self> {
+        connectors::check_pages(&settings)?;
         let store = open_store(&settings, mode).await?;
         let workshop = Workshop::new(&settings)?;
         let wired = connectors::wire(&settings, &store, &workshop)?;
@@ -176,7 +184,11 @@ impl Running {
         let (stop_pipeline, stop_dispatch, stop_rest) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let mut tasks = Tasks::default();
-        let dispatcher = start_dispatch(&settings, (&store, &feed, &inputs), &mut tasks, &stop_dispatch);
+        let ask = Arc::new(Mutex::new(watching::handle().0));
+        let logs = Arc::new(AtomicBool::new(settings.incidents.logs));
+        let lines = FromCluster { ask: Arc::clone(&ask), wanted: Arc::clone(&logs) };
+        let observe = Observe::new(feed.clone(), inputs.clone());
+        let dispatcher = start_dispatch((&settings, &store), (observe, lines), &mut tasks, &stop_dispatch);
         let seen = (store.clone(), Arc::clone(&engine), board.clone());
         let reporter = Reporter::new(seen, settings.store.clone(), (mode, settings.watch_only))
             .with_connectors(lines_of(&dispatcher));
@@ -196,12 +208,7 @@ impl Running {
         let (status, refresh) = (reporter.subscribe(), reporter.refresh());
         tasks.run("status", reporter.run(feed.clone(), stop_rest.clone()));
         start_rest(&settings, (&store, &status, inputs), &mut tasks, &stop_rest);
-        let control = Arc::new(Control {
-            engine,
-            status: status.clone(),
-            ask: Mutex::new(watching::handle().0),
-            commands,
-        });
+        let control = Arc::new(Control { engine, status: status.clone(), ask, logs, commands });
         let settings = Arc::new(tokio::sync::Mutex::new(Arc::new(settings)));
         let desk = Desk {
             store: store.clone(),
@@ -291,6 +298,7 @@ impl Running {
 
     /// Runs with other settings: only what changed is touched. Answers what needs a restart of the program.
     pub async fn reconfigure(&mut self, new: Settings) -> Result<Vec<&'static str>> {
+        connectors::check_pages(&new)?;
         let old = Arc::clone(&*self.settings.lock().await);
         let mut later = Vec::new();
         for (changed, what) in [
@@ -392,8 +400,8 @@ impl Running {
 }
 
 fn start_dispatch(
-    settings: &Settings,
-    (store, feed, inputs): (&Store, &broadcast::Sender<Feed>, &mpsc::Sender<Input>),
+    (settings, store): (&Settings, &Store),
+    (observe, lines): (Observe, FromCluster),
     tasks: &mut Tasks,
     stop: &CancellationToken,
 ) -> Dispatcher {
@@ -402,7 +410,8 @@ fn start_dispatch(
         clock: Arc::new(now),
         horizon: settings.delivery.horizon,
         stale_after: settings.incidents.stale_after,
-        observer: Arc::new(Observe::new(feed.clone(), inputs.clone())),
+        observer: Arc::new(observe),
+        lines: Some(Arc::new(lines)),
     });
     let stop = stop.clone();
     tasks.start("dispatch", async move { dispatch.run(stop).await.map_err(|e| e.to_string()) });

@@ -1,6 +1,7 @@
 //! The composition root: builds everything, owns every task, reads the clock.
 
 mod actions;
+mod beside;
 pub mod commands;
 mod configuration;
 mod connector_edits;
@@ -9,6 +10,7 @@ mod dashboard;
 pub mod demo;
 mod engine;
 mod forward;
+mod lines;
 mod logging;
 mod never;
 mod observe;

@@ -60,7 +60,7 @@ const AFTER_HELP: &str = "Examples:
   barrelman events 'type:trouble' --since 2h  what went wrong lately
   barrelman check                             what is missing, each with a next step
 
-Flags win over the environment, the environment over the configuration file (barrelman config init writes one).
+Flags win over the environment, the environment over the configuration file (`barrelman config init` writes one).
 
 Exit codes:
   0    all is well

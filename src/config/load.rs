@@ -40,7 +40,7 @@ pub fn examine_all(flags: Flags) -> Examined {
         Some((_, Err(error))) if !named && error.kind() == ErrorKind::NotFound => None,
         Some((path, Err(error))) => {
             let origin = path.display().to_string();
-            let message = format!("cannot be read: {error} (barrelman config init writes one)");
+            let message = format!("cannot be read: {error} (`barrelman config init` writes one)");
             unread = Some(Problem { origin, path: String::new(), message });
             None
         }

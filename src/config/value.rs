@@ -148,7 +148,7 @@ impl Type {
         match self {
             Type::Selector => selector(text).map(|()| text.to_owned()),
             Type::Url if !is_url(text) => Err("expected a URL that begins with https:// or http://".into()),
-            Type::UrlTemplate if !is_url(text) => {
+            Type::UrlTemplate if !is_url_template(text) => {
                 Err("expected a URL, as in https://wiki.example.com/{{event_type}}".into())
             }
             Type::Listen => listen(text),
@@ -201,6 +201,12 @@ fn bytes(raw: &Raw) -> Option<u64> {
 fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|r| !r.is_empty() && !r.starts_with('/') && !text.contains(char::is_whitespace))
+}
+
+/// Its variables may stand anywhere behind the scheme, with spaces; whoever renders it says whether a URL comes out.
+fn is_url_template(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|r| !r.is_empty() && !r.starts_with('/'))
 }
 
 /// `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, `:8080` (all addresses).

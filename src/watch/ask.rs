@@ -1,6 +1,7 @@
-//! Questions about one object, asked from other threads: its full JSON for a person, or whether it still exists.
+//! Questions about one object, asked from other threads: its full JSON for a person, whether it still exists,
+//! or what its container said last.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use serde_json::Value;
@@ -8,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Shared,
+    api::next_piece,
     cx::Cx,
     error::{Error, Fault, Result},
     resources::Resource,
@@ -19,6 +21,10 @@ use crate::{
 
 /// Questions that wait to be taken; a person asks one at a time.
 const QUESTIONS: usize = 64;
+/// How many lines of a log are read, of at most so many bytes, and how long its next piece may take.
+const LINES: usize = 20;
+const MAX_LOG: usize = 16 << 10;
+const LOG_WAIT: Duration = Duration::from_secs(5);
 /// What stands in place of a value.
 const MASK: &str = "••••••";
 /// Longest text that is shown of one string of a manifest.
@@ -36,6 +42,8 @@ pub struct Questions(mpsc::Receiver<Question>);
 struct Question {
     cluster: ClusterUid,
     key: ObjectKey,
+    /// Not the object, but what its container said last: the query of its log.
+    log: Option<String>,
     reply: oneshot::Sender<Result<Value>>,
 }
 
@@ -82,9 +90,37 @@ impl Handle {
         }
     }
 
+    /// The last lines that a container wrote; `previous`: the one before it was restarted. One GET of `pods/log`.
+    ///
+    /// # Errors
+    /// Whatever the API server answers; names that are none; also where the cluster is not watched.
+    pub async fn last_lines(
+        &self,
+        cluster: &ClusterUid,
+        (namespace, pod): (&str, &str),
+        container: Option<&str>,
+        previous: bool,
+    ) -> Result<String> {
+        let plain = |name: &str| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
+        };
+        if ![Some(namespace), Some(pod), container].into_iter().flatten().all(plain) {
+            return Err(Error::new(Fault::NotFound, "the event names no pod whose log could be read"));
+        }
+        let of = container.map(|c| format!("&container={c}")).unwrap_or_default();
+        let log = format!("tailLines={LINES}&limitBytes={MAX_LOG}&previous={previous}{of}");
+        let key = ObjectKey::new(Kind::Pod, namespace, pod);
+        let text = self.ask(cluster, &key, Some(log)).await?;
+        Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
     async fn fetch(&self, cluster: &ClusterUid, key: &ObjectKey) -> Result<Value> {
+        self.ask(cluster, key, None).await
+    }
+
+    async fn ask(&self, cluster: &ClusterUid, key: &ObjectKey, log: Option<String>) -> Result<Value> {
         let (reply, answer) = oneshot::channel();
-        let question = Question { cluster: cluster.clone(), key: key.clone(), reply };
+        let question = Question { cluster: cluster.clone(), key: key.clone(), log, reply };
         let gone = || Error::new(Fault::Broken, "nothing is being watched");
         self.0.send(question).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
@@ -109,11 +145,27 @@ impl Questions {
 async fn one(shared: &Shared, question: Question) {
     let cx = shared.live.borrow().get(&question.cluster).cloned();
     let answer = match cx {
-        Some(cx) => get(&cx, &question.key).await,
+        Some(cx) => match &question.log {
+            Some(query) => last_lines(&cx, &question.key, query).await,
+            None => get(&cx, &question.key).await,
+        },
         None => Err(Error::new(Fault::Broken, "the cluster was not reached yet")),
     };
     // Whoever asked may have gone.
     let _ = question.reply.send(answer);
+}
+
+async fn last_lines(cx: &Cx, pod: &ObjectKey, query: &str) -> Result<Value> {
+    let path = format!("/api/v1/namespaces/{}/pods/{}/log?{query}", pod.namespace, pod.name);
+    let mut body = cx.api.open(&path).await?;
+    let mut text = Vec::new();
+    // The server was asked for no more; one that does not know the limit is left after it.
+    while text.len() < MAX_LOG
+        && let Some(piece) = next_piece(&mut body, &path, LOG_WAIT).await?
+    {
+        text.extend_from_slice(&piece);
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned().into())
 }
 
 async fn get(cx: &Cx, key: &ObjectKey) -> Result<Value> {

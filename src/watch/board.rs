@@ -24,6 +24,7 @@ struct Entry {
     cluster: ClusterStatus,
     streams: BTreeMap<(Kind, String), StreamStatus>,
     requests: Arc<AtomicU64>,
+    away_since: Option<jiff::Timestamp>,
 }
 
 impl Board {
@@ -32,30 +33,41 @@ impl Board {
         self.lock().iter().map(Entry::snapshot).collect()
     }
 
-    /// Begins anew with these clusters. What is known of one that was there before stays: an outage does not become
-    /// younger because somebody asked for a new list, and requests are counted since the start.
+    /// Begins anew with these clusters. What counts since the start of the program goes on counting, and what was
+    /// known of a cluster is known until it is found to be otherwise.
     pub(super) fn reset(&self, clusters: Vec<ClusterStatus>) {
         let mut entries = self.lock();
-        let before = std::mem::take(&mut *entries);
-        let entry = |mut cluster: ClusterStatus| {
-            let same = |e: &&Entry| e.cluster.name == cluster.name && e.cluster.context == cluster.context;
-            let Some(known) = before.iter().find(same) else {
-                return Entry { cluster, ..Entry::default() };
-            };
-            cluster.server.clone_from(&known.cluster.server);
-            cluster.version.clone_from(&known.cluster.version);
-            cluster.uid.clone_from(&known.cluster.uid);
-            if let ClusterState::Away { .. } = &known.cluster.state {
-                cluster.state = known.cluster.state.clone();
-            }
-            Entry { cluster, requests: Arc::clone(&known.requests), ..Entry::default() }
-        };
-        *entries = clusters.into_iter().map(entry).collect();
+        let mut old = std::mem::take(&mut *entries);
+        *entries = clusters
+            .into_iter()
+            .map(|cluster| {
+                let same = |e: &Entry| e.cluster.name == cluster.name && e.cluster.context == cluster.context;
+                match old.iter().position(same).map(|i| old.swap_remove(i)) {
+                    Some(known) => {
+                        let ClusterStatus { server, version, uid, .. } = known.cluster;
+                        let cluster = ClusterStatus { server, version, uid, ..cluster };
+                        Entry {
+                            cluster,
+                            requests: known.requests,
+                            away_since: known.away_since,
+                            ..Entry::default()
+                        }
+                    }
+                    None => Entry { cluster, ..Entry::default() },
+                }
+            })
+            .collect();
     }
 
-    /// How a cluster is shown.
-    pub(super) fn state(&self, cluster: usize) -> ClusterState {
-        self.lock().get(cluster).map(|e| e.cluster.state.clone()).unwrap_or_default()
+    /// The server and version of a cluster, as last known.
+    pub(super) fn known(&self, cluster: usize) -> (String, String) {
+        let known = |e: &Entry| (e.cluster.server.clone(), e.cluster.version.clone());
+        self.lock().get(cluster).map(known).unwrap_or_default()
+    }
+
+    /// Since when a cluster has been away, over restarts of the watches.
+    pub(super) fn away_since(&self, cluster: usize) -> Option<jiff::Timestamp> {
+        self.lock().get(cluster).and_then(|e| e.away_since)
     }
 
     /// The counter of a cluster's requests.
@@ -67,6 +79,11 @@ impl Board {
     pub(super) fn cluster(&self, cluster: usize, change: impl FnOnce(&mut ClusterStatus)) {
         if let Some(entry) = self.lock().get_mut(cluster) {
             change(&mut entry.cluster);
+            match entry.cluster.state {
+                ClusterState::Away { since, .. } => entry.away_since = Some(since),
+                ClusterState::Live => entry.away_since = None,
+                ClusterState::Connecting => {}
+            }
         }
     }
 
@@ -116,26 +133,25 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     #[test]
-    fn a_new_list_makes_no_outage_younger_and_forgets_no_request() {
-        let named = |name: &str| ClusterStatus { name: name.into(), ..ClusterStatus::default() };
+    fn beginning_anew_keeps_the_age_of_an_outage_and_the_count_of_requests() {
         let board = Board::default();
-        board.reset(vec![named("a"), named("b")]);
-        let away = ClusterState::Away { since: Timestamp::UNIX_EPOCH, why: "refused".into(), retry_at: None };
-        board.cluster(0, |c| c.state = away.clone());
-        board.cluster(1, |c| (c.state, c.version) = (ClusterState::Live, "v1.33.1".into()));
-        board.requests(1).fetch_add(7, Ordering::Relaxed);
-        board.reset(vec![named("b"), named("a"), named("c")]);
-        let now = board.snapshot();
-        assert_eq!(
-            (&now[0].state, now[0].version.as_str(), now[0].requests),
-            (&ClusterState::Connecting, "v1.33.1", 7)
-        );
-        assert_eq!((&now[1].state, &board.state(1)), (&away, &away));
-        assert_eq!((&now[2].state, now[2].requests), (&ClusterState::Connecting, 0));
+        let cluster = || ClusterStatus { name: "c".into(), ..ClusterStatus::default() };
+        board.reset(vec![cluster()]);
+        board.requests(0).fetch_add(7, Ordering::Relaxed);
+        let since = jiff::Timestamp::UNIX_EPOCH;
+        board.cluster(0, |c| {
+            c.version = "v1".into();
+            c.state = ClusterState::Away { since, why: String::new(), retry_at: None };
+        });
+        board.reset(vec![ClusterStatus { name: "new".into(), ..ClusterStatus::default() }, cluster()]);
+        assert_eq!((board.away_since(0), board.away_since(1)), (None, Some(since)));
+        let shown = board.snapshot();
+        assert_eq!((shown[1].requests, shown[1].version.as_str()), (7, "v1"));
+        assert_eq!(shown[1].state, ClusterState::Connecting);
+        board.cluster(1, |c| c.state = ClusterState::Live);
+        assert_eq!(board.away_since(1), None);
     }
 }

@@ -44,10 +44,8 @@ impl Cluster {
     /// The supervisor of a configured cluster.
     pub(super) fn new(index: usize, shared: Rc<Shared>, target: Target) -> Self {
         let uid = shared.known_uids.get(&target.context).cloned();
-        let (server, version) = (String::new(), String::new());
-        // One that was away before the watches were started anew still is.
-        let state = shared.board.state(index);
-        Self { index, shared, target, uid, server, version, state }
+        let (server, version) = shared.board.known(index);
+        Self { index, shared, target, uid, server, version, state: ClusterState::Connecting }
     }
 
     /// Runs until it is dropped. Ends by itself only when a stream panicked.
@@ -231,7 +229,8 @@ impl Cluster {
         let now = self.shared.now();
         let since = match self.state {
             ClusterState::Away { since, .. } => since,
-            _ => now,
+            // The watches may have been begun anew during the outage.
+            _ => self.shared.board.away_since(self.index).unwrap_or(now),
         };
         let why = error.to_string();
         self.set_state(ClusterState::Away { since, why, retry_at: Some(now + wait) }).await;
@@ -249,12 +248,8 @@ impl Cluster {
     fn show(&self) {
         self.shared.board.cluster(self.index, |status| {
             status.state = self.state.clone();
-            // What was known before stays until something newer is.
-            for (shown, now) in [(&mut status.server, &self.server), (&mut status.version, &self.version)] {
-                if !now.is_empty() {
-                    shown.clone_from(now);
-                }
-            }
+            status.server.clone_from(&self.server);
+            status.version.clone_from(&self.version);
             status.uid = self.uid.as_ref().map(ToString::to_string).unwrap_or_default();
         });
     }
