@@ -24,6 +24,8 @@ use crate::{
 
 /// How often it is collected; a look at the store is cheap, but not free.
 const EVERY: Duration = Duration::from_secs(1);
+/// A look at the store may be under way on a slow disk; an answer does not wait for it for ever.
+const REFRESH_WITHIN: Duration = Duration::from_secs(5);
 /// Over how many collections the rate is taken.
 const RATE_OVER: usize = 10;
 /// How often rows are counted.
@@ -56,7 +58,7 @@ impl Refresh {
     pub async fn now(&self) {
         let (done, wait) = oneshot::channel();
         if self.0.send(done).await.is_ok() {
-            let _ = tokio::time::timeout(EVERY, wait).await;
+            let _ = tokio::time::timeout(REFRESH_WITHIN, wait).await;
         }
     }
 }

@@ -169,6 +169,20 @@ fn what_an_action_did_can_be_seen_at_once() {
     assert_eq!(forward.ends(), Some(0), "the first one ends it in order");
 }
 
+#[test]
+fn after_a_kill_everything_can_be_read_at_once() {
+    let mut home = Home::new();
+    home.set("IN_CLUSTER", "false");
+    home.config(&hook("web", "url = \"https://a.example\""));
+    let mut forward = Running::start(&home, &["forward"]);
+    forward.says("watching");
+    forward.child.kill().unwrap();
+    forward.child.wait().unwrap();
+    for args in [&["events"][..], &["incidents"], &["deliveries"], &["connectors", "list"]] {
+        home.run(args).ok();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interrupted_twice_it_does_not_wait_for_what_is_on_the_wire() {
     let cluster = Cluster::new(options(1));

@@ -148,7 +148,7 @@ fn exit_of(findings: &[Finding], unreachable: bool) -> Exit {
 }
 
 fn print(findings: &[Finding], offline: bool, console: &mut Console<'_>) -> Result<()> {
-    for finding in findings {
+    for (i, finding) in findings.iter().enumerate() {
         let mark = match finding.level {
             Level::Ok => "✓",
             Level::Note => "·",
@@ -156,7 +156,9 @@ fn print(findings: &[Finding], offline: bool, console: &mut Console<'_>) -> Resu
             Level::Fail => "✖",
         };
         console.line(format!("{mark} {}: {}", one_line(&finding.what), one_line(&finding.text)))?;
-        if !finding.next.is_empty() {
+        // One step for several findings stands once, below them.
+        let again = findings.get(i + 1).is_some_and(|f| f.next == finding.next && f.what == finding.what);
+        if !finding.next.is_empty() && !again {
             console.line(format!("    → {}", one_line(&finding.next)))?;
         }
     }

@@ -20,7 +20,7 @@ use crate::{
     config::{ConnectorSpec, Flags, Origin, Settings, WatchSettings, secret},
     connector::Built,
     store::{CONNECTOR_STATES, ConnectorState, Read, Reader},
-    watch::{self, Clock, Diagnosis, Extras, Rule},
+    watch::{self, Clock, Diagnosis, Extras},
 };
 
 /// Credentials that end within this time are told.
@@ -88,7 +88,7 @@ fn rights(diagnosis: &Diagnosis, what: &str, flags: &Flags) -> Vec<Finding> {
     let area = Area::Cluster;
     let mut findings = Vec::new();
     for rule in &diagnosis.missing {
-        let next = grant(diagnosis, flags, rule);
+        let next = grant(diagnosis, flags);
         findings.push(Finding::fail(area, what, format!("the right is missing: {rule}"), next));
     }
     if !diagnosis.optional.is_empty() {
@@ -114,7 +114,7 @@ fn rights(diagnosis: &Diagnosis, what: &str, flags: &Flags) -> Vec<Finding> {
 }
 
 /// How a missing right is granted: with the flags and for the account of this very call.
-fn grant(diagnosis: &Diagnosis, flags: &Flags, rule: &Rule) -> String {
+fn grant(diagnosis: &Diagnosis, flags: &Flags) -> String {
     let mut rbac = "barrelman rbac".to_owned();
     let mut flag = |name: &str, value: &str| rbac.extend([" ", name, " ", &quoted(value)]);
     if let Some(config) = &flags.config {
@@ -122,6 +122,7 @@ fn grant(diagnosis: &Diagnosis, flags: &Flags, rule: &Rule) -> String {
     }
     flags.namespaces.iter().for_each(|n| flag("-n", n));
     flags.selector.iter().for_each(|s| flag("-l", s));
+    let mut kubectl = "kubectl".to_owned();
     let user = diagnosis.user.as_deref();
     match user.and_then(|u| u.strip_prefix("system:serviceaccount:")).and_then(|u| u.split_once(':')) {
         Some((namespace, name)) => {
@@ -130,18 +131,17 @@ fn grant(diagnosis: &Diagnosis, flags: &Flags, rule: &Rule) -> String {
         }
         None if user.is_some() => {
             let user = user.unwrap_or_default();
-            return format!(
-                "grant {user} that rule ({rule}); {rbac} prints all of them, for a ServiceAccount"
-            );
+            return format!("grant that to {user}; {rbac} prints all of it, for a ServiceAccount");
         }
-        None => {}
-    }
-    let mut kubectl = "kubectl".to_owned();
-    if let Some(kubeconfig) = &flags.kubeconfig {
-        kubectl.extend([" --kubeconfig ", &quoted(&kubeconfig.display().to_string())]);
-    }
-    if !flags.contexts.is_empty() {
-        kubectl.extend([" --context ", &quoted(&diagnosis.context)]);
+        // It may be an administrator's; that of a ServiceAccount is not.
+        None => {
+            if let Some(kubeconfig) = &flags.kubeconfig {
+                kubectl.extend([" --kubeconfig ", &quoted(&kubeconfig.display().to_string())]);
+            }
+            if !flags.contexts.is_empty() {
+                kubectl.extend([" --context ", &quoted(&diagnosis.context)]);
+            }
+        }
     }
     format!("as somebody who may: {rbac} | {kubectl} apply -f -")
 }
