@@ -53,6 +53,9 @@ pub struct ClusterStatus {
     pub objects: u64,
     /// A line per stream.
     pub streams: Vec<StreamStatus>,
+    /// Kinds that are watched only where that is permitted: they are not missed where it is not.
+    #[serde(default)]
+    pub optional: Vec<Kind>,
 }
 
 /// How a cluster's API is.
@@ -135,7 +138,7 @@ pub struct ConnectorStatus {
     pub why: String,
     /// Rows waiting.
     pub queued: u64,
-    /// Rows claimed and not answered.
+    /// On the wire, or answered and not written down yet.
     pub in_flight: u64,
     /// When the oldest waiting row was made.
     pub oldest: Option<Timestamp>,
@@ -143,6 +146,12 @@ pub struct ConnectorStatus {
     pub delivered: u64,
     /// Attempts that failed since the start.
     pub failed: u64,
+    /// The same by reason, and what was given up without an attempt.
+    #[serde(default)]
+    pub failures: BTreeMap<String, u64>,
+    /// Rows that this version cannot read: they stay where they are, and hold nothing up.
+    #[serde(default)]
+    pub unreadable: u64,
     /// Dead letters in the store.
     pub dead: u64,
     /// The newest delivery.

@@ -6,12 +6,13 @@ use anyhow::{Result, anyhow, bail};
 use super::{
     connectors::{Workshop, secret_options},
     engine::now,
+    never,
 };
 use crate::{
     config::{ConnectorSpec, Origin, Settings},
     connector::Problem,
     dispatch::Dispatcher,
-    store::{AUDIT, AuditRow, CONNECTORS, ConnectorRow, Read, Store},
+    store::{AUDIT, AuditRow, CONNECTOR_STATES, CONNECTORS, ConnectorRow, ConnectorState, Read, Store},
 };
 
 /// What a change works with.
@@ -38,6 +39,8 @@ impl Edits<'_> {
             bail!("a connector needs a name");
         }
         let missing = savable(self.workshop, &spec)?;
+        let built = self.workshop.build(&spec).ok();
+        let never = built.and_then(|b| never::of(&b.common, &self.settings.watch)).map(|(text, _)| text);
         let mut sealed = ConnectorSpec { origin: Origin::Store, ..spec };
         let vault = self.workshop.vault()?;
         vault.seal_config(&mut sealed.config, &secret_options(&sealed.kind))?;
@@ -55,9 +58,10 @@ impl Edits<'_> {
                 tx.append(&AUDIT, &audit).map(drop)
             })
             .await?;
+        let never = never.map(|text| format!("; {text}")).unwrap_or_default();
         Ok(match missing {
-            None => format!("{name} is saved"),
-            Some(missing) => format!("{name} is saved, and cannot send yet: {missing}"),
+            None => format!("{name} is saved{never}"),
+            Some(missing) => format!("{name} is saved, and cannot send yet: {missing}{never}"),
         })
     }
 
@@ -78,7 +82,16 @@ impl Edits<'_> {
     pub async fn remove(&self, name: &str, follow: impl Future<Output = Result<()>>) -> Result<String> {
         self.refuse_fixed(name, "delete")?;
         let key = name.to_owned();
-        if !self.store.write(move |tx| tx.remove(&CONNECTORS, &key)).await? {
+        let removed = self.store.write(move |tx| {
+            let removed = tx.remove(&CONNECTORS, &key)?;
+            if removed {
+                // Where we are killed before its queue is empty, the next start goes on.
+                let state = tx.get(&CONNECTOR_STATES, &key)?.unwrap_or_default();
+                tx.put(&CONNECTOR_STATES, &key, &ConnectorState { removing: true, ..state })?;
+            }
+            Ok(removed)
+        });
+        if !removed.await? {
             bail!("there is no connector {name:?}");
         }
         follow.await?;

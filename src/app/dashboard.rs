@@ -55,7 +55,8 @@ pub async fn run(resolved: Resolved, flags: Flags) -> Result<Exit> {
 pub async fn demo(args: &Demo) -> Result<Exit> {
     let stage = demo::stage(args).await?;
     let settings = stage.settings.clone();
-    let log_file = logging::to_file(&settings.log, &settings.store.dir)?;
+    // Nothing of a demo outlives it.
+    let log_file = logging::to_file_in(&settings.log, &settings.store.dir)?;
     let running = Running::start(settings.clone(), "demo").await?;
     let exit = own(running, &settings, options(&settings, Some(log_file), Vec::new()), None).await;
     stage.stop.cancel();
@@ -174,18 +175,19 @@ async fn attached(settings: &Settings, options: Options) -> Result<tui::Exit> {
     Ok(exit?)
 }
 
-/// SIGTERM and SIGHUP: a terminal that is closed, a person who ends the process.
-struct Ends {
-    term: tokio::signal::unix::Signal,
-    hup: tokio::signal::unix::Signal,
-}
+/// SIGTERM, SIGHUP, SIGINT and SIGQUIT: a terminal that is closed, a person who ends the process from elsewhere (the
+/// keys of the last two are read as keys). Their default would leave the terminal as the screen had it.
+struct Ends(Vec<tokio::signal::unix::Signal>);
 
 impl Ends {
     fn new() -> Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, hup: signal(SignalKind::hangup())? })
+        let kinds =
+            [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
+        Ok(Self(kinds.into_iter().map(signal).collect::<std::io::Result<_>>()?))
     }
 
     async fn next(&mut self) {
-        tokio::select! { _ = self.term.recv() => {}, _ = self.hup.recv() => {} }
+        let each = self.0.iter_mut().map(|s| Box::pin(s.recv()));
+        futures::future::select_all(each).await;
     }
 }

@@ -17,12 +17,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     actions::{Desk, REQUESTS},
     connectors::{self, Workshop},
+    lines::FromCluster,
     observe::Observe,
-    status::Reporter,
+    status::{Refresh, Reporter},
     tasks::Tasks,
 };
 use crate::{
     config::Settings,
+    connector::Pages,
     dispatch::{Deps, Dispatcher},
     event::ClusterUid,
     feed::{FEED_CAPACITY, Feed},
@@ -30,7 +32,7 @@ use crate::{
     pipeline::{self, Engine, EngineConfig, Handles, Input, Target},
     server::Request,
     status::Status,
-    store::{META, Read, Store, retention},
+    store::{self, META, Read, Store, retention},
     watch::{self as watching, Board},
 };
 
@@ -44,6 +46,8 @@ pub fn now() -> Timestamp {
 const INPUTS: usize = 64;
 /// A stop must not hang on a watch that does not end.
 const WATCH_STOP: Duration = Duration::from_secs(5);
+/// How long a forwarder waits for a store that somebody else holds.
+const HELD_FOR: Duration = Duration::from_secs(2);
 /// Sends in flight get this long, and a little more to be written down.
 const DISPATCH_STOP: Duration = Duration::from_secs(7);
 
@@ -60,7 +64,9 @@ pub enum Command {
 pub struct Control {
     engine: Arc<Mutex<Engine>>,
     status: watch::Receiver<Arc<Status>>,
-    ask: Mutex<watching::Handle>,
+    ask: Arc<Mutex<watching::Handle>>,
+    /// Whether the last lines of containers are read.
+    logs: Arc<AtomicBool>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -95,6 +101,7 @@ impl Control {
     pub fn configure(&self, settings: &Settings, targets: Arc<[Target]>) {
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         engine.configure(engine_config(settings), targets);
+        self.logs.store(settings.incidents.logs, Ordering::Relaxed);
     }
 }
 
@@ -118,6 +125,7 @@ pub struct Running {
     pub stop_rest: CancellationToken,
     dispatcher: Dispatcher,
     workshop: Workshop,
+    refresh: Refresh,
     settings: Arc<tokio::sync::Mutex<Arc<Settings>>>,
     board: Board,
     said: mpsc::Sender<Vec<Said>>,
@@ -139,13 +147,30 @@ pub fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
         ignore: settings.ignore.clone(),
         watch_only: settings.watch_only,
         away: pipeline::AWAY,
+        // `start` and `reconfigure` refuse what cannot be used.
+        pages: Arc::new(Pages::new(&settings.incidents).unwrap_or_default()),
     })
+}
+
+/// A command that looks at what a killed process left holds the file for a moment, to repair it; a forwarder that is
+/// being restarted waits for that.
+async fn open_store(settings: &Settings, mode: &str) -> Result<Store> {
+    let deadline = tokio::time::Instant::now() + HELD_FOR;
+    loop {
+        match Store::open(&settings.store.dir) {
+            Err(store::Error::Held(_)) if mode == "forward" && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(HELD_FOR / 20).await;
+            }
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 impl Running {
     /// Opens the store and starts everything.
     pub async fn start(settings: Settings, mode: &str) -> Result<Self> {
-        let store = Store::open(&settings.store.dir)?;
+        connectors::check_pages(&settings)?;
+        let store = open_store(&settings, mode).await?;
         let workshop = Workshop::new(&settings)?;
         let wired = connectors::wire(&settings, &store, &workshop)?;
         let engine = Engine::load(&store.snapshot()?, engine_config(&settings), wired.targets)?;
@@ -159,13 +184,14 @@ impl Running {
         let (stop_pipeline, stop_dispatch, stop_rest) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let mut tasks = Tasks::default();
-        let dispatcher = start_dispatch(&settings, (&store, &feed, &inputs), &mut tasks, &stop_dispatch);
-        let reporter = Reporter::new(
-            (store.clone(), Arc::clone(&engine), board.clone()),
-            settings.store.clone(),
-            (mode, settings.watch_only),
-        );
-        let reporter = reporter.with_connectors(lines_of(&dispatcher));
+        let ask = Arc::new(Mutex::new(watching::handle().0));
+        let logs = Arc::new(AtomicBool::new(settings.incidents.logs));
+        let lines = FromCluster { ask: Arc::clone(&ask), wanted: Arc::clone(&logs) };
+        let observe = Observe::new(feed.clone(), inputs.clone());
+        let dispatcher = start_dispatch((&settings, &store), (observe, lines), &mut tasks, &stop_dispatch);
+        let seen = (store.clone(), Arc::clone(&engine), board.clone());
+        let reporter = Reporter::new(seen, settings.store.clone(), (mode, settings.watch_only))
+            .with_connectors(lines_of(&dispatcher));
         let full: Arc<AtomicBool> = reporter.full();
         let handles = Handles {
             store: store.clone(),
@@ -179,17 +205,10 @@ impl Running {
             stop: stop_pipeline.clone(),
         };
         tasks.run("pipeline", crate::pipeline::run(handles));
-        let status = reporter.subscribe();
+        let (status, refresh) = (reporter.subscribe(), reporter.refresh());
         tasks.run("status", reporter.run(feed.clone(), stop_rest.clone()));
-        let limits = retention::Retention::new(&settings.store, settings.delivery.horizon);
-        tasks.run("retention", sweep(store.clone(), limits, settings.watch.poll_interval, stop_rest.clone()));
-        tasks.run("slow connectors", super::observe::slow(status.clone(), inputs, stop_rest.clone()));
-        let control = Arc::new(Control {
-            engine,
-            status: status.clone(),
-            ask: Mutex::new(watching::handle().0),
-            commands,
-        });
+        start_rest(&settings, (&store, &status, inputs), &mut tasks, &stop_rest);
+        let control = Arc::new(Control { engine, status: status.clone(), ask, logs, commands });
         let settings = Arc::new(tokio::sync::Mutex::new(Arc::new(settings)));
         let desk = Desk {
             store: store.clone(),
@@ -197,6 +216,8 @@ impl Running {
             workshop: workshop.clone(),
             settings: Arc::clone(&settings),
             control: Arc::clone(&control),
+            refresh: refresh.clone(),
+            changing: tokio::sync::Mutex::default(),
         };
         start_desk(desk, requests_out, &mut tasks, stop_rest.clone());
         let watch_only = settings.lock().await.watch_only;
@@ -214,6 +235,7 @@ impl Running {
             stop_rest,
             dispatcher,
             workshop,
+            refresh,
             settings,
             board,
             said,
@@ -269,8 +291,14 @@ impl Running {
         self.watch().await
     }
 
+    /// The settings in force.
+    pub async fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&*self.settings.lock().await)
+    }
+
     /// Runs with other settings: only what changed is touched. Answers what needs a restart of the program.
     pub async fn reconfigure(&mut self, new: Settings) -> Result<Vec<&'static str>> {
+        connectors::check_pages(&new)?;
         let old = Arc::clone(&*self.settings.lock().await);
         let mut later = Vec::new();
         for (changed, what) in [
@@ -285,6 +313,16 @@ impl Running {
                 later.push(what);
             }
         }
+        // What is left to a restart stays as it is, all of it: nothing is half in force.
+        let new = Settings {
+            store: old.store.clone(),
+            listen: old.listen,
+            log: old.log.clone(),
+            watch_only: old.watch_only,
+            delivery: old.delivery.clone(),
+            heartbeat: old.heartbeat.clone(),
+            ..new
+        };
         let watches = old.clusters != new.clusters || old.watch != new.watch;
         let wired = connectors::wire(&new, &self.store, &self.workshop)?;
         *self.settings.lock().await = Arc::new(new.clone());
@@ -295,6 +333,7 @@ impl Running {
         if watches {
             self.restart_watches().await?;
         }
+        self.refresh.now().await;
         Ok(later)
     }
 
@@ -361,8 +400,8 @@ impl Running {
 }
 
 fn start_dispatch(
-    settings: &Settings,
-    (store, feed, inputs): (&Store, &broadcast::Sender<Feed>, &mpsc::Sender<Input>),
+    (settings, store): (&Settings, &Store),
+    (observe, lines): (Observe, FromCluster),
     tasks: &mut Tasks,
     stop: &CancellationToken,
 ) -> Dispatcher {
@@ -371,11 +410,25 @@ fn start_dispatch(
         clock: Arc::new(now),
         horizon: settings.delivery.horizon,
         stale_after: settings.incidents.stale_after,
-        observer: Arc::new(Observe::new(feed.clone(), inputs.clone())),
+        observer: Arc::new(observe),
+        lines: Some(Arc::new(lines)),
     });
     let stop = stop.clone();
     tasks.start("dispatch", async move { dispatch.run(stop).await.map_err(|e| e.to_string()) });
     dispatcher
+}
+
+/// What looks after the store and the connectors now and then.
+fn start_rest(
+    settings: &Settings,
+    (store, status, inputs): (&Store, &watch::Receiver<Arc<Status>>, mpsc::Sender<Input>),
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) {
+    let limits = retention::Retention::new(&settings.store, settings.delivery.horizon);
+    tasks.run("retention", sweep(store.clone(), limits, settings.watch.poll_interval, stop.clone()));
+    let seen = (store.clone(), status.clone());
+    tasks.run("slow connectors", super::observe::slow(seen, inputs, stop.clone()));
 }
 
 fn lines_of(dispatcher: &Dispatcher) -> super::status::Connectors {

@@ -3,13 +3,16 @@
 mod actions;
 mod beside;
 pub mod commands;
+mod configuration;
 mod connector_edits;
 mod connectors;
 mod dashboard;
 pub mod demo;
 mod engine;
 mod forward;
+mod lines;
 mod logging;
+mod never;
 mod observe;
 mod run;
 mod status;

@@ -37,7 +37,7 @@ use crate::config::Flags;
     version,
     about,
     long_about = "Watches Kubernetes clusters, turns changes into events and events into incidents, keeps them, and tells Slack,\n\
-                  webhooks, PainChain and others. Without a command it opens the dashboard. It reads the cluster, and never\n\
+                  webhooks and PainChain. Without a command it opens the dashboard. It reads the cluster, and never\n\
                   changes it.",
     after_help = AFTER_HELP,
     max_term_width = 110,
@@ -60,7 +60,7 @@ const AFTER_HELP: &str = "Examples:
   barrelman events 'type:trouble' --since 2h  what went wrong lately
   barrelman check                             what is missing, each with a next step
 
-Flags win over the environment, the environment over the configuration file (barrelman config init writes one).
+Flags win over the environment, the environment over the configuration file (`barrelman config init` writes one).
 
 Exit codes:
   0    all is well

@@ -72,12 +72,52 @@ pub enum Value {
 }
 
 impl Type {
+    /// Whether it takes several texts.
+    pub const fn is_list(self) -> bool {
+        matches!(self, Type::List | Type::Paths | Type::Namespaces | Type::Filters)
+    }
+
+    /// The texts of a list as they were written.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn items(self, raw: &Raw, separator: Option<char>) -> Result<Vec<Raw>, String> {
+        match raw {
+            Raw::Text(text) => Ok(match separator {
+                Some(separator) => text.split(separator).map(|t| Raw::Text(t.to_owned())).collect(),
+                None => vec![Raw::Text(text.clone())],
+            }),
+            Raw::List(items) => Ok(items.clone()),
+            other => Err(format!("expected a list of texts, not {}", shown(other))),
+        }
+    }
+
+    /// One text of a list; `None` where it is empty.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn item(self, raw: &Raw) -> Result<Option<String>, String> {
+        let Raw::Text(text) = raw else {
+            return Err(format!("expected a list of texts, not {}", shown(raw)));
+        };
+        let item = text.trim();
+        match self {
+            _ if item.is_empty() => return Ok(None),
+            Type::Namespaces => namespace(item)?,
+            Type::Filters => ignore_filter(item)?,
+            _ => {}
+        }
+        Ok(Some(item.to_owned()))
+    }
+
     /// The value, or what was expected.
     ///
     /// An empty text is "unset" whatever the type (lists: empty). `separator`: lists in one text are cut there.
     pub fn check(self, raw: &Raw, separator: Option<char>) -> Result<Value, String> {
-        if let Type::List | Type::Paths | Type::Namespaces | Type::Filters = self {
-            return self.list(raw, separator);
+        if self.is_list() {
+            let items = self.items(raw, separator)?;
+            let items = items.iter().filter_map(|i| self.item(i).transpose()).collect::<Result<_, _>>()?;
+            return Ok(Value::List(items));
         }
         let text = match raw {
             Raw::Text(text) if text.trim().is_empty() => return Ok(Value::Unset),
@@ -108,7 +148,7 @@ impl Type {
         match self {
             Type::Selector => selector(text).map(|()| text.to_owned()),
             Type::Url if !is_url(text) => Err("expected a URL that begins with https:// or http://".into()),
-            Type::UrlTemplate if !is_url(text) => {
+            Type::UrlTemplate if !is_url_template(text) => {
                 Err("expected a URL, as in https://wiki.example.com/{{event_type}}".into())
             }
             Type::Listen => listen(text),
@@ -123,32 +163,6 @@ impl Type {
             },
             _ => Ok(text.to_owned()),
         }
-    }
-
-    fn list(self, raw: &Raw, separator: Option<char>) -> Result<Value, String> {
-        let items: Vec<String> = match raw {
-            Raw::Text(text) => match separator {
-                Some(separator) => text.split(separator).map(|t| t.trim().to_owned()).collect(),
-                None => vec![text.trim().to_owned()],
-            },
-            Raw::List(items) => items
-                .iter()
-                .map(|item| match item {
-                    Raw::Text(text) => Ok(text.trim().to_owned()),
-                    other => Err(format!("expected a list of texts, not {}", shown(other))),
-                })
-                .collect::<Result<_, _>>()?,
-            other => return Err(format!("expected a list of texts, not {}", shown(other))),
-        };
-        let items: Vec<String> = items.into_iter().filter(|i| !i.is_empty()).collect();
-        for item in &items {
-            match self {
-                Type::Namespaces => namespace(item)?,
-                Type::Filters => ignore_filter(item)?,
-                _ => {}
-            }
-        }
-        Ok(Value::List(items))
     }
 }
 
@@ -187,6 +201,12 @@ fn bytes(raw: &Raw) -> Option<u64> {
 fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|r| !r.is_empty() && !r.starts_with('/') && !text.contains(char::is_whitespace))
+}
+
+/// Its variables may stand anywhere behind the scheme, with spaces; whoever renders it says whether a URL comes out.
+fn is_url_template(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|r| !r.is_empty() && !r.starts_with('/'))
 }
 
 /// `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, `:8080` (all addresses).

@@ -122,6 +122,7 @@ impl Common {
             }
         }
         let mut problems = options.problems;
+        problems.extend(unfit_name(name));
         match config.get("conditions") {
             None | Some(Value::Null) => {}
             Some(Value::Object(map)) => {
@@ -143,6 +144,16 @@ impl Common {
         };
         selected && self.severity.is_none_or(|min| event.severity >= min) && self.conditions.hold(event, now)
     }
+}
+
+/// A name is a part of keys, labels and commands: `barrelman connectors test 'name'`.
+fn unfit_name(name: &str) -> Option<Problem> {
+    let unfit = |c: char| c.is_control() || matches!(c, '\'' | '"' | '`' | '\\');
+    if name.trim() != name || name.is_empty() || name.chars().count() > 100 || name.contains(unfit) {
+        let rule = "must be 1 to 100 characters without quotes, backslashes, line breaks and outer spaces";
+        return Some(Problem::invalid("name", rule));
+    }
+    None
 }
 
 impl Conditions {
@@ -305,6 +316,17 @@ mod tests {
         assert!(said[0].contains("did you mean \"pod_crash_loop\"?"), "{said:?}");
         assert!(said[1].contains("did you mean \"namespace\"?"), "{said:?}");
         assert!(said[2].contains("needs min_count"), "{said:?}");
+    }
+
+    #[test]
+    fn a_name_that_breaks_keys_or_commands_is_refused() {
+        let problems = |name: &str| Common::parse(name, &Map::new(), (Deliver::Incidents, None)).1;
+        for name in ["a\nb", "a'b", "a\"b", "a\0b", "", " a", "a\\b"] {
+            assert_eq!(problems(name).len(), 1, "{name:?}");
+        }
+        for name in ["slack-oncall", "Ops (Zürich), 24/7", "a_b.c"] {
+            assert_eq!(problems(name), [], "{name:?}");
+        }
     }
 
     #[test]

@@ -8,9 +8,9 @@ use super::{
     CONNECTORS, Connector,
     common::{COMMON, Common, Deliver},
     http::HttpClients,
-    options::{Options, Problem, nearest},
+    options::{Options, Problem},
 };
-use crate::config::ConnectorSpec;
+use crate::{config::ConnectorSpec, event::nearest};
 
 /// One kind: forms, docs and the example configuration come from here.
 #[derive(Debug)]
@@ -167,8 +167,10 @@ impl std::fmt::Debug for Built {
 pub fn def(kind: &str) -> Result<&'static ConnectorDef, Problem> {
     CONNECTORS.iter().copied().find(|d| d.kind == kind).ok_or_else(|| {
         let kinds: Vec<&str> = CONNECTORS.iter().map(|d| d.kind).collect();
-        let hint = nearest(kind, &kinds).map(|n| format!(", did you mean {n:?}?")).unwrap_or_default();
-        Problem::invalid("type", format!("unknown type {kind:?}{hint} Known: {}", kinds.join(", ")))
+        let hint = nearest(kind, kinds.iter().copied())
+            .map(|n| format!(": did you mean {n:?}?"))
+            .unwrap_or_default();
+        Problem::invalid("type", format!("unknown type {kind:?}{hint} (there are {})", kinds.join(", ")))
     })
 }
 

@@ -1,14 +1,18 @@
 //! Services that are told: one file each. A connector renders and sends; it never sleeps, retries or touches the
 //! store. `dispatch` does all that.
 
+mod bounds;
 mod common;
 mod def;
 mod heartbeat;
 pub mod http;
+mod last_lines;
 mod notification;
 mod options;
+pub mod pages;
 mod painchain;
 pub mod payload;
+mod sample_details;
 pub mod samples;
 mod slack;
 pub mod template;
@@ -22,8 +26,10 @@ pub use common::{COMMON, COST_DETAIL, Common, Conditions, Deliver};
 pub use def::{Build, Built, COMMON_FIELDS, ConnectorDef, Field, Shape, build, def, settings_hash};
 pub use heartbeat::heartbeat;
 pub use http::{Clock, HttpClients, HttpError};
+pub use last_lines::last_lines;
 pub use notification::{DigestLine, Notification};
 pub use options::{Options, Problem, is_placeholder};
+pub use pages::Pages;
 
 /// Every kind of connector, a line each.
 pub const CONNECTORS: &[&ConnectorDef] = &[&painchain::DEF, &slack::DEF, &webhook::DEF];

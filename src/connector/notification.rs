@@ -48,6 +48,13 @@ pub struct DigestLine {
     pub event_type: EventType,
     /// When it happened.
     pub timestamp: Timestamp,
+    /// How many messages about the same thing it stands for; the newest is shown.
+    #[serde(default = "one")]
+    pub messages: u32,
+}
+
+const fn one() -> u32 {
+    1
 }
 
 impl Notification {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::event::nearest;
+
 /// Something is wrong with an option.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{option}: {message}")]
@@ -185,20 +187,12 @@ impl<'a> Options<'a> {
             if known.contains(&name.as_str()) {
                 continue;
             }
-            let hint = nearest(name, known).map(|n| format!(": did you mean {n:?}?")).unwrap_or_default();
+            let hint = nearest(name, known.iter().copied())
+                .map(|n| format!(": did you mean {n:?}?"))
+                .unwrap_or_default();
             self.bad(name, format!("unknown option{hint}"));
         }
     }
-}
-
-/// The known word nearest to what was written, where one is near enough to be meant.
-pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|k| (strsim::damerau_levenshtein(name, k), *k))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, k)| *distance <= 2.max(k.len() / 3))
-        .map(|(_, k)| k)
 }
 
 /// Whether a text is one of the guide's placeholders: `...`, `YOUR/WEBHOOK/URL`, `xxxx`, `ghp_xxxx`.

@@ -80,6 +80,7 @@ struct Incident<'a> {
     events: u64,
     members: Members<'a>,
     member_count: u32,
+    objects: u32,
     affected: Members<'a>,
     suspects: Suspects<'a>,
     ready: Option<u32>,
@@ -170,6 +171,7 @@ struct Line<'a> {
     event_type: &'static str,
     #[serde(serialize_with = "millis")]
     timestamp: Timestamp,
+    messages: u32,
 }
 
 impl<'a> Payload<'a> {
@@ -184,6 +186,7 @@ impl<'a> Payload<'a> {
                 severity: l.severity.as_str(),
                 event_type: l.event_type.name(),
                 timestamp: l.timestamp,
+                messages: l.messages,
             };
             notification.digest.iter().map(line).collect()
         });
@@ -266,6 +269,7 @@ impl<'a> Incident<'a> {
             events: facts.events,
             members: Members(&facts.members),
             member_count: facts.member_count,
+            objects: facts.objects,
             affected: Members(&facts.affected),
             suspects: Suspects(&facts.suspects),
             ready: facts.ready.map(|(ready, _)| ready),

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{DigestLine, Notification};
+use super::{DigestLine, Notification, sample_details};
 use crate::event::{
     ClusterUid, Ends, Event, EventId, EventType, Fingerprint, IncidentId, Link, NotificationId, ObjectRef,
     Owner, Recommendation, Role, Status, TimeSource,
@@ -16,131 +16,18 @@ use crate::event::{
 /// The guide's own moment, 2025-01-15T10:30:00Z: samples must not change from day to day.
 const AT: i64 = 1_736_937_000_000;
 
-/// What the object of a type is, and the details beside those that every event of a pod has.
-fn shape(event_type: EventType) -> (&'static str, Value) {
-    use EventType as T;
-    match event_type {
-        T::NodeScaledDown | T::NodeAdded | T::NodeCordoned | T::NodeUncordoned => {
-            ("Node", json!({"reason": "ScaleDown", "provider": "autoscaler"}))
-        }
-        T::NodeUnhealthy => (
-            "Node",
-            json!({"condition": "Ready", "condition_status": "Unknown", "reason": "NodeStatusUnknown",
-                   "message": "Kubelet stopped posting node status.", "pods": 12}),
-        ),
-        T::ClusterUnhealthy => {
-            ("Cluster", json!({"reason": "ApiUnreachable", "message": "connection refused"}))
-        }
-        T::ConnectorFailed => {
-            ("Connector", json!({"connector": "slack", "reason": "unauthorized", "message": "HTTP 403"}))
-        }
-        T::DeploymentScaled => ("Deployment", json!({"from": 3, "to": 5, "manager": "kubectl"})),
-        T::HpaMaxed => (
-            "HorizontalPodAutoscaler",
-            json!({"current": 10, "max": 10, "min": 2, "target": "Deployment/my-app", "reason": "TooManyReplicas",
-                   "message": "the desired replica count is more than the maximum"}),
-        ),
-        T::WorkloadBlocked
-        | T::WorkloadDegraded
-        | T::RolloutStuck
-        | T::RolloutStarted
-        | T::RolloutCompleted
-        | T::RolloutRolledBack
-        | T::WorkloadCreated
-        | T::WorkloadDeleted
-        | T::WarningRateAnomaly => (
-            "Deployment",
-            json!({"ready": 2, "wanted": 3, "updated": 1, "reason": "ProgressDeadlineExceeded", "revision": "7",
-                   "message": "ReplicaSet \"my-app-6d4\" has timed out progressing."}),
-        ),
-        T::ImageChanged => (
-            "Deployment",
-            json!({"container": "app", "from": "my-app:1.41.0", "to": "my-app:1.42.0", "manager": "helm"}),
-        ),
-        T::HighCpu | T::IdleResourceDetected | T::HighImpactRecommendation | T::CostOptimizationAvailable => {
-            (
-                "Deployment",
-                json!({"container": "app", "cpu_millis": 950, "cpu_limit_millis": 1000, "percent": 95, "samples": 288,
-                   "confidence": 0.9, "saving": 42.5}),
-            )
-        }
-        T::Http500 | T::Http502 | T::FailedPost => (
-            "Deployment",
-            json!({"hits": 7, "window_secs": 60, "http_status": 500, "sample": "GET /cart 500"}),
-        ),
-        T::ServiceUnavailable | T::EndpointsChanged | T::ServiceChanged => {
-            ("Service", json!({"ready": 0, "total": 3, "previous_ready": 3, "changed": ["ports"]}))
-        }
-        T::IngressChanged => ("Ingress", json!({"changed": ["hosts"], "hosts": ["shop.example"]})),
-        _ => other_shape(event_type),
-    }
-}
-
-fn other_shape(event_type: EventType) -> (&'static str, Value) {
-    use EventType as T;
-    match event_type {
-        T::SecurityVulnerability => (
-            "Deployment",
-            json!({"cve": "CVE-2025-0001", "package": "openssl", "installed": "3.0.1", "fixed": "3.0.2", "new": 1}),
-        ),
-        T::RbacViolation | T::UnauthorizedAccess => {
-            ("Role", json!({"user": "system:anonymous", "verb": "get", "resource": "secrets", "code": 403}))
-        }
-        T::CostThresholdExceeded | T::CostReport => {
-            ("Namespace", json!({"monthly_cost": 1234.5, "threshold": 1000, "currency": "USD"}))
-        }
-        T::ConfigChanged => (
-            "ConfigMap",
-            json!({"modified": ["log_level"], "added": [], "removed": [], "used_by": ["Deployment/my-app"]}),
-        ),
-        T::HelmReleaseInstalled | T::HelmReleaseUpdated | T::HelmReleaseUninstalled => {
-            ("Secret", json!({"release": "my-app", "revision": 7, "release_status": "deployed"}))
-        }
-        T::NamespaceCreated | T::NamespaceTerminating | T::NamespaceDeleted | T::NamespaceStuck => {
-            ("Namespace", json!({"finalizers": ["kubernetes"]}))
-        }
-        T::JobFailed => {
-            ("Job", json!({"reason": "BackoffLimitExceeded", "message": "Job has reached the limit"}))
-        }
-        T::CronjobMissed => {
-            ("CronJob", json!({"schedule": "0 * * * *", "missed_at": "2025-01-15T10:00:00.000Z"}))
-        }
-        T::PvcPending => {
-            ("PersistentVolumeClaim", json!({"reason": "ProvisioningFailed", "storage_class": "fast"}))
-        }
-        T::PvFailed => {
-            ("PersistentVolume", json!({"reason": "VolumeFailedDelete", "message": "still attached"}))
-        }
-        T::PvcUsageHigh => {
-            ("PersistentVolumeClaim", json!({"used_percent": 91, "capacity_bytes": 10_737_418_240_u64}))
-        }
-        T::CertificateExpiring => {
-            ("Secret", json!({"not_after": "2025-01-22T10:30:00.000Z", "days": 7, "names": ["shop.example"]}))
-        }
-        // Everything else is about a Pod.
-        _ => (
-            "Pod",
-            json!({"container": "app", "exit_code": 1, "reason": "Error", "image": "my-app:1.42.0", "node": "node-1",
-                   "message": "Container failed to start", "previous_phase": "Pending", "phase": "Running"}),
-        ),
-    }
-}
-
 /// An event of the type, as it might have happened.
 pub fn event(event_type: EventType) -> Event {
     let def = event_type.def();
     let at = Timestamp::from_millisecond(AT).unwrap_or_default();
-    let (kind, extra) = shape(event_type);
+    let kind = sample_details::kind(event_type);
     let cluster_scoped = matches!(kind, "Node" | "Namespace" | "PersistentVolume" | "Cluster" | "Connector");
     let namespace = if cluster_scoped { "" } else { "default" };
     let object = object(kind, namespace);
     let subject = if kind == "Pod" { self::object("Deployment", namespace) } else { object.clone() };
-    let mut details = extra.as_object().cloned().unwrap_or_default();
-    details.insert("namespace".into(), namespace.into());
-    if kind == "Pod" {
-        details.insert("pod_name".into(), object.name.clone().into());
-        details.insert("restart_count".into(), 5.into());
-        details.insert("last_error".into(), "Container failed to start".into());
+    let mut details = sample_details::of(event_type);
+    if !namespace.is_empty() {
+        details.insert("namespace".into(), namespace.into());
     }
     let cluster_uid = ClusterUid::from("sample-cluster");
     let firing = matches!(def.ends, Ends::After(_));
@@ -233,6 +120,25 @@ fn manifest(object: &ObjectRef) -> Link {
     }
 }
 
+/// A message that somebody asked for: it says that it is a test wherever a service shows it, and speaks of now.
+pub fn test(connector: &str, cluster: &str, now: Timestamp) -> Notification {
+    let mut sample = notification(EventType::PodCrashLoop, Phase::Test, connector);
+    let by = now.duration_since(sample.event.timestamp);
+    let moved = |at: Timestamp| at.checked_add(by).unwrap_or(now);
+    let event = &mut sample.event;
+    cluster.clone_into(&mut event.cluster);
+    for at in [&mut event.timestamp, &mut event.observed_at, &mut event.first_seen, &mut event.last_seen] {
+        *at = moved(*at);
+    }
+    if let Some(facts) = &mut sample.incident {
+        facts.opened_at = moved(facts.opened_at);
+        facts.members.iter_mut().for_each(|m| m.since = moved(m.since));
+        facts.suspects.iter_mut().for_each(|s| s.at = moved(s.at));
+    }
+    sample.created_at = now;
+    sample
+}
+
 /// A notification of the phase about a sample event.
 pub fn notification(event_type: EventType, phase: Phase, connector: &str) -> Notification {
     let mut event = event(event_type);
@@ -271,6 +177,7 @@ fn line(event: &Event, connector: &str, n: u32) -> DigestLine {
         severity: event.severity,
         event_type: event.event_type,
         timestamp: event.timestamp,
+        messages: 1,
     }
 }
 
@@ -303,6 +210,7 @@ fn facts(event: &mut Event, phase: Phase) -> IncidentFacts {
         events: 4,
         members: vec![member],
         member_count: 1,
+        objects: 1,
         affected: Vec::new(),
         suspects,
         ready: deployment.then_some(if over { (3, 3) } else { (2, 3) }),

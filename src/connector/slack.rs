@@ -103,7 +103,7 @@ fn lay_out(message: &Message, room: &Room) -> (Vec<Value>, bool) {
     let mut blocks = vec![json!({"type": "header", "text": {"type": "plain_text", "text": header}})];
     let place = cut.escaped(&message.place.join("  ·  "), 600);
     let why = cut.escaped(&message.why.join("\n"), room.why.saturating_sub(place.chars().count() + 3));
-    blocks.push(section(&format!("*{place}*\n{why}")));
+    blocks.push(section(format!("*{place}*\n{why}").trim_end()));
     if !message.members.is_empty() {
         blocks.push(section(&cut.escaped(&bullets(&message.members), room.members)));
     }
@@ -112,7 +112,7 @@ fn lay_out(message: &Message, room: &Room) -> (Vec<Value>, bool) {
         blocks.push(section(&format!("*Changed just before*\n{text}")));
     }
     if !message.words.is_empty() {
-        let text = cut.escaped(&message.words.join("\n").replace("```", "'''"), room.words);
+        let text = cut.newest(&message.words, room.words);
         blocks.push(section(&format!("```\n{text}\n```")));
     }
     if !message.digest.is_empty() {
@@ -184,6 +184,22 @@ impl Cutter {
             '>' => out.push_str("&gt;"),
             c => out.push(c),
         })
+    }
+
+    /// The last lines that fit, for a block of code: what was said last says the most.
+    fn newest(&mut self, lines: &[String], max: usize) -> String {
+        let (mut kept, mut used) = (Vec::new(), 0);
+        for line in lines.iter().rev() {
+            let line = self.escaped(&line.replace("```", "'''"), max / 3);
+            used += line.chars().count() + 1;
+            if used > max && !kept.is_empty() {
+                self.happened = true;
+                break;
+            }
+            kept.push(line);
+        }
+        kept.reverse();
+        kept.join("\n")
     }
 
     fn cut(&mut self, text: &str, max: usize, put: impl Fn(char, &mut String)) -> String {

@@ -8,7 +8,7 @@ use minijinja::{
     value::Serde,
 };
 
-use super::{Deliver, Notification, payload::Payload, samples};
+use super::{Deliver, Notification, bounds, payload::Payload, samples};
 use crate::event::{EventType, Role, incident::Phase};
 
 /// A larger body is a mistake in the template, and no service takes it.
@@ -26,6 +26,8 @@ pub enum Escape {
     Form,
     /// HTML and XML.
     Markup,
+    /// A part of a URL: everything that could end the part is percent-encoded.
+    Url,
     /// As it is.
     Plain,
 }
@@ -64,13 +66,16 @@ impl Template {
     /// # Errors
     /// Where and what does not parse.
     pub fn parse(source: &str, escape: Escape) -> Result<Self, String> {
+        bounds::check(source)?;
         let mut env = Environment::new();
+        bounds::cap_filters(&mut env);
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         env.set_fuel(Some(FUEL));
         env.set_recursion_limit(50);
         env.set_auto_escape_callback(move |_| match escape {
             Escape::Json => AutoEscape::Custom("json".into()),
             Escape::Form => AutoEscape::Custom("form".into()),
+            Escape::Url => AutoEscape::Custom("url".into()),
             Escape::Markup => AutoEscape::Html,
             Escape::Plain => AutoEscape::None,
         });
@@ -153,9 +158,8 @@ fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) 
     if value.is_safe() {
         return out.write_str(value.as_str().unwrap_or_default()).map_err(Error::from);
     }
-    if custom == "form" {
-        let text = value.to_string();
-        let encoded: String = form_encode(&text);
+    if custom == "form" || custom == "url" {
+        let encoded = percent_encode(&value.to_string(), custom == "form");
         return out.write_str(&encoded).map_err(Error::from);
     }
     let json = |e: serde_json::Error| Error::new(ErrorKind::BadSerialization, e.to_string());
@@ -169,12 +173,15 @@ fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) 
     out.write_str(inner).map_err(Error::from)
 }
 
-fn form_encode(text: &str) -> String {
+/// Everything but unreserved characters; a form writes a space as `+` and keeps `*`.
+fn percent_encode(text: &str, form: bool) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => encoded.push(byte.into()),
-            b' ' => encoded.push('+'),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => encoded.push(byte.into()),
+            b'*' if form => encoded.push('*'),
+            b'~' if !form => encoded.push('~'),
+            b' ' if form => encoded.push('+'),
             // Writing to a String cannot fail.
             _ => write!(encoded, "%{byte:02X}").unwrap_or_default(),
         }
@@ -280,5 +287,38 @@ mod tests {
         );
         assert!(render("{{ 'x' * 300000 }}").contains("256 KiB"));
         render("{{ 'x' * 100000000 }}");
+        let filters = "|replace('P', 'PPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPP')".repeat(40);
+        assert!(render(&format!("{{{{ title{filters} }}}}")).contains("1 MiB"));
+    }
+
+    #[test]
+    fn a_text_that_grows_with_every_step_is_refused_before_it_is_made() {
+        let parse = |source: &str| Template::parse(source, Escape::Plain);
+        let doubled = "{% set a = a ~ a %}".repeat(40);
+        assert!(parse(&format!("{{% set a = title %}}{doubled}{{{{ a }}}}")).unwrap_err().contains("grow"));
+        let nested: Vec<_> = (0..40).map(|n| format!("{{% for a{} in [a{n} ~ a{n}] %}}", n + 1)).collect();
+        assert!(parse(&nested.concat()).unwrap_err().contains("grow"));
+        for refused in
+            ["{% macro m(a) %}{{ m(a ~ a) }}{% endmacro %}", "{% set a %}{{ a }}{{ a }}{% endset %}"]
+        {
+            assert!(parse(refused).unwrap_err().contains("cannot be used"), "{refused}");
+        }
+        for fine in [
+            "{% set who = cluster ~ '/' ~ namespace %}{% if incident %}{{ who }}{% else %}-{% endif %}",
+            "{% for m in labels %}{{ m }} + {% endfor %}{# a ~ b #}{{ '{% macro %}' }}",
+            "{%- raw %}{% macro %}{% endraw -%}",
+        ] {
+            parse(fine).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_value_in_a_url_stays_in_its_place() {
+        let mut notification = crash();
+        notification.event.title = "a/../b?c=d#e f&g ü~".into();
+        let template =
+            Template::parse("https://x/{{title}}?n={{details.restart_count}}", Escape::Url).unwrap();
+        let expected = "https://x/a%2F..%2Fb%3Fc%3Dd%23e%20f%26g%20%C3%BC~?n=5";
+        assert_eq!(template.render(&notification).unwrap(), expected);
     }
 }

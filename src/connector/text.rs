@@ -61,6 +61,8 @@ pub struct Message {
     pub footer: String,
 }
 
+/// What the title of an end has between what was broken and for how long.
+const OVER: &str = " — over after ";
 /// Says that no change was seen before the trouble.
 pub const NOTHING_CHANGED: &str = "nothing that we watched";
 
@@ -73,10 +75,12 @@ impl Message {
         let event = &notification.event;
         let facts = notification.incident.as_ref();
         let over = notification.phase.is_end();
-        let mut why = why(event);
-        if over {
-            // What was broken is no news any more.
-            why.truncate(usize::from(!event.description.is_empty()));
+        // What was broken is no news any more, and its counts were those of then.
+        let mut why = if over { Vec::new() } else { why(event) };
+        if notification.phase == Phase::Repeated
+            && let Some(first) = why.first_mut()
+        {
+            *first = format!("When it began: {first}");
         }
         let words = if over { Vec::new() } else { words(event, &why) };
         Self {
@@ -84,7 +88,7 @@ impl Message {
             label: label(notification),
             title: title(event, facts),
             place: place(event, facts),
-            members: facts.map(members).unwrap_or_default(),
+            members: facts.filter(|_| !over).map(members).unwrap_or_default(),
             changes: facts.filter(|_| !over).map(changes),
             commands: if over { Vec::new() } else { commands(event) },
             links: links(event),
@@ -148,9 +152,20 @@ fn label(notification: &Notification) -> String {
     }
 }
 
+/// What a phase is called among others.
+const fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Repeated => "still open",
+        Phase::Reopened => "broken again",
+        other => other.as_str(),
+    }
+}
+
 /// The event's title, led by the subject where the title does not name it.
 fn title(event: &Event, facts: Option<&IncidentFacts>) -> String {
-    let title = one_line(&event.title);
+    // Of an end the place says from when to when; the event's own title counts one of its troubles alone.
+    let whole = one_line(&event.title);
+    let title = whole.split_once(OVER).map_or(whole.as_str(), |(title, _)| title).to_owned();
     match facts.map(|f| &f.subject).filter(|s| !title.contains(&s.name)) {
         Some(subject) => format!("{}: {title}", subject.resource()),
         None => title,
@@ -171,8 +186,8 @@ fn place(event: &Event, facts: Option<&IncidentFacts>) -> Vec<String> {
     if let Some((ready, wanted)) = facts.ready {
         parts.push(format!("{ready} of {wanted} ready"));
     }
-    if facts.member_count > 1 {
-        parts.push(format!("{} objects", facts.member_count));
+    if facts.objects > 1 {
+        parts.push(format!("{} objects", facts.objects));
     }
     if !facts.affected.is_empty() {
         parts.push(format!("{} affected", facts.affected.len()));
@@ -202,12 +217,13 @@ fn why(event: &Event) -> Vec<String> {
     if let Some(reason) = detail("reason").filter(|r| !said.contains(r.as_str())) {
         facts.push(reason);
     }
-    if let Some(code) = detail("exit_code") {
-        let text = format!("exit code {code}");
-        if !said.contains(&text) {
-            facts.push(detail("exit_meaning").map_or_else(|| text.clone(), |m| format!("{text} ({m})")));
-        }
+    let code =
+        detail("exit_code").map(|code| format!("exit code {code}")).filter(|text| !said.contains(text));
+    if let Some(text) = &code {
+        facts.push(detail("exit_meaning").map_or_else(|| text.clone(), |m| format!("{text} ({m})")));
     }
+    // By itself it says nothing that the description did not.
+    facts.retain(|fact| fact != "Error" || code.is_some());
     if !facts.is_empty() {
         lines.push(facts.join(", "));
         said = lines.join("\n");
@@ -224,15 +240,24 @@ fn why(event: &Event) -> Vec<String> {
     lines
 }
 
+/// A line per object with all of its troubles, where there is more than one trouble to tell.
 fn members(facts: &IncidentFacts) -> Vec<String> {
     if facts.member_count < 2 {
         return Vec::new();
     }
-    let name = |m: &crate::event::incident::MemberFact| {
-        format!("{} {}", m.resource, m.event_type.name().replace('_', " "))
-    };
-    let mut lines: Vec<String> = facts.members.iter().take(MAX_MEMBERS).map(name).collect();
-    let more = (facts.member_count as usize).saturating_sub(lines.len());
+    let mut objects: Vec<(&str, Vec<String>)> = Vec::new();
+    for member in &facts.members {
+        let trouble = member.event_type.name().replace('_', " ");
+        match objects.iter_mut().find(|(resource, _)| *resource == member.resource) {
+            Some((_, troubles)) if troubles.contains(&trouble) => {}
+            Some((_, troubles)) => troubles.push(trouble),
+            None => objects.push((&member.resource, vec![trouble])),
+        }
+    }
+    let shown = objects.iter().take(MAX_MEMBERS);
+    let mut lines: Vec<String> =
+        shown.map(|(name, troubles)| format!("{name}: {}", troubles.join(", "))).collect();
+    let more = (facts.objects as usize).saturating_sub(lines.len());
     if more > 0 {
         lines.push(format!("and {more} more"));
     }
@@ -246,8 +271,21 @@ fn changes(facts: &IncidentFacts) -> Vec<String> {
     let line = |s: &crate::event::incident::Suspect| {
         let by = if s.manager.is_empty() { String::new() } else { format!(" by {}", s.manager) };
         let before = facts.opened_at.duration_since(s.at);
-        let when = if before.is_negative() { "after".to_owned() } else { format!("{} before", age(before)) };
-        format!("{} {}{by}, {when} ({})", s.object.resource(), one_line(&s.title), clock(s.at))
+        let when = match before.as_secs() {
+            0 => "at the same moment".to_owned(),
+            secs if secs < 0 => format!("{} after it began", age(-before)),
+            _ => format!("{} before", age(before)),
+        };
+        let title = one_line(&s.title);
+        let named = title.starts_with(&format!("{} {}", s.object.kind, s.object.name));
+        let what = if named { title } else { format!("{} {title}", s.object.resource()) };
+        // What is tied loosely says so: correlation is no proof.
+        let tie = match s.link.as_str() {
+            "namespace" => ", same namespace",
+            "node" => ", same node",
+            _ => "",
+        };
+        format!("{what}{by}, {when} ({}){tie}", clock(s.at))
     };
     facts.suspects.iter().take(MAX_SUSPECTS).map(line).collect()
 }
@@ -256,6 +294,9 @@ fn changes(facts: &IncidentFacts) -> Vec<String> {
 fn words(event: &Event, why: &[String]) -> Vec<String> {
     let said = why.join("\n");
     let mut lines: Vec<String> = Vec::new();
+    // Where the container left no message, its last error is made of reason and exit code: nobody's words.
+    let made = event.details.get("reason").and_then(Value::as_str).unwrap_or("Error");
+    let made = format!("{made}: exit code ");
     for name in ["last_error", "termination_message", "log_tail"] {
         let texts: Vec<&str> = match event.details.get(name) {
             Some(Value::String(text)) => text.lines().collect(),
@@ -263,7 +304,11 @@ fn words(event: &Event, why: &[String]) -> Vec<String> {
             _ => continue,
         };
         for text in texts.into_iter().map(str::trim_end).filter(|t| !t.is_empty()) {
-            if !said.contains(text.trim()) && !lines.iter().any(|l| l == text) {
+            if text.starts_with(&made) && name == "last_error" {
+                continue;
+            }
+            // A log is shown as it is; a message only where it says more.
+            if name == "log_tail" || (!said.contains(text.trim()) && !lines.iter().any(|l| l == text)) {
                 lines.push(text.to_owned());
             }
         }
@@ -331,31 +376,42 @@ fn refused_by(text: &str) -> Option<String> {
 
 fn digest(notification: &Notification) -> Message {
     let lines = &notification.digest;
-    let worst = lines.iter().map(|l| l.severity).max().unwrap_or_default();
+    let broken = || lines.iter().filter(|l| !l.phase.is_end());
+    let worst = broken().map(|l| l.severity).max();
     let count = |severity: &Severity| {
-        let n = lines.iter().filter(|l| l.severity == *severity).count();
+        let n = broken().filter(|l| l.severity == *severity).count();
         (n > 0).then(|| format!("{n} {severity}"))
     };
-    let counts = Severity::ALL.iter().filter_map(count).collect::<Vec<_>>().join(", ");
-    let span = match (lines.first(), lines.last()) {
-        (Some(first), Some(last)) => format!("{} to {}", moment(first.timestamp), moment(last.timestamp)),
+    let over = lines.len() - broken().count();
+    let over = (over > 0).then(|| format!("{over} over"));
+    let counts = Severity::ALL.iter().filter_map(count).chain(over).collect::<Vec<_>>().join(", ");
+    let times = || lines.iter().map(|l| l.timestamp);
+    let span = match (times().min(), times().max()) {
+        (Some(first), Some(last)) if first == last => moment(first),
+        (Some(first), Some(last)) => format!("{} to {}", moment(first), moment(last)),
         _ => String::new(),
     };
     let mut listed: Vec<String> = lines
         .iter()
         .take(MAX_DIGEST)
         .map(|l| {
-            format!("{} {} {} ({})", clock(l.timestamp), l.severity, one_line(&l.title), l.phase.as_str())
+            let severity = if l.phase.is_end() { String::new() } else { format!(" {}", l.severity) };
+            format!("{}{severity} {} ({})", clock(l.timestamp), one_line(&l.title), word(l.phase))
         })
         .collect();
     if lines.len() > MAX_DIGEST {
         listed.push(format!("and {} more", lines.len() - MAX_DIGEST));
     }
-    let n = lines.len() as u64;
+    let n: u64 = lines.iter().map(|l| u64::from(l.messages)).sum();
     Message {
-        tone: Tone::Trouble(worst),
+        tone: worst.map_or(Tone::Over, Tone::Trouble),
         label: "SUMMARY".into(),
-        title: format!("{n} {} in one", plural(n, "message")),
+        title: match lines.len() as u64 {
+            things if things < n => {
+                format!("{n} messages in one, about {things} {}", plural(things, "incident"))
+            }
+            _ => format!("{n} {} in one", plural(n, "message")),
+        },
         place: vec![notification.event.cluster.clone(), span],
         why: vec![counts],
         members: Vec::new(),
@@ -364,7 +420,7 @@ fn digest(notification: &Notification) -> Message {
         commands: Vec::new(),
         links: Vec::new(),
         digest: listed,
-        footer: format!("{n} {} since the last message", plural(n, "notification")),
+        footer: "messages that had to wait, sent together".into(),
     }
 }
 
@@ -435,7 +491,6 @@ mod tests {
         insta::assert_snapshot!(Message::of(&crash(Phase::Resolved)).plain(), @r#"
         RESOLVED: Pod my-app-123 in crash loop
         production · default · Deployment/my-app · 3 of 3 ready · 2025-01-15 10:28:25 UTC to 2025-01-15 10:30:00 UTC (95 s)
-        Pod has restarted 5 times in the last 10 minutes
         incident 78b9298622fbfdce7516b4c7aa3c0552 · 4 events
         "#);
     }
@@ -458,6 +513,78 @@ mod tests {
         assert_eq!(message.headline(), "SUMMARY: 40 messages in one");
         assert_eq!(message.why, ["40 critical"]);
         assert_eq!((message.digest.len(), message.digest[25].as_str()), (26, "and 15 more"));
+    }
+
+    #[test]
+    fn a_digest_counts_what_is_broken_apart_from_what_is_over_and_spans_all_of_it() {
+        let mut n = crash(Phase::Digest);
+        n.digest[0].phase = Phase::Resolved;
+        n.digest[0].messages = 3;
+        n.digest[1].timestamp -= SignedDuration::from_secs(60);
+        let message = Message::of(&n);
+        assert_eq!(message.headline(), "SUMMARY: 4 messages in one, about 2 incidents");
+        assert_eq!(message.why, ["1 critical, 1 over"]);
+        assert_eq!(message.place[1], "2025-01-15 10:29:00 UTC to 2025-01-15 10:30:00 UTC");
+        assert_eq!(message.digest[0], "10:30:00 UTC Pod my-app-123 in crash loop (resolved)");
+        n.digest.iter_mut().for_each(|l| l.phase = Phase::Resolved);
+        assert_eq!(Message::of(&n).tone, Tone::Over);
+    }
+
+    #[test]
+    fn a_reminder_says_that_its_words_are_those_of_the_beginning() {
+        let why = Message::of(&crash(Phase::Repeated)).why;
+        assert_eq!(why[0], "When it began: Pod has restarted 5 times in the last 10 minutes");
+    }
+
+    #[test]
+    fn a_suspect_is_named_once_and_a_loose_tie_says_so() {
+        let mut n = crash(Phase::Opened);
+        let suspect = &mut n.incident.as_mut().unwrap().suspects[0];
+        suspect.title = "Deployment my-app scaled from 3 to 5".into();
+        suspect.link = "namespace".into();
+        let said = Message::of(&n).changes.unwrap().remove(0);
+        assert_eq!(
+            said,
+            "Deployment my-app scaled from 3 to 5 by helm, 65 s before (10:27:20 UTC), same namespace"
+        );
+        let facts = n.incident.as_mut().unwrap();
+        facts.suspects[0].at = facts.opened_at + SignedDuration::from_secs(4);
+        assert!(Message::of(&n).changes.unwrap()[0].contains(", 4 s after it began ("));
+    }
+
+    #[test]
+    fn one_pod_with_three_troubles_is_one_object() {
+        let mut n = crash(Phase::Opened);
+        let facts = n.incident.as_mut().unwrap();
+        for event_type in [EventType::PodRestarted, EventType::PodOomRestart] {
+            let member = crate::event::incident::MemberFact { event_type, ..facts.members[0].clone() };
+            facts.members.push(member);
+        }
+        facts.member_count = 3;
+        let message = Message::of(&n);
+        assert!(!message.place.iter().any(|p| p.contains("objects")), "{:?}", message.place);
+        assert_eq!(message.members, ["Pod/my-app-123: pod crash loop, pod restarted, pod oom restart"]);
+        n.incident.as_mut().unwrap().objects = 9;
+        let message = Message::of(&n);
+        assert!(message.place.contains(&"9 objects".to_owned()));
+        assert_eq!(message.members[1], "and 8 more");
+    }
+
+    #[test]
+    fn a_resolve_says_one_duration() {
+        let mut n = crash(Phase::Resolved);
+        n.event.title = "Pod my-app-123 in crash loop — over after 78 s".into();
+        let plain = Message::of(&n).plain();
+        assert!(plain.contains("(95 s)") && !plain.contains("78 s"), "{plain}");
+    }
+
+    #[test]
+    fn what_we_made_of_the_exit_is_nobodys_last_words() {
+        let mut n = crash(Phase::Opened);
+        n.event.details.insert("last_error".into(), "Error: exit code 1 (application error)".into());
+        assert_eq!(Message::of(&n).words, Vec::<String>::new());
+        n.event.details.insert("log_tail".into(), serde_json::json!(["panic: no database", "exit"]));
+        assert_eq!(Message::of(&n).words, ["panic: no database", "exit"]);
     }
 
     #[test]

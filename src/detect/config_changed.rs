@@ -111,6 +111,10 @@ impl Keys {
 }
 
 /// The first few, and how many more.
+fn counted(keys: usize) -> String {
+    if keys == 1 { "1 key".into() } else { format!("{keys} keys") }
+}
+
 fn shorten(keys: &[String]) -> Vec<String> {
     let mut few: Vec<String> = keys.iter().take(3).cloned().collect();
     if keys.len() > few.len() {
@@ -134,10 +138,10 @@ fn draft(object: &Arc<Object>, action: &'static str, keys: &Keys, cx: &Context<'
         title = format!("{} changed: {}", facts::title_of(object), keys.words());
         if title.chars().count() > 120 {
             let n = keys.modified.len() + keys.added.len() + keys.removed.len();
-            title = format!("{} changed: {n} keys", facts::title_of(object));
+            title = format!("{} changed: {}", facts::title_of(object), counted(n));
         }
     } else if !keys.added.is_empty() {
-        description = format!("{} keys. {description}", keys.added.len());
+        description = format!("{}. {description}", counted(keys.added.len()));
     }
     Draft::new(EventType::ConfigChanged, object, title)
         .description(description)

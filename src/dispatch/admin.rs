@@ -5,13 +5,14 @@ use std::time::Duration;
 use super::{
     Dispatcher,
     ledger::{self, Logged},
+    rows,
 };
 use crate::{
     config::Origin,
     connector::{Built, Connector, Outcome, samples},
-    event::{EventType, NotificationId, digest, incident::Phase},
+    event::{NotificationId, digest},
     store::{
-        self, CONNECTOR_STATES, CONNECTORS, ConnectorState, DEAD, DEAD_HEADS, DeliveryState, OUTBOX,
+        self, CONNECTOR_STATES, CONNECTORS, ConnectorState, DEAD, DEAD_HEADS, DeliveryState, META, OUTBOX,
         OutboxRow, Read, Tx, keys,
     },
 };
@@ -117,6 +118,21 @@ impl Dispatcher {
     pub async fn remove(&self, name: &str) -> store::Result<u64> {
         let _one = self.changing.lock().await;
         self.stop(name).await;
+        self.drop_all(name, "").await
+    }
+
+    /// Deletions that a crash or a kill interrupted. Whoever deletes a connector marks it (`ConnectorState::removing`)
+    /// in the transaction that takes its settings away.
+    pub(super) async fn finish_removals(&self) -> store::Result<()> {
+        let states = self.deps.store.snapshot()?.all(&CONNECTOR_STATES, "")?;
+        for (name, _) in states.into_iter().filter(|(_, state)| state.removing) {
+            let dropped = self.drop_all(&name, ", at the next start").await?;
+            tracing::warn!(connector = name, dropped, "a deletion that was interrupted is done now");
+        }
+        Ok(())
+    }
+
+    async fn drop_all(&self, name: &str, when: &'static str) -> store::Result<u64> {
         let mut dropped = 0;
         loop {
             let (key, now) = (name.to_owned(), self.deps.now());
@@ -125,7 +141,7 @@ impl Dispatcher {
             for (seq, row) in &logged {
                 self.deps.observer.delivery(*seq, row);
             }
-            if n < CHUNK as u64 {
+            if n == 0 {
                 break;
             }
         }
@@ -134,7 +150,7 @@ impl Dispatcher {
             .store
             .write(move |tx| {
                 tx.remove(&CONNECTOR_STATES, &key)?;
-                ledger::audit(tx, now, "delete", &key, &format!("{dropped} waiting messages dropped"))
+                ledger::audit(tx, now, "delete", &key, &format!("{dropped} waiting messages dropped{when}"))
             })
             .await?;
         Ok(dropped)
@@ -228,10 +244,9 @@ impl Dispatcher {
 
     async fn test_connector(&self, name: &str, connector: &dyn Connector) -> Result<TestReport, String> {
         let now = self.deps.now();
-        let mut sample = samples::notification(EventType::PodCrashLoop, Phase::Test, name);
+        let mut sample = samples::test(name, &self.cluster_name(), now);
         // Every test is a message of its own: a service that drops repeats must not drop it.
         sample.id = NotificationId(digest("test", &[name, &now.as_nanosecond().to_string()]));
-        sample.created_at = now;
         let message = connector.render(&sample, None).map_err(|e| e.to_string())?;
         let started = tokio::time::Instant::now();
         let outcome = connector.deliver(&message).await;
@@ -247,6 +262,22 @@ impl Dispatcher {
     }
 }
 
+impl Dispatcher {
+    /// The cluster that a test message speaks of: the one that was watched last.
+    fn cluster_name(&self) -> String {
+        let clusters = self.deps.store.snapshot().and_then(|snapshot| {
+            let mut newest = None;
+            for (key, name) in snapshot.all(&META, &keys::prefix(&["name"]))? {
+                let uid = key.rsplit('\0').find(|part| !part.is_empty()).unwrap_or_default();
+                let alive = snapshot.get(&META, &keys::prefix(&["alive", uid]))?.and_then(|v| v.as_i64());
+                newest = newest.max(name.as_str().map(|name| (alive, name.to_owned())));
+            }
+            Ok(newest)
+        });
+        clusters.ok().flatten().map_or_else(|| "no cluster was watched yet".to_owned(), |(_, name)| name)
+    }
+}
+
 fn requeue(tx: &Tx<'_>, seq: u64, now: jiff::Timestamp) -> store::Result<bool> {
     let Some(letter) = tx.entry(&DEAD, seq)? else { return Ok(false) };
     tx.remove_entry(&DEAD, seq)?;
@@ -256,17 +287,11 @@ fn requeue(tx: &Tx<'_>, seq: u64, now: jiff::Timestamp) -> store::Result<bool> {
 }
 
 fn drop_rows(tx: &Tx<'_>, name: &str, now: jiff::Timestamp) -> store::Result<(u64, Logged)> {
-    let prefix = keys::prefix(&[name]);
-    let mut rows: Vec<OutboxRow> = Vec::new();
-    tx.scan(&OUTBOX, &prefix, &prefix, &mut |_, row| {
-        rows.push(row);
-        rows.len() < CHUNK
-    })?;
+    let (rows, unreadable) = rows::take(tx, name, CHUNK)?;
     let mut logged = Logged::new();
     for row in &rows {
-        tx.remove(&OUTBOX, &keys::outbox(name, row.seq))?;
         let detail = "the connector was removed".to_owned();
         ledger::log(tx, ledger::delivery(row, now, DeliveryState::Dropped, detail), &mut logged)?;
     }
-    Ok((rows.len() as u64, logged))
+    Ok((rows.len() as u64 + unreadable, logged))
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     ledger::{self, Ended, Ending, Logged, Verdict},
-    pace::{back_off, later},
+    pace::later,
     queue::State,
     worker::Worker,
 };
@@ -22,19 +22,21 @@ use crate::{
 const MAX_DOUBTFUL: u32 = 12;
 /// How often a row's pause may be cut short.
 const MAX_HURRIED: u32 = 3;
+/// How many pauses one good answer may cut short: more could not be on the wire soon anyway.
+const HURRIED_AT_ONCE: usize = 64;
 
 impl Worker {
     /// An attempt has an answer.
-    pub(super) fn answered(&mut self, seq: u64, outcome: Outcome) {
+    pub(super) fn answered(&mut self, seq: u64, outcome: Outcome, took: Duration) {
         let now = self.deps.now();
         let Some(entry) = self.queue.get_mut(seq) else { return };
+        entry.took = took;
         if let Some(claim) = Arc::make_mut(&mut entry.row).claim.as_mut() {
             claim.attempts += 1;
         }
         match outcome {
             Outcome::Delivered { receipt, status, answer } => {
-                entry.doubtful = 0;
-                if self.pace.succeeded() > 1 {
+                if self.pace.succeeded() > 0 {
                     self.hurry(now);
                 }
                 self.end(seq, now, Verdict::Delivered { status, answer, receipt });
@@ -45,14 +47,12 @@ impl Worker {
                     // At once: nothing more goes out while this is being written.
                     self.shared.control.send_modify(|c| c.paused = Some(why));
                 }
-                self.shared.update(|s| s.failed += 1);
+                self.count_failure(reason);
                 self.dead(seq, now, (reason, detail), pause);
             }
             Outcome::Retry { reason, detail, after } => {
-                self.shared.update(|s| {
-                    s.failed += 1;
-                    s.last_error = Some((now, detail.clone()));
-                });
+                self.count_failure(reason);
+                self.shared.update(|s| s.last_error = Some((now, detail.clone())));
                 self.retry(seq, now, reason, (detail, after));
             }
         }
@@ -60,10 +60,13 @@ impl Worker {
 
     fn retry(&mut self, seq: u64, now: Timestamp, reason: Reason, words: (String, Option<Duration>)) {
         let (detail, after) = words;
-        let Some(entry) = self.queue.get_mut(seq) else { return };
+        // A destination that asks for a year's silence would never be heard of again.
+        let after = after.map(|after| after.min(self.deps.horizon));
+        let claim = self.queue.get_mut(seq).and_then(|e| Arc::make_mut(&mut e.row).claim.as_mut());
+        let Some(claim) = claim else { return };
         if reason == Reason::BadRequest {
-            entry.doubtful += 1;
-            if entry.doubtful >= MAX_DOUBTFUL {
+            claim.doubtful += 1;
+            if claim.doubtful >= MAX_DOUBTFUL {
                 let detail = format!("given up after {MAX_DOUBTFUL} attempts: {detail}");
                 return self.dead(seq, now, (reason, detail), false);
             }
@@ -73,48 +76,53 @@ impl Worker {
         if let Some(after) = after {
             self.pace.pause(later(now, after));
         }
+        let chance = self.deps.chance();
+        let Some(entry) = self.queue.get_mut(seq) else { return };
         let Some(claim) = Arc::make_mut(&mut entry.row).claim.as_mut() else { return };
         if later(claim.at, self.deps.horizon) < now {
             let detail = format!("{}; the last answer: {detail}", expired_text(self.deps.horizon));
             return self.dead(seq, now, (Reason::Expired, detail), false);
         }
-        let pause = back_off(claim.attempts, self.deps.chance()).max(after.unwrap_or_default());
+        let pause = self.pace.pause_after(claim.attempts, chance).max(after.unwrap_or_default());
         claim.next_at = later(now, pause);
         claim.last.clone_from(&detail);
         let row = Box::new((*entry.row).clone());
         self.end(seq, now, Verdict::Retry { row, detail });
     }
 
-    /// The destination is back: what waits for its next attempt goes now, in order.
+    /// The destination takes messages again: what waits for its next attempt goes now, in order.
     fn hurry(&mut self, now: Timestamp) {
-        let waiting: Vec<u64> = self
-            .queue
-            .iter()
-            .filter(|(_, e)| matches!(e.state(), State::Ready(at) if at > now) && e.hurried < MAX_HURRIED)
-            .map(|(seq, _)| seq)
-            .collect();
-        for seq in waiting {
-            if let Some(entry) = self.queue.get_mut(seq) {
-                entry.hurried += 1;
-            }
+        for seq in self.queue.pausing(now, HURRIED_AT_ONCE) {
+            let Some(entry) = self.queue.get_mut(seq).filter(|e| e.hurried < MAX_HURRIED) else { continue };
+            entry.hurried += 1;
             self.queue.set(seq, State::Ready(now));
         }
+    }
+
+    fn count_failure(&self, reason: Reason) {
+        self.shared.update(|s| {
+            s.failed += 1;
+            *s.failures.entry(reason.as_str().to_owned()).or_default() += 1;
+        });
     }
 
     pub(super) fn dead(&mut self, seq: u64, now: Timestamp, why: (Reason, String), pause: bool) {
         let pause = pause.then(|| self.destination.settings_hash.clone());
         let (reason, detail) = why;
+        if matches!(reason, Reason::Render | Reason::Expired) {
+            self.count_failure(reason);
+        }
         self.shared.update(|s| s.last_error = Some((now, detail.clone())));
         self.end(seq, now, Verdict::Dead { reason, detail, pause });
     }
 
     fn end(&mut self, seq: u64, at: Timestamp, verdict: Verdict) {
         let Some(entry) = self.queue.get(seq) else { return };
-        let row = Arc::clone(&entry.row);
+        let (row, took) = (Arc::clone(&entry.row), entry.took);
         let answers = row.claim.as_ref().map(|c| c.answers.clone()).unwrap_or_default();
         let answered = answers.iter().filter_map(|s| Some(Arc::clone(&self.queue.get(*s)?.row))).collect();
         self.queue.set(seq, State::Ending);
-        self.endings.push(Ending { row, answered, verdict, at });
+        self.endings.push(Ending { row, answered, verdict, at, took });
     }
 
     pub(super) fn start_end_write(&mut self) {
@@ -134,7 +142,10 @@ impl Worker {
         let now = self.deps.now();
         self.writing = 0;
         let ended = match result {
-            Ok(ended) => ended,
+            Ok(ended) => {
+                self.store_trouble = None;
+                ended
+            }
             Err(error) => {
                 // The answers are kept, and written again: forgetting one would send its message twice.
                 self.store_failed(now, &error);

@@ -7,14 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     digest,
     ledger::{self, Claimed, Claiming, Logged},
+    lines,
     pace::Room,
     queue::State,
     worker::Worker,
 };
 use crate::{
-    connector::Reason,
+    connector::{Reason, Receipt},
     event::incident::Phase,
-    store::{self, OUTBOX_HEADS, OutboxRow, Read, keys},
+    store::{self, OUTBOX, OUTBOX_HEADS, OutboxRow, Read, keys},
 };
 
 /// Rows per claim: one commit pays for all of them.
@@ -27,6 +28,8 @@ const BATCH_OF_EVENTS: usize = 512;
 const fn most_claimed_in_trouble(folds: bool) -> usize {
     if folds { 8 } else { 64 }
 }
+/// Batches that are claimed and not answered, of a destination that takes some messages and refuses others.
+const MOST_BATCHES_CLAIMED: usize = 3;
 /// Rows per digest.
 const MAX_FOLDED: usize = 1000;
 
@@ -49,7 +52,7 @@ impl Worker {
                 self.queue.set(*seq, State::Claiming);
             }
         }
-        self.pace.took(now, batch.len(), self.deps.chance());
+        self.pace.took(batch.len());
         let batch = Arc::new(batch);
         let (job, store) = (Arc::clone(&batch), self.deps.store.clone());
         self.claim_write = Some(Box::pin(async move {
@@ -67,7 +70,9 @@ impl Worker {
             // A claimed row can neither be replaced nor folded: claim no more than can go now.
             interval if !interval.is_zero() && (claimed > 0 || self.pace.next_look(now).is_some()) => 0,
             interval if !interval.is_zero() => 1,
-            _ if self.pace.failures() > 0 && claimed >= most_claimed_in_trouble(self.destination.folds) => 0,
+            _ if self.pace.in_trouble() && claimed >= most_claimed_in_trouble(self.destination.folds) => 0,
+            // Some of what it is sent is refused: what waits for its next attempt must not fill the window.
+            _ if self.pace.failures() > 0 && claimed >= batch * MOST_BATCHES_CLAIMED => 0,
             _ if self.queue.is_ready(now, ahead + 1) => 0,
             _ => batch,
         };
@@ -91,7 +96,7 @@ impl Worker {
     /// A digest: of what has waited too long, or of what the brake held back.
     fn folding(&mut self, now: Timestamp, room: Room) -> Option<Vec<Claiming>> {
         // A destination in trouble is probed with one message: what waits stays free to become one digest.
-        if !self.destination.folds || room.any == 0 || self.pace.failures() > 0 {
+        if !self.destination.folds || room.any == 0 || self.pace.in_trouble() {
             return None;
         }
         let stale_before = now.checked_sub(SignedDuration::try_from(self.deps.stale_after).ok()?).ok()?;
@@ -138,23 +143,51 @@ impl Worker {
 
     /// Renders a row; one that cannot be rendered is a dead letter.
     fn prepare(&mut self, seq: u64, now: Timestamp) -> Option<Claiming> {
-        let row = Arc::clone(&self.queue.get(seq)?.row);
         let connector = self.destination.connector.clone()?;
-        let receipt = match digest::receipt(&self.deps.store, &row) {
-            Ok(receipt) => receipt,
+        let (row, receipt) = match self.newest(seq) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                self.queue.remove(seq);
+                return None;
+            }
             Err(error) => {
                 self.store_failed(now, &error);
                 return None;
             }
         };
-        let rendered = connector.render(&row.notification, receipt.as_ref());
-        match rendered.map_err(|e| e.to_string()).and_then(|m| digest::with_claim(&row, m, Vec::new(), now)) {
+        let (row, note) = self.with_lines(seq, row);
+        let rendered = connector.render(&row.notification, receipt.as_ref()).map_err(|e| e.to_string());
+        let rendered = rendered.map(|message| lines::note(message, note));
+        match rendered.and_then(|m| digest::with_claim(&row, m, Vec::new(), now)) {
             Ok(claiming) => Some(claiming),
             Err(why) => {
                 self.dead(seq, now, (Reason::Render, why), false);
                 None
             }
         }
+    }
+
+    /// A row about an incident may have newer counts in the store than when it was read; and what the service
+    /// answered to the last message about it. `None`: the row was replaced.
+    fn newest(&self, seq: u64) -> store::Result<Option<(Arc<OutboxRow>, Option<Receipt>)>> {
+        let Some(row) = self.queue.get(seq).map(|e| Arc::clone(&e.row)) else { return Ok(None) };
+        if row.notification.incident.is_none() {
+            return Ok(Some((row, None)));
+        }
+        let newest = self.deps.store.snapshot()?.get(&OUTBOX, &keys::outbox(&self.name, seq))?;
+        let Some(newest) = newest else { return Ok(None) };
+        let receipt = digest::receipt(&self.deps.store, &newest)?;
+        Ok(Some((Arc::new(newest), receipt)))
+    }
+
+    fn with_lines(&self, seq: u64, row: Arc<OutboxRow>) -> (Arc<OutboxRow>, Option<String>) {
+        let found = self.queue.get(seq).and_then(|e| e.lines.as_ref());
+        if found.is_none() {
+            return (row, None);
+        }
+        let mut row = Arc::unwrap_or_clone(row);
+        let note = lines::put(&mut row, found);
+        (Arc::new(row), note)
     }
 
     pub(super) fn claimed(

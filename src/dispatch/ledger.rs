@@ -1,6 +1,6 @@
 //! What is written: claims, answers, dead letters. Each function is one job for the store's writer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -124,6 +124,15 @@ pub struct Ending {
     pub verdict: Verdict,
     /// When.
     pub at: Timestamp,
+    /// How long its last attempt took.
+    pub took: Duration,
+}
+
+impl Ending {
+    fn entry(&self, row: &OutboxRow, state: DeliveryState, detail: &str) -> DeliveryRow {
+        let latency_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
+        DeliveryRow { latency_ms, ..delivery(row, self.at, state, detail.to_owned()) }
+    }
 }
 
 /// What a batch of answers came to.
@@ -152,7 +161,7 @@ fn end_one(tx: &Tx<'_>, one: &Ending, logged: &mut Logged) -> store::Result<Opti
     }
     match &one.verdict {
         Verdict::Retry { row: claimed, detail } => {
-            let entry = delivery(claimed, one.at, DeliveryState::Retrying, detail.clone());
+            let entry = one.entry(claimed, DeliveryState::Retrying, detail);
             let seq = log(tx, entry, logged)?;
             let mut claimed = (**claimed).clone();
             if let Some(claim) = claimed.claim.as_mut() {
@@ -163,7 +172,7 @@ fn end_one(tx: &Tx<'_>, one: &Ending, logged: &mut Logged) -> store::Result<Opti
         }
         Verdict::Delivered { status, answer, receipt } => {
             let digest = !one.answered.is_empty();
-            let mut entry = delivery(row, one.at, DeliveryState::Delivered, answer.clone());
+            let mut entry = one.entry(row, DeliveryState::Delivered, answer);
             entry.status = *status;
             if let Some(note) = row.claim.as_ref().and_then(|c| c.message.note.as_deref()) {
                 entry.detail = format!("{note}; {answer}");
@@ -191,7 +200,7 @@ fn end_one(tx: &Tx<'_>, one: &Ending, logged: &mut Logged) -> store::Result<Opti
                 let letter =
                     DeadLetter { at: one.at, row: (**dead).clone(), reason: *reason, detail: detail.clone() };
                 tx.append(&DEAD, &letter)?;
-                log(tx, delivery(dead, one.at, DeliveryState::Dead, detail.clone()), logged)?;
+                log(tx, one.entry(dead, DeliveryState::Dead, detail), logged)?;
             }
             if let Some(hash) = pause {
                 pause_connector(tx, connector, one.at, detail, hash)?;
@@ -238,7 +247,6 @@ fn mark_told(tx: &Tx<'_>, row: &OutboxRow, at: Timestamp, receipt: Option<&Recei
 /// The log's line about a row.
 pub fn delivery(row: &OutboxRow, at: Timestamp, state: DeliveryState, detail: String) -> DeliveryRow {
     let notification = &row.notification;
-    let latency = at.as_millisecond() - notification.created_at.as_millisecond();
     DeliveryRow {
         at,
         connector: notification.connector.clone(),
@@ -252,7 +260,7 @@ pub fn delivery(row: &OutboxRow, at: Timestamp, state: DeliveryState, detail: St
         state,
         attempts: row.claim.as_ref().map_or(0, |c| c.attempts),
         status: 0,
-        latency_ms: u64::try_from(latency).unwrap_or(0),
+        latency_ms: 0,
         detail,
     }
 }

@@ -9,8 +9,10 @@ mod answers;
 mod claims;
 mod digest;
 mod ledger;
+mod lines;
 mod pace;
 mod queue;
+mod rows;
 mod worker;
 
 use std::{
@@ -30,6 +32,7 @@ use crate::{
     store::{self, CONNECTOR_STATES, ConnectorState, DEAD_HEADS, DeliveryRow, Read, Store},
 };
 pub use admin::TestReport;
+pub use lines::{Died, LastLines};
 use worker::{Control, Shared, Worker};
 
 /// Who looks on: the feed, the detector of failing connectors.
@@ -61,6 +64,8 @@ pub struct Deps {
     pub stale_after: Duration,
     /// Who looks on.
     pub observer: Arc<dyn Observer>,
+    /// Who reads the last lines of containers that died; `None` = nobody.
+    pub lines: Option<Arc<dyn LastLines>>,
 }
 
 impl std::fmt::Debug for Deps {
@@ -148,8 +153,9 @@ pub struct Dispatcher {
     workers: Workers,
     /// New workers, for the task that owns them.
     starts: mpsc::Sender<Start>,
-    /// One change of the set of workers at a time.
-    changing: Arc<tokio::sync::Mutex<()>>,
+    /// One change of the set of workers at a time; whether this is the first.
+    changing: Arc<tokio::sync::Mutex<bool>>,
+    asked: Arc<lines::Asked>,
 }
 
 struct Start {
@@ -175,9 +181,9 @@ impl Dispatcher {
         // A start is taken at once by the task; this is room for one reload of many connectors.
         let (starts, queue) = mpsc::channel(64);
         let workers = Workers::default();
-        let changing = Arc::default();
+        let changing = Arc::new(tokio::sync::Mutex::new(true));
         let task = Task { starts: queue, workers: Arc::clone(&workers) };
-        (Self { deps: Arc::new(deps), workers, starts, changing }, task)
+        (Self { deps: Arc::new(deps), workers, starts, changing, asked: Arc::default() }, task)
     }
 
     /// Makes the workers match the definitions: what has not changed goes on undisturbed, what is gone stops and
@@ -186,7 +192,10 @@ impl Dispatcher {
     /// # Errors
     /// The store; what was changed until then stays changed.
     pub async fn apply(&self, definitions: Vec<Definition>) -> store::Result<()> {
-        let _one = self.changing.lock().await;
+        let mut first = self.changing.lock().await;
+        if std::mem::take(&mut *first) {
+            self.finish_removals().await?;
+        }
         let names: Vec<String> = definitions.iter().map(|d| d.spec.name.clone()).collect();
         let gone: Vec<String> = self.with(|w| w.keys().filter(|n| !names.contains(n)).cloned().collect());
         for name in gone {
@@ -251,7 +260,12 @@ impl Dispatcher {
             stop: stop.clone(),
             stopped: stopped.clone(),
         };
-        let worker = Worker::new(spec.name.clone(), destination, shared, Arc::clone(&self.deps));
+        let worker = Worker::new(
+            spec.name.clone(),
+            destination,
+            shared,
+            (Arc::clone(&self.deps), Arc::clone(&self.asked)),
+        );
         self.with(|w| w.insert(spec.name.clone(), running));
         // The task is gone only when the program ends.
         drop(self.starts.send(Start { worker, stop, stopped }).await);
@@ -289,8 +303,14 @@ impl Dispatcher {
 
     /// How every connector is doing, by name.
     pub fn status(&self) -> Vec<ConnectorStatus> {
-        let lock = |s: &Arc<Shared>| s.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.with(|w| w.values().map(|r| lock(&r.shared)).collect())
+        let line = |r: &Running| {
+            let mut status = r.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            // The worker may not have come to it yet: what was switched is shown at once.
+            let control = r.shared.control.borrow().clone();
+            worker::show_switch(&mut status, r.destination.incomplete.as_deref(), control);
+            status
+        };
+        self.with(|w| w.values().map(line).collect())
     }
 
     fn shared(&self, name: &str) -> Option<Arc<Shared>> {

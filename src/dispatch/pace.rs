@@ -8,6 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest.
 const LONGEST: Duration = Duration::from_mins(5);
+/// The longest of a message to a destination that takes others meanwhile.
+const LONGEST_BESIDE_OTHERS: Duration = Duration::from_secs(5);
+/// The weight of the newest answer in the share of good ones: a destination that dies is known after a dozen.
+const WEIGHT: f64 = 0.1;
+/// A destination that takes at least this share goes on at full speed: its refusals cost their own messages a pause.
+const GOOD_SHARE: f64 = 0.25;
 /// A pause is never shorter: an unlucky draw must not become a hot loop.
 const SHORTEST: Duration = Duration::from_millis(50);
 
@@ -30,7 +36,14 @@ pub struct Pace {
     minute: i64,
     taken: u32,
     braked: bool,
+    /// Rounds of failures in a row: answers within one pause are one round.
     failures: u32,
+    /// The share of good answers among the newest.
+    share: f64,
+    /// After the newest round of failures.
+    pause: Duration,
+    /// Failures until then belong to the newest round.
+    round_until: Option<Timestamp>,
     probe_at: Option<Timestamp>,
     paused_until: Option<Timestamp>,
     next_send: Option<Timestamp>,
@@ -57,6 +70,9 @@ impl Pace {
             taken: 0,
             braked: false,
             failures: 0,
+            share: 0.0,
+            pause: Duration::ZERO,
+            round_until: None,
             probe_at: None,
             paused_until: None,
             next_send: None,
@@ -70,7 +86,7 @@ impl Pace {
             return none;
         }
         let mut wanted = wanted;
-        if self.failures > 0 {
+        if self.in_trouble() {
             if self.probe_at.is_some_and(|at| now < at) {
                 return none;
             }
@@ -90,11 +106,8 @@ impl Pace {
     }
 
     /// So many messages were claimed.
-    pub fn took(&mut self, now: Timestamp, messages: usize, chance: f64) {
+    pub fn took(&mut self, messages: usize) {
         self.taken = self.taken.saturating_add(u32::try_from(messages).unwrap_or(u32::MAX));
-        if self.failures > 0 && messages > 0 {
-            self.probe_at = Some(later(now, back_off(self.failures, chance)));
-        }
     }
 
     /// Messages were held back by the brake: the next minute begins with a digest.
@@ -119,22 +132,47 @@ impl Pace {
         if self.paused_until.is_some_and(|until| now < until) || self.next_send.is_some_and(|at| now < at) {
             return false;
         }
+        if self.in_trouble() {
+            if self.probe_at.is_some_and(|at| now < at) {
+                return false;
+            }
+            // The next one waits for this one's answer, or as long as the last pause was.
+            self.probe_at = Some(later(now, self.pause));
+        }
         if self.min_interval > Duration::ZERO {
             self.next_send = Some(later(now, self.min_interval));
         }
         true
     }
 
-    /// The destination answered well; the number of failures in a row before that.
+    /// The destination answered well; the rounds of failures before that.
     pub fn succeeded(&mut self) -> u32 {
         self.probe_at = None;
+        self.share += WEIGHT * (1.0 - self.share);
         std::mem::take(&mut self.failures)
     }
 
     /// The destination as a whole seems to be in trouble.
     pub fn failed(&mut self, now: Timestamp, chance: f64) {
-        self.failures = self.failures.saturating_add(1);
-        self.probe_at = Some(later(now, back_off(self.failures, chance)));
+        self.share -= WEIGHT * self.share;
+        // What was on the wire together fails together: that says no more than one of them.
+        if self.failures == 0 || self.round_until.is_none_or(|at| now >= at) {
+            self.failures = self.failures.saturating_add(1);
+            self.pause = back_off(self.failures, chance);
+            self.round_until = Some(later(now, self.pause));
+            self.probe_at = self.round_until;
+        }
+    }
+
+    /// It refuses nearly everything: one message at a time tells when it is back.
+    pub fn in_trouble(&self) -> bool {
+        self.failures > 0 && self.share < GOOD_SHARE
+    }
+
+    /// How long a message waits after so many attempts.
+    pub fn pause_after(&self, attempts: u32, chance: f64) -> Duration {
+        let pause = back_off(attempts, chance);
+        if self.share < GOOD_SHARE { pause } else { pause.min(LONGEST_BESIDE_OTHERS) }
     }
 
     /// The service asked for silence.
@@ -147,14 +185,14 @@ impl Pace {
         self.paused_until.filter(|until| now < *until)
     }
 
-    /// Failures in a row.
+    /// Rounds of failures in a row.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
     /// When to look again, if something waits: the latest of what holds it back.
     pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
-        let waits = [self.paused_until, self.probe_at.filter(|_| self.failures > 0), self.next_send];
+        let waits = [self.paused_until, self.probe_at.filter(|_| self.in_trouble()), self.next_send];
         waits.into_iter().flatten().filter(|at| *at > now).min()
     }
 }
@@ -179,7 +217,7 @@ mod tests {
     fn the_brake_holds_the_rest_of_the_minute_but_no_resolve() {
         let mut pace = Pace::new(Some(30), Duration::ZERO);
         assert_eq!(pace.room(at(0), 64), Room { any: 30, resolves: 64, fold: false });
-        pace.took(at(0), 30, 0.5);
+        pace.took(30);
         pace.brake();
         assert_eq!(pace.room(at(59), 64), Room { any: 0, resolves: 64, fold: false });
         assert_eq!(pace.braked_until(at(59)), Some(at(60)));
@@ -194,10 +232,57 @@ mod tests {
         pace.failed(at(0), 1.0);
         assert_eq!(pace.room(at(0), 64).any, 0);
         assert_eq!(pace.room(at(1), 64).any, 1);
-        pace.took(at(1), 1, 1.0);
+        assert!(pace.may_send(at(1)) && !pace.may_send(at(1)), "also of what was claimed before");
         assert_eq!(pace.room(at(1), 64).any, 0);
         assert_eq!(pace.succeeded(), 1);
         assert_eq!(pace.room(at(1), 64).any, 64);
+    }
+
+    #[test]
+    fn what_fails_together_is_one_failure() {
+        let mut pace = Pace::new(None, Duration::ZERO);
+        (0..16).for_each(|_| pace.failed(at(0), 1.0));
+        assert_eq!((pace.failures(), pace.room(at(1), 64).any), (1, 1), "a second later it is probed");
+        pace.failed(at(2), 1.0);
+        assert_eq!(pace.failures(), 2);
+    }
+
+    /// Sixteen connections, an answer takes 20 ms; each step is one round of them. How many of `steps` sends were
+    /// taken, and how many were tried.
+    fn drain(steps: i64, answers: impl Fn(i64, i64) -> bool) -> (i64, i64) {
+        let mut pace = Pace::new(None, Duration::ZERO);
+        let (mut taken, mut tried) = (0, 0);
+        for step in 0..steps {
+            let now = at(0) + SignedDuration::from_millis(step * 20);
+            let sent = (0..pace.room(now, 16).any).filter(|_| pace.may_send(now)).count();
+            for _ in 0..sent {
+                tried += 1;
+                if answers(tried, step / 50) {
+                    taken += 1;
+                    pace.succeeded();
+                } else {
+                    pace.failed(now, 0.5);
+                }
+            }
+        }
+        (taken, tried)
+    }
+
+    #[test]
+    fn a_destination_that_takes_half_drains_at_half_its_speed_and_a_dead_one_is_left_in_peace() {
+        let minute = 60 * 50;
+        let (healthy, _) = drain(minute, |_, _| true);
+        assert_eq!(healthy, minute * 16);
+        // Neither alternating nor in step with the sixteen connections.
+        let (half, _) = drain(minute, |n, _| n.wrapping_mul(7_919).rem_euclid(101) < 50);
+        assert!(half > healthy * 4 / 10, "{half} of {healthy}");
+        let (taken, tried) = drain(minute, |_, _| false);
+        assert!(taken == 0 && tried < 30, "{tried}");
+        // One that dies is noticed after a few rounds, and one that comes back is at full speed again.
+        let (taken, tried) = drain(minute, |_, second| second < 20);
+        assert!(tried < taken + 16 + 60, "{tried}");
+        let (taken, _) = drain(minute, |_, second| !(20..25).contains(&second));
+        assert!(taken > healthy * 7 / 10, "{taken} of {healthy}");
     }
 
     #[test]

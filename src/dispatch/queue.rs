@@ -5,10 +5,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::Timestamp;
 
+use super::lines::Found;
 use crate::{event::incident::Phase, store::OutboxRow};
 
 /// Rows held in memory per connector: several claims of each size, at some kB each a few megabytes.
@@ -19,6 +21,8 @@ pub const WINDOW: usize = 2048;
 pub enum State {
     /// Not claimed.
     Waiting,
+    /// Not claimed, and held back a moment for the last lines of its container.
+    Held,
     /// Its claim is being written, or it is answered by a digest that is.
     Claiming,
     /// Claimed, its bytes are fixed; to be sent at the time.
@@ -36,8 +40,10 @@ pub enum State {
 pub struct Entry {
     /// As it is in the store.
     pub row: Arc<OutboxRow>,
-    /// Answers in a row that may mean "never".
-    pub doubtful: u32,
+    /// How long the last attempt took.
+    pub took: Duration,
+    /// What its container said last, once that was asked.
+    pub lines: Option<Found>,
     /// How often its pause was cut short because the destination came back.
     pub hurried: u32,
     state: State,
@@ -100,7 +106,7 @@ impl Queue {
         let state = row.claim.as_ref().map_or(State::Waiting, |c| State::Ready(c.next_at));
         let key = order_key(&row);
         self.keys.entry(Arc::clone(&key)).or_default().insert(seq);
-        let entry = Entry { row: Arc::new(row), state, doubtful: 0, hurried: 0, key };
+        let entry = Entry { row: Arc::new(row), state, took: Duration::ZERO, lines: None, hurried: 0, key };
         self.entries.insert(seq, entry);
         self.claimed += usize::from(is_claimed(state));
         self.index(seq);
@@ -109,8 +115,10 @@ impl Queue {
     /// Unclaimed rows about the same thing as a row that was just read.
     pub fn waiting_before(&self, row: &OutboxRow) -> Vec<u64> {
         let Some(seqs) = self.keys.get(&order_key(row)) else { return Vec::new() };
-        let waits =
-            |seq: &&u64| **seq < row.seq && self.get(**seq).is_some_and(|e| e.state == State::Waiting);
+        let waits = |seq: &&u64| {
+            **seq < row.seq
+                && self.get(**seq).is_some_and(|e| matches!(e.state, State::Waiting | State::Held))
+        };
         seqs.iter().filter(waits).copied().collect()
     }
 
@@ -227,6 +235,11 @@ impl Queue {
     /// Claimed rows whose time has come, the earliest first.
     pub fn ready(&self, now: Timestamp, most: usize) -> Vec<u64> {
         self.ready.range(..=(now, u64::MAX)).take(most).map(|(_, seq)| *seq).collect()
+    }
+
+    /// Claimed rows that wait for their next attempt, the earliest first.
+    pub fn pausing(&self, now: Timestamp, most: usize) -> Vec<u64> {
+        self.ready.range((now, u64::MAX)..).take(most).map(|(_, seq)| *seq).collect()
     }
 
     /// Whether at least so many claimed rows could go now.

@@ -19,13 +19,15 @@ use super::{
     Deps, Destination,
     answers::expired_text,
     ledger::{Claimed, Claiming, Ended, Ending, Logged},
+    lines::{Asked, Found},
     pace::{Pace, later},
     queue::{Queue, State, WINDOW},
+    rows,
 };
 use crate::{
     connector::{Outcome, Reason},
     status::ConnectorStatus,
-    store::{self, OUTBOX, OUTBOX_HEADS, OutboxRow, Read, keys},
+    store::{self, OUTBOX_HEADS, OutboxRow, Read, keys},
 };
 
 /// How long sends in flight may take when the program ends.
@@ -67,8 +69,11 @@ type ClaimWrite = BoxFuture<'static, (Arc<Vec<Claiming>>, store::Result<(Vec<Cla
 type EndWrite = BoxFuture<'static, (Arc<Vec<Ending>>, store::Result<Ended>)>;
 
 /// Messages on the wire, and answers that are not on disk yet: what a sink may see again after a kill. Where commits
-/// are slow, sending waits for them.
-const MOST_UNWRITTEN: usize = 64;
+/// are slow, sending waits for them. A stream of single events needs room for what goes out during a commit: 100 a
+/// commit at 5,000/s.
+const fn most_unwritten(folds: bool) -> usize {
+    if folds { 64 } else { 512 }
+}
 
 pub(super) struct Worker {
     pub name: String,
@@ -78,19 +83,32 @@ pub(super) struct Worker {
     pub(super) control: watch::Receiver<Control>,
     pub(super) queue: Queue,
     pub(super) pace: Pace,
-    pub(super) flying: FuturesUnordered<BoxFuture<'static, (u64, Outcome)>>,
+    pub(super) flying: FuturesUnordered<BoxFuture<'static, (u64, Outcome, Duration)>>,
+    /// Rows that wait a moment for the last lines of their container.
+    pub(super) held: FuturesUnordered<BoxFuture<'static, (u64, Found)>>,
+    /// Whose lines were asked for, by all workers.
+    pub(super) asked: Arc<Asked>,
+    /// Why lines were left out the last time.
+    pub(super) no_lines: Option<Arc<str>>,
     pub(super) endings: Vec<Ending>,
     /// Answers that are being written down.
     pub(super) writing: usize,
     pub(super) claim_write: Option<ClaimWrite>,
     pub(super) end_write: Option<EndWrite>,
     pub(super) store_wait: Option<Timestamp>,
+    /// How the store failed the last time, until a write succeeds.
+    pub(super) store_trouble: Option<String>,
     swept_at: Timestamp,
     pub(super) stopping: bool,
 }
 
 impl Worker {
-    pub fn new(name: String, destination: Destination, shared: Arc<Shared>, deps: Arc<Deps>) -> Self {
+    pub fn new(
+        name: String,
+        destination: Destination,
+        shared: Arc<Shared>,
+        (deps, asked): (Arc<Deps>, Arc<Asked>),
+    ) -> Self {
         let pace = Pace::new(destination.max_per_minute, destination.min_interval);
         let control = shared.control.subscribe();
         Self {
@@ -102,11 +120,15 @@ impl Worker {
             queue: Queue::new(),
             pace,
             flying: FuturesUnordered::new(),
+            held: FuturesUnordered::new(),
+            asked,
+            no_lines: None,
             endings: Vec::new(),
             writing: 0,
             claim_write: None,
             end_write: None,
             store_wait: None,
+            store_trouble: None,
             swept_at: Timestamp::MIN,
             stopping: false,
         }
@@ -129,13 +151,14 @@ impl Worker {
                     grace = Box::pin(tokio::time::sleep(GRACE).right_future());
                 }
                 () = &mut grace, if self.stopping => return,
-                Some((seq, outcome)) = self.flying.next(), if !self.flying.is_empty() => {
-                    self.answered(seq, outcome);
+                Some((seq, outcome, took)) = self.flying.next(), if !self.flying.is_empty() => {
+                    self.answered(seq, outcome, took);
                     // Answers that arrived together are written together.
-                    while let Some(Some((seq, outcome))) = self.flying.next().now_or_never() {
-                        self.answered(seq, outcome);
+                    while let Some(Some((seq, outcome, took))) = self.flying.next().now_or_never() {
+                        self.answered(seq, outcome, took);
                     }
                 }
+                Some((seq, found)) = self.held.next(), if !self.held.is_empty() => self.released(seq, found),
                 (batch, result) = of(&mut self.end_write) => self.ended(&batch, result),
                 (batch, result) = of(&mut self.claim_write) => self.claimed(&batch, result),
                 changed = self.control.changed() => if changed.is_err() { self.stopping = true },
@@ -192,37 +215,30 @@ impl Worker {
         if !self.queue.more || self.queue.len() > WINDOW - self.batch() {
             return;
         }
-        if let Err(error) = self.read_rows() {
-            tracing::warn!(connector = %self.name, %error, "the outbox cannot be read; trying again");
-            self.store_wait = Some(later(now, STORE_PAUSE));
+        if let Err(error) = self.read_rows(now) {
+            self.store_failed(now, &error);
         }
     }
 
-    fn read_rows(&mut self) -> store::Result<()> {
+    fn read_rows(&mut self, now: Timestamp) -> store::Result<()> {
         let snapshot = self.deps.store.snapshot()?;
-        let from = keys::outbox(&self.name, self.queue.read_to + 1);
         let room = WINDOW.saturating_sub(self.queue.len());
-        let mut rows: Vec<OutboxRow> = Vec::new();
-        self.queue.more = false;
-        let mut full = false;
-        snapshot.scan(&OUTBOX, &keys::prefix(&[&self.name]), &from, &mut |_, row| {
-            full = rows.len() == room;
-            if !full {
-                rows.push(row);
-            }
-            !full
-        })?;
-        self.queue.more = full;
-        for row in rows {
+        let found = rows::read(&snapshot, &self.name, self.queue.read_to + 1, room)?;
+        self.queue.more = found.more;
+        self.set_aside(found.unreadable);
+        let mut read = Vec::with_capacity(found.readable.len());
+        for row in found.readable {
             // A row that waits may be the one that this row replaced: it must not hold it back.
             for earlier in self.queue.waiting_before(&row) {
                 if snapshot.get(&OUTBOX_HEADS, &keys::outbox(&self.name, earlier))?.is_none() {
                     self.queue.remove(earlier);
                 }
             }
+            read.push(row.seq);
             self.queue.push(row);
         }
         self.queue.bind_answers();
+        self.hold(&read, now);
         Ok(())
     }
 
@@ -253,7 +269,8 @@ impl Worker {
     fn send(&mut self, now: Timestamp) {
         let Some(connector) = self.destination.connector.clone() else { return };
         let unwritten = self.endings.len() + self.writing;
-        let most = self.destination.in_flight.min(MOST_UNWRITTEN.saturating_sub(unwritten));
+        let most =
+            self.destination.in_flight.min(most_unwritten(self.destination.folds).saturating_sub(unwritten));
         if self.flying.len() >= most {
             return;
         }
@@ -268,12 +285,19 @@ impl Worker {
             };
             self.queue.set(seq, State::Flying);
             let connector = Arc::clone(&connector);
-            self.flying.push(Box::pin(async move { (seq, connector.deliver(&message).await) }));
+            self.flying.push(Box::pin(async move {
+                let started = tokio::time::Instant::now();
+                (seq, connector.deliver(&message).await, started.elapsed())
+            }));
         }
     }
 
     pub(super) fn store_failed(&mut self, now: Timestamp, error: &store::Error) {
-        tracing::warn!(connector = %self.name, %error, "deliveries cannot be written; trying again");
+        let said = error.to_string();
+        if self.store_trouble.as_ref() != Some(&said) {
+            tracing::warn!(connector = %self.name, %error, "the store fails; deliveries wait, and it is tried again");
+            self.store_trouble = Some(said);
+        }
         self.store_wait = Some(later(now, STORE_PAUSE));
         if matches!(error, store::Error::Closed) {
             self.stopping = true;
@@ -282,24 +306,29 @@ impl Worker {
 
     pub(super) fn show(&self, now: Timestamp) {
         let control = self.control.borrow().clone();
-        let in_flight = self.queue.claimed() as u64;
+        let in_flight = (self.flying.len() + self.endings.len() + self.writing) as u64;
         let queued = (self.queue.len() as u64).saturating_sub(in_flight);
         self.shared.update(|s| {
-            s.enabled = control.enabled;
+            show_switch(s, self.destination.incomplete.as_deref(), control);
             s.queued = queued;
             s.in_flight = in_flight;
             s.oldest = self.queue.oldest();
             s.paused_until = self.pace.paused_until(now);
-            let (state, why) = match (&self.destination.incomplete, control) {
-                (Some(why), _) => ("incomplete", why.clone()),
-                (None, Control { paused: Some((_, why)), .. }) => ("paused", why),
-                (None, Control { enabled: true, .. }) => ("on", String::new()),
-                (None, _) => ("off", String::new()),
-            };
-            state.clone_into(&mut s.state);
-            s.why = why;
         });
     }
+}
+
+/// What a person switched, or the worker itself.
+pub(super) fn show_switch(status: &mut ConnectorStatus, incomplete: Option<&str>, control: Control) {
+    status.enabled = control.enabled;
+    let (state, why) = match (incomplete, control) {
+        (Some(why), _) => ("incomplete", why.to_owned()),
+        (None, Control { paused: Some((_, why)), .. }) => ("paused", why),
+        (None, Control { enabled: true, .. }) => ("on", String::new()),
+        (None, _) => ("off", String::new()),
+    };
+    state.clone_into(&mut status.state);
+    status.why = why;
 }
 
 /// The output of a write under way; never, where there is none. It is taken away when it is done.

@@ -194,6 +194,9 @@ pub struct IncidentFacts {
     /// How many members there are in all.
     #[serde(default)]
     pub member_count: u32,
+    /// How many objects have them: one pod may crash, restart and run out of memory.
+    #[serde(default)]
+    pub objects: u32,
     /// Other subjects that it takes down, at most 20.
     #[serde(default)]
     pub affected: Vec<MemberFact>,

@@ -1,6 +1,6 @@
 //! From events and incidents to messages: who is told what, when, and what is left unsaid.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -112,9 +112,10 @@ impl Engine {
     pub(super) fn enqueue(
         &mut self,
         tx: &Tx<'_>,
-        notification: Notification,
+        mut notification: Notification,
         due_at: Timestamp,
     ) -> Result<u64> {
+        self.config.pages.fill(&mut notification);
         let seq = tx.next_seq()?;
         let connector = notification.connector.clone();
         let row = OutboxRow { seq, notification, due_at, claim: None };
@@ -142,7 +143,7 @@ impl Engine {
             }
             match (target.deliver, incident) {
                 (Deliver::Incidents, Some(incident)) => {
-                    self.tell_one(tx, target, incident, event, (News::Goes, now))?;
+                    self.tell_one(tx, target, incident, event, now)?;
                 }
                 (Deliver::Events, _) => self.send_event(tx, target, event, now)?,
                 (Deliver::Incidents, None) if event.role == Role::Context => {
@@ -160,13 +161,12 @@ impl Engine {
         tx: &Tx<'_>,
         incident: &Incident,
         event: &Arc<Event>,
-        news: News,
         now: Timestamp,
     ) -> Result<()> {
         for target in self.targets().iter() {
             if target.deliver == Deliver::Incidents && !is_about(event, target) && (target.passes)(event, now)
             {
-                self.tell_one(tx, target, incident, event, (news, now))?;
+                self.tell_one(tx, target, incident, event, now)?;
             }
         }
         Ok(())
@@ -205,12 +205,15 @@ impl Engine {
         target: &Target,
         incident: &Incident,
         event: &Arc<Event>,
-        (news, now): (News, Timestamp),
+        now: Timestamp,
     ) -> Result<()> {
         let mut account = self.account(tx, target, &incident.id)?;
         let waiting = self.waiting(tx, &account, now)?;
-        let settled =
-            later(now, self.config.incidents.settle(&self.config.types, event.event_type, event.severity));
+        // A connector's own wait is for all that it is told.
+        let settle = target.settle.unwrap_or_else(|| {
+            self.config.incidents.settle(&self.config.types, event.event_type, event.severity)
+        });
+        let settled = later(now, settle);
         if account.told.ended {
             return self.tell_again(tx, account, incident, event, (settled, now));
         }
@@ -233,7 +236,6 @@ impl Engine {
             row.notification.incident = Some(self.facts(tx, target, incident, row.notification.phase)?);
             tx.put(&OUTBOX, &keys::outbox(&target.name, row.seq), &row)
         } else {
-            let _ = news;
             Ok(())
         }
     }
@@ -265,6 +267,8 @@ impl Engine {
         account.told.reopened.push(now);
         account.told.told_at = None;
         account.told.resolved_at = None;
+        // How bad it was before is past: what gets worse in this life is told.
+        account.told.severity = None;
         let phase = if account.told.reopened.len() > 1 { Phase::Flapping } else { Phase::Reopened };
         account.told.flapping = phase == Phase::Flapping;
         self.say(tx, &mut account, phase, incident, event, (settled, now))?;
@@ -289,9 +293,14 @@ impl Engine {
             account.told.ended = true;
         } else {
             account.told.severity = account.told.severity.max(Some(event.severity));
+            account.told.event = Some(event.id.clone());
         }
         let mut facts = self.facts(tx, target, incident, phase)?;
         facts.severity = account.told.severity.unwrap_or(incident.severity);
+        // What it is called is what people were told, of several that are as bad.
+        if event.severity >= facts.severity || phase == Phase::Resolved {
+            facts.event_type = event.event_type;
+        }
         let notification = Notification {
             id,
             connector: target.name.clone(),
@@ -353,8 +362,9 @@ impl Engine {
             event_type: worst.map_or(incident.event_type, |m| m.event_type),
             severity: worst.map_or(incident.severity, |m| m.severity),
             subject: incident.subject.clone(),
-            events: incident.events,
+            events: members.iter().map(events_of).sum(),
             member_count: members.len() as u32,
+            objects: members.iter().map(|m| m.object.key()).collect::<BTreeSet<_>>().len() as u32,
             members: members.iter().take(NAMED).map(fact).collect(),
             affected: affected.iter().take(NAMED).map(fact).collect(),
             suspects: incident.suspects.clone(),
@@ -368,6 +378,11 @@ impl Engine {
         let object = world.find(kind, &incident.subject.namespace, &incident.subject.name)?;
         object.workload().map(|w| (w.ready, w.replicas))
     }
+}
+
+/// Every occurrence, and the end.
+fn events_of(member: &Member) -> u64 {
+    member.count.max(1) + u64::from(member.holds && member.ended_at.is_some())
 }
 
 fn fact(member: &Member) -> MemberFact {

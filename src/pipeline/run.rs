@@ -134,17 +134,27 @@ async fn commit(h: &Handles, batch: Arc<Vec<Input>>, alive: bool) {
                 }
                 tokio::time::sleep(AGAIN[attempt.min(AGAIN.len() - 1)]).await;
                 attempt += 1;
-                reload(h);
+                if !reload(h).await {
+                    return;
+                }
             }
         }
     }
 }
 
-/// The engine forgets what was not stored; without a readable store it stays as it is, and the batch fails again.
-fn reload(h: &Handles) {
-    let loaded = h.store.snapshot().and_then(|snapshot| lock(&h.engine).reload(&snapshot));
-    if let Err(error) = loaded {
+/// The engine forgets what was not stored. Until it has, nothing is taken again: what it still holds from the write
+/// that failed would look as if it had been stored. Answers whether it has; only the end of the program cuts it short.
+async fn reload(h: &Handles) -> bool {
+    let mut attempt = 0;
+    loop {
+        let loaded = h.store.snapshot().and_then(|snapshot| lock(&h.engine).reload(&snapshot));
+        let Err(error) = loaded else { return true };
         tracing::debug!(%error, "cannot read the store back yet");
+        if h.stop.is_cancelled() {
+            return false;
+        }
+        tokio::time::sleep(AGAIN[attempt.min(AGAIN.len() - 1)]).await;
+        attempt += 1;
     }
 }
 

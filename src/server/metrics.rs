@@ -160,11 +160,23 @@ fn connectors(page: &mut Page, status: &Status) {
     page.gauge("connectors", "Connectors by state: on, off, paused, incomplete", states);
     page.gauge("outbox_rows", "Notifications waiting", each().map(|(l, c)| (l, c.queued as f64)));
     let in_flight = each().map(|(l, c)| (l, c.in_flight as f64));
-    page.gauge("outbox_in_flight", "Notifications claimed and not answered", in_flight);
+    page.gauge(
+        "outbox_in_flight",
+        "Notifications on the wire, or answered and not written down yet",
+        in_flight,
+    );
     let oldest = each().map(|(l, c)| (l, c.oldest));
     page.time("outbox_oldest_timestamp", "When the oldest waiting notification was made", oldest);
     page.counter("deliveries", "Notifications acknowledged", each().map(|(l, c)| (l, c.delivered)));
-    page.counter("delivery_failures", "Attempts that failed", each().map(|(l, c)| (l, c.failed)));
+    let failures = each().flat_map(|(labels, c)| {
+        c.failures.iter().map(move |(reason, n)| {
+            let reason = ("reason", reason.clone());
+            (labels.iter().cloned().chain([reason]).collect::<Labels>(), *n)
+        })
+    });
+    page.counter("delivery_failures", "Attempts that failed, and messages given up, by reason", failures);
+    let unreadable = each().map(|(l, c)| (l, c.unreadable as f64));
+    page.gauge("outbox_unreadable_rows", "Notifications that this version cannot read", unreadable);
     page.gauge("dead_letters", "Notifications given up", each().map(|(l, c)| (l, c.dead as f64)));
     let last = each().map(|(l, c)| (l, c.last_delivered));
     page.time("last_delivery_timestamp", "The newest acknowledged notification", last);
@@ -206,6 +218,7 @@ mod tests {
             name: "ops \"chat\"".into(),
             state: "on".into(),
             delivered: 7,
+            failures: BTreeMap::from([("server_error".into(), 3)]),
             oldest: Some(Timestamp::from_second(5).unwrap()),
             ..ConnectorStatus::default()
         }];
@@ -220,6 +233,7 @@ mod tests {
             r#"barrelman_relists_total{cluster="prod",kind="pods"} 2"#,
             r#"barrelman_stream_last_activity_timestamp_seconds{cluster="prod",kind="pods"} 1000.0"#,
             r#"barrelman_deliveries_total{connector="ops \"chat\""} 7"#,
+            r#"barrelman_delivery_failures_total{connector="ops \"chat\"",reason="server_error"} 3"#,
             r#"barrelman_outbox_oldest_timestamp_seconds{connector="ops \"chat\""} 5.0"#,
             r#"barrelman_store_evicted_rows_total{table="events"} 9"#,
             "barrelman_events_total 11",

@@ -14,7 +14,7 @@ use super::{
 pub(super) const NAME: &str = "barrelman.redb";
 /// redb's own default is 1 GiB; resident 72 MiB more with 64 MiB. Half of it holds what a write has changed: a group of
 /// a thousand events fits, and is not written and read back before its commit.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 
 /// The file in a data directory.
 pub(super) fn path_in(dir: &Path) -> PathBuf {
@@ -97,7 +97,13 @@ pub(super) fn open_reader(path: &Path) -> Result<redb::ReadOnlyDatabase> {
     if !path.is_file() {
         return Err(Error::Missing(path.to_owned()));
     }
-    let database = builder().open_read_only(path).map_err(|e| failed(path, e))?;
+    let read = || builder().open_read_only(path).map_err(|e| failed(path, e));
+    let database = match read() {
+        // A writer was killed: nobody can read before the file was opened for writing once. If one does that now, or
+        // we may not write, the first answer stands.
+        Err(Error::NeedsWriter(_)) if open(path).is_ok() => read()?,
+        other => other?,
+    };
     let snapshot = Snapshot::new(database.begin_read().map_err(|e| failed(path, e))?, path);
     known(path, version(&snapshot)?)?;
     Ok(database)

@@ -73,6 +73,11 @@ pub fn incident_event(incident: &IncidentId, seq: u64) -> String {
     key(&[incident.as_str(), &seq_key(seq)])
 }
 
+/// Of `REPEAT_IDS`.
+pub fn repeat_id(seq: u64, id: &EventId) -> String {
+    key(&[&seq_key(seq), id.as_str()])
+}
+
 /// OUTBOX
 pub fn outbox(connector: &str, seq: u64) -> String {
     key(&[connector, &seq_key(seq)])

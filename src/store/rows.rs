@@ -52,6 +52,20 @@ pub struct FiringRow {
     /// It was so at the first sight.
     #[serde(default)]
     pub standing: bool,
+    /// What it is like now, in place of what its event said at its beginning.
+    #[serde(default)]
+    pub words: Option<Words>,
+}
+
+/// What a rule says of a trouble at some time of its life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Words {
+    /// One line.
+    pub title: String,
+    /// Why.
+    pub description: String,
+    /// As documented for the type.
+    pub details: serde_json::Map<String, serde_json::Value>,
 }
 
 /// The newest event of a fingerprint, for folding repeats.
@@ -87,6 +101,9 @@ pub enum Due {
         rule: String,
         /// The object.
         key: ObjectKey,
+        /// As at the first sight: it waits for the lists of what the object belongs to.
+        #[serde(default)]
+        baseline: bool,
     },
     /// Call a moment.
     Moment {
@@ -152,6 +169,9 @@ pub struct Claim {
     /// Further rows that this message answers (a digest): their seqs.
     #[serde(default)]
     pub answers: Vec<u64>,
+    /// Answers among them that may mean "never": so many, and it is given up.
+    #[serde(default)]
+    pub doubtful: u32,
     /// The delivery row that says that it is being retried; it goes when the answer is final.
     #[serde(default)]
     pub log: Option<u64>,
@@ -178,6 +198,9 @@ pub struct Told {
     pub last_at: Option<Timestamp>,
     /// The worst severity that was routed.
     pub severity: Option<Severity>,
+    /// The event that the newest message spoke of; an end speaks of the same.
+    #[serde(default)]
+    pub event: Option<EventId>,
     /// Its resolve was acknowledged.
     pub resolved_at: Option<Timestamp>,
     /// When it was reopened, newest last; for flapping.
@@ -240,7 +263,7 @@ pub struct DeliveryRow {
     /// HTTP status or SMTP code; 0 where there was no answer.
     #[serde(default)]
     pub status: u16,
-    /// From the making of the row to the answer.
+    /// The last attempt, from the request to its answer, without any wait before it; 0 where none was made.
     pub latency_ms: u64,
     /// The answer's first bytes, or why not: secrets cut.
     #[serde(default)]
@@ -304,6 +327,9 @@ pub struct ConnectorState {
     /// For connectors of the file and environment: switched off (or on) by a person.
     #[serde(default)]
     pub enabled: Option<bool>,
+    /// It is being deleted: where that was interrupted, its waiting rows go at the next start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removing: bool,
 }
 
 /// Who did what, and what came of it.

@@ -70,6 +70,8 @@ pub const BASELINES: Keyed<Baseline> = keyed("baselines");
 pub const EVENTS: Log<Event> = log("events");
 /// event id → seq.
 pub const EVENT_IDS: Keyed<u64> = keyed("event_ids");
+/// (seq, event id) → (): ids of repeats, which go with the event that counts them.
+pub const REPEAT_IDS: Keyed<()> = keyed("repeat_ids");
 /// (cluster uid, subject or object key `Kind/namespace/name`, time, seq) → (): events by what they are about.
 pub const EVENTS_BY_OBJECT: Keyed<()> = keyed("events_by_object");
 /// fingerprint → the event that counts its repeats.
@@ -122,6 +124,7 @@ pub const TABLES: &[&str] = &[
     BASELINES.name,
     EVENTS.name,
     EVENT_IDS.name,
+    REPEAT_IDS.name,
     EVENTS_BY_OBJECT.name,
     FOLDS.name,
     FIRINGS.name,

@@ -289,6 +289,11 @@ impl Snapshot {
         failed(&self.path, error)
     }
 
+    /// What is said when reading it panicked.
+    pub(super) fn damaged(&self) -> Error {
+        Error::Damaged { path: self.path.clone(), cause: "its pages do not fit together".to_owned() }
+    }
+
     /// The names of the tables that are there.
     pub(super) fn tables(&self) -> Result<Vec<String>> {
         use redb::TableHandle;

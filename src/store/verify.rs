@@ -54,6 +54,11 @@ pub fn verify(read: &Snapshot) -> Result<Report> {
             report.problem(|| format!("event id {id} points to event {seq}, which is not there"));
         }
     })?;
+    check.text(&schema::REPEAT_IDS, &mut |key, (), report| {
+        if !there(keys::parts(key).next().and_then(|seq| seq.parse().ok())) {
+            report.problem(|| format!("repeat_ids {key:?} belongs to an event that is not there"));
+        }
+    })?;
     for table in [&schema::EVENTS_BY_OBJECT, &schema::INCIDENT_EVENTS] {
         check.text(table, &mut |key, (), report| {
             if !there(keys::last_seq(key)) {

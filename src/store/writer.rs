@@ -1,7 +1,7 @@
 //! The one writer: a thread that takes jobs, runs them in one transaction and commits it durably.
 //!
-//! A group holds what is queued when the thread gets to it, at most for 25 ms. Answers go out after the commit. When
-//! the disk fails, everything in the group fails, the database is closed and opened again with growing pauses, and
+//! A group holds what is queued when the thread gets to it, at most for 25 ms. A busy writer commits at an even pace, so
+//! that groups grow with the load instead of their number. Answers go out after the commit. When the disk fails, everything in the group fails, the database is closed and opened again with growing pauses, and
 //! jobs wait meanwhile: the engine goes on by itself when the disk is back.
 
 use std::{
@@ -23,6 +23,10 @@ use super::{
 pub(super) const QUEUE: usize = 256;
 /// The longest time for which a group collects jobs.
 const GROUP_FOR: Duration = Duration::from_millis(25);
+/// Between commits of a busy writer. A commit costs as much as some dozens of rows, and waits for the disk twice.
+const PACE: Duration = Duration::from_millis(20);
+/// As many commits go at once before the pace holds: a single change is committed, claimed and answered without a wait.
+const BURST: u32 = 8;
 /// After a failed job, this many jobs are committed one by one, so that one bad job cannot fail others again.
 const ALONE_AFTER_FAILURE: u32 = 64;
 /// Pauses between attempts to open a database whose disk failed.
@@ -105,9 +109,37 @@ pub(super) fn start(shared: Shared, jobs: mpsc::Receiver<Job>) -> std::io::Resul
     })
 }
 
+/// Commits that may go now, and since when they are counted.
+struct Pace {
+    left: u32,
+    since: Instant,
+}
+
+impl Pace {
+    /// How long the next commit has to wait.
+    fn take(&mut self, now: Instant) -> Duration {
+        let earned = now.saturating_duration_since(self.since).as_nanos() / PACE.as_nanos();
+        let earned = u32::try_from(earned).unwrap_or(BURST);
+        self.since += PACE * earned.min(BURST);
+        if self.left + earned >= BURST {
+            (self.left, self.since) = (BURST, now);
+        } else {
+            self.left += earned;
+        }
+        if self.left > 0 {
+            self.left -= 1;
+            return Duration::ZERO;
+        }
+        self.since += PACE;
+        self.since.saturating_duration_since(now)
+    }
+}
+
 fn run(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
     let mut alone = 0_u32;
+    let mut pace = Pace { left: BURST, since: Instant::now() };
     while let Some(first) = jobs.blocking_recv() {
+        std::thread::sleep(pace.take(Instant::now()));
         let database = match shared.database() {
             Ok(database) => database,
             Err(error) => {
@@ -211,5 +243,30 @@ fn reopen(shared: &Shared, jobs: &mut mpsc::Receiver<Job>) {
             let error = shared.health().error.unwrap_or(Error::Closed);
             let _ = job.done.send(Err(error));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_goes_at_once_and_then_the_pace_holds() {
+        let start = Instant::now();
+        let mut pace = Pace { left: BURST, since: start };
+        let mut now = start;
+        let waits: Vec<Duration> = (0..BURST + 3)
+            .map(|_| {
+                let wait = pace.take(now);
+                now += wait;
+                wait
+            })
+            .collect();
+        assert_eq!(waits, [vec![Duration::ZERO; BURST as usize], vec![PACE; 3]].concat());
+        // What was not used is saved, but never more than a burst.
+        now += PACE * 3;
+        assert_eq!((0..4).map(|_| pace.take(now)).filter(Duration::is_zero).count(), 3);
+        now += Duration::from_secs(60);
+        assert_eq!((0..BURST + 4).map(|_| pace.take(now)).filter(Duration::is_zero).count(), BURST as usize);
     }
 }

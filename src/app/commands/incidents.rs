@@ -35,7 +35,7 @@ const PARTS: usize = 200;
 /// A filter that cannot be used, no store, the disk.
 pub fn run(args: &Incidents, resolved: &Resolved, console: &mut Console<'_>) -> Result<Exit> {
     let filter = filter(&args.filter(), &console.tz)?;
-    let reader = Reader::open(&resolved.settings.store.dir)?;
+    let reader = super::reader(&resolved.settings.store.dir)?;
     if let Some(id) = &args.id {
         return one(id, args.list.output, &reader, console);
     }
@@ -252,10 +252,13 @@ fn one(id: &str, output: Output, reader: &Reader, console: &mut Console<'_>) -> 
     let events = pages::events_of_incident(&snapshot, &incident.id, None, Limits::rows(PARTS))?;
     let messages = pages::deliveries_about(&snapshot, incident.id.as_str(), None, Limits::rows(PARTS))?;
     drop(snapshot);
+    let mut events: Vec<Event> = events.rows.into_iter().rev().map(|(_, e)| e).collect();
+    // Stored in the order in which they were seen; told in the order in which they happened.
+    events.sort_by_key(|e| e.timestamp);
     let whole = Whole {
         incident,
         members,
-        events: events.rows.into_iter().rev().map(|(_, e)| e).collect(),
+        events,
         messages: messages.rows.into_iter().rev().map(|(_, d)| d).collect(),
     };
     match output {

@@ -111,6 +111,7 @@ impl<'a> Alone<'a> {
             horizon: settings.delivery.horizon,
             stale_after: settings.incidents.stale_after,
             observer: Arc::new(Nobody),
+            lines: None,
         });
         // Workers are made known, and never run.
         drop(task);

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Evicted, OVERHEAD, Until, size_of_table, used_bytes};
+use super::{Evicted, OVERHEAD, Until, history_bytes, size_of_table};
 use crate::{
     event::{
         Event, IncidentId,
@@ -16,10 +16,10 @@ use crate::{
     },
     store::{
         DEAD, DELIVERIES, DELIVERIES_BY, EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, FOLDS, INCIDENT_EVENTS,
-        INCIDENT_OF, INCIDENTS, INCIDENTS_BY_TIME, Keyed, Log, MEMBERS, TOLD,
+        INCIDENT_OF, INCIDENTS, INCIDENTS_BY_TIME, Keyed, Log, MEMBERS, REPEAT_IDS, TOLD,
         error::Result,
         keys,
-        schema::{keyed, time_key},
+        schema::{keyed, seq_key, time_key},
         tx::{Read, Tx},
     },
 };
@@ -70,7 +70,7 @@ impl<'a, 't> Chunk<'a, 't> {
         Ok(match self.until {
             Until::Before(_) => None,
             Until::DataBelow(target) => {
-                let used = used_bytes(self.tx)?.saturating_add_signed(self.tx.grown_total());
+                let used = history_bytes(self.tx)?.saturating_add_signed(self.tx.grown_total());
                 let excess = used.saturating_sub(target);
                 Some(excess.saturating_mul(OVERHEAD.1) / OVERHEAD.0)
             }
@@ -144,6 +144,11 @@ impl<'a, 't> Chunk<'a, 't> {
         let tx = self.tx;
         tx.remove_entry(&EVENTS, seq)?;
         tx.remove(&EVENT_IDS, event.id.as_str())?;
+        let repeats = keys::prefix(&[&seq_key(seq)]);
+        for (key, ()) in tx.all(&REPEAT_IDS, &repeats)? {
+            tx.remove(&EVENT_IDS, keys::parts(&key).last().unwrap_or_default())?;
+            tx.remove(&REPEAT_IDS, &key)?;
+        }
         for key in keys::events_by_object(event, seq) {
             tx.remove(&EVENTS_BY_OBJECT, &key)?;
         }

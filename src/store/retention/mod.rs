@@ -10,7 +10,9 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    AUDIT, DEAD, GAPS, META, OUTBOX, Store,
+    AUDIT, DEAD, DELIVERIES, DELIVERIES_BY, EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, FOLDS, GAPS,
+    INCIDENT_EVENTS, INCIDENT_OF, INCIDENTS, INCIDENTS_BY_TIME, MEMBERS, META, OUTBOX, REPEAT_IDS, Store,
+    TOLD,
     error::{Error, Result},
     sizes,
     tx::{Read, Tx},
@@ -26,12 +28,31 @@ const OVERHEAD: (u64, u64) = (3, 2);
 /// After reaching the limit of size, this share is freed (in percent), so that not every sweep evicts.
 const FREE_TO: u64 = 95;
 
+/// The tables of which rows go.
+const HISTORY: [&str; 15] = [
+    EVENTS.name,
+    EVENT_IDS.name,
+    REPEAT_IDS.name,
+    EVENTS_BY_OBJECT.name,
+    FOLDS.name,
+    INCIDENTS.name,
+    INCIDENTS_BY_TIME.name,
+    INCIDENT_OF.name,
+    MEMBERS.name,
+    INCIDENT_EVENTS.name,
+    TOLD.name,
+    DELIVERIES.name,
+    DELIVERIES_BY.name,
+    AUDIT.name,
+    GAPS.name,
+];
+
 /// What to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Rows older than this go.
     pub age: SignedDuration,
-    /// Above this size of the data (as it takes room in the file) the oldest go.
+    /// Above this size of the data (as it takes room in the file) the oldest go, down to a quarter of it in history.
     pub max_bytes: u64,
     /// Above this size of their own, the oldest dead letters go.
     pub dead_letters_max_bytes: u64,
@@ -61,6 +82,19 @@ pub type Evicted = BTreeMap<String, u64>;
 /// The disk, or a row that cannot be read.
 pub fn used_bytes(read: &impl Read) -> Result<u64> {
     Ok(sizes(read)?.values().sum::<u64>().saturating_mul(OVERHEAD.0) / OVERHEAD.1)
+}
+
+/// The same of the rows that may go: history, not the state of the cluster nor what waits to be sent.
+fn history_bytes(read: &impl Read) -> Result<u64> {
+    let rows: u64 =
+        sizes(read)?.iter().filter(|(table, _)| HISTORY.contains(&table.as_str())).map(|(_, n)| n).sum();
+    Ok(rows.saturating_mul(OVERHEAD.0) / OVERHEAD.1)
+}
+
+/// What of the limit is left for history. However much the rest takes, history keeps a quarter: without any the store
+/// would be of no use, and the rest does not get smaller by it.
+fn limit_of_history(max_bytes: u64, used: u64, history: u64) -> u64 {
+    max_bytes.saturating_sub(used.saturating_sub(history)).max(max_bytes / 4)
 }
 
 /// Whether the outbox is at its cap; then reading from the cluster must stop. Costs one look-up.
@@ -107,13 +141,14 @@ enum Until {
 }
 
 /// The stages for age, then for size, then for dead letters.
-fn plan(now: Timestamp, limits: &Retention, used: u64, dead: u64) -> Vec<(Stage, Until)> {
+fn plan(now: Timestamp, limits: &Retention, (used, history): (u64, u64), dead: u64) -> Vec<(Stage, Until)> {
     const BY_TIME: [Stage; 5] =
         [Stage::Events, Stage::Deliveries, Stage::Incidents, Stage::Audit, Stage::Gaps];
     let oldest = now.saturating_sub(limits.age).unwrap_or(Timestamp::MIN);
     let mut steps: Vec<_> = BY_TIME.map(|stage| (stage, Until::Before(oldest))).into();
-    if used > limits.max_bytes {
-        let target = limits.max_bytes / 100 * FREE_TO;
+    let most = limit_of_history(limits.max_bytes, used, history);
+    if used > limits.max_bytes && history > most {
+        let target = most / 100 * FREE_TO;
         steps.extend(BY_TIME.map(|stage| (stage, Until::DataBelow(target))));
     }
     if dead > limits.dead_letters_max_bytes {
@@ -129,7 +164,7 @@ fn plan(now: Timestamp, limits: &Retention, used: u64, dead: u64) -> Vec<(Stage,
 pub async fn sweep(store: &Store, limits: Retention, now: Timestamp) -> Result<Evicted> {
     let (used, dead) = {
         let read = store.snapshot()?;
-        (used_bytes(&read)?, size_of_table(&read, DEAD.name)?)
+        ((used_bytes(&read)?, history_bytes(&read)?), size_of_table(&read, DEAD.name)?)
     };
     let resolved_before = now.saturating_sub(limits.resolved_for).unwrap_or(Timestamp::MIN);
     let mut total = Evicted::new();

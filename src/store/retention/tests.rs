@@ -3,7 +3,7 @@ use crate::{
     event::Severity,
     store::{
         DELIVERIES, DELIVERIES_BY, DeliveryState, EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, FOLDS, FoldRow,
-        INCIDENT_EVENTS, INCIDENTS, INCIDENTS_BY_TIME, TOLD, Told, keys,
+        INCIDENT_EVENTS, INCIDENTS, INCIDENTS_BY_TIME, OBJECTS, REPEAT_IDS, TOLD, Told, keys,
     },
 };
 
@@ -45,6 +45,9 @@ fn sixty_days(store: &Store) {
                 let mut event = event(n, n as i64 * DAY);
                 event.incident = (n % 10 == 0).then(|| "open".into());
                 let seq = put_event(tx, &event)?;
+                let repeat = format!("repeat{n}");
+                tx.put(&EVENT_IDS, &repeat, &seq)?;
+                tx.put(&REPEAT_IDS, &keys::repeat_id(seq, &repeat.as_str().into()), &())?;
                 let fold = FoldRow { seq, first: event.timestamp, counted: 1 };
                 tx.put(&FOLDS, event.fingerprint.as_str(), &fold)?;
                 put_delivery(tx, &delivery("slack", n as i64 * DAY, None, DeliveryState::Delivered))?;
@@ -66,7 +69,8 @@ fn what_is_too_old_goes_with_its_indices_and_open_incidents_stay_whole() {
     assert_eq!(evicted["incidents"], 1);
     for (table, left) in [
         (EVENTS.name, 33),
-        (EVENT_IDS.name, 33),
+        (EVENT_IDS.name, 66),
+        (REPEAT_IDS.name, 33),
         (EVENTS_BY_OBJECT.name, 66),
         (INCIDENT_EVENTS.name, 6),
         (FOLDS.name, 33),
@@ -224,4 +228,33 @@ fn the_file_is_about_as_large_as_estimated() {
     let leaves = (stats.leaf_pages() + stats.branch_pages()) * stats.page_size() as u64;
     let ratio = estimate as f64 / leaves as f64;
     assert!((0.75..1.35).contains(&ratio), "estimate {estimate}, pages {leaves}: {ratio:.2}");
+}
+
+#[test]
+fn a_large_cluster_does_not_cost_all_history() {
+    let (_dir, store) = open();
+    let size = |table: &str| sizes(&store.snapshot().unwrap()).unwrap().get(table).copied().unwrap_or(0);
+    store
+        .write_blocking(|tx| {
+            for n in 0..400 {
+                put_event(tx, &event(n, n as i64))?;
+                tx.put(
+                    &super::super::schema::keyed::<String>(OBJECTS.name),
+                    &format!("o{n}"),
+                    &"x".repeat(2000),
+                )?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let limits = Retention { max_bytes: size(OBJECTS.name), ..limits() };
+    sweep_now(&store, limits, at(1000)).unwrap();
+    let history = history_bytes(&store.snapshot().unwrap()).unwrap();
+    assert!(
+        history <= limits.max_bytes / 4 && history > limits.max_bytes / 6,
+        "{history} of {}",
+        limits.max_bytes
+    );
+    let report = super::super::verify::verify(&store.snapshot().unwrap()).unwrap();
+    assert!(!report.problems.iter().any(|p| p.contains("points to")), "{:?}", report.problems);
 }

@@ -12,7 +12,7 @@ use std::{
 use barrelman::{
     config::{ConnectorSpec, Origin},
     connector::{Clock, HttpClients, Notification, build, samples},
-    dispatch::{Definition, Deps, Dispatcher, Nobody, Observer, WorkerDied},
+    dispatch::{Definition, Deps, Dispatcher, LastLines, Nobody, Observer, WorkerDied},
     event::{EventType, IncidentId, NotificationId, incident::Phase},
     status::ConnectorStatus,
     store::{DELIVERIES, DeliveryRow, OUTBOX, OutboxRow, Read, Store, keys},
@@ -48,8 +48,12 @@ impl Bench {
         Self::watched(dir, Arc::new(Nobody))
     }
 
-    #[allow(clippy::disallowed_methods)]
     pub fn watched(dir: &Path, observer: Arc<dyn Observer>) -> Bench {
+        Self::with(dir, observer, None)
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    pub fn with(dir: &Path, observer: Arc<dyn Observer>, lines: Option<Arc<dyn LastLines>>) -> Bench {
         let store = Store::open(dir).unwrap();
         let offset_ms = Arc::new(AtomicI64::new(0));
         let started = tokio::time::Instant::now();
@@ -63,7 +67,7 @@ impl Bench {
         let clients = HttpClients::new(&settings(), Arc::clone(&clock)).unwrap();
         let (horizon, stale_after) = (settings().horizon, Duration::from_secs(3600));
         let (dispatcher, task) =
-            Dispatcher::new(Deps { store: store.clone(), clock, horizon, stale_after, observer });
+            Dispatcher::new(Deps { store: store.clone(), clock, horizon, stale_after, observer, lines });
         let stop = CancellationToken::new();
         let task = tokio::spawn(task.run(stop.clone()));
         Bench { store, dispatcher, stop, task, offset_ms, started, clients }

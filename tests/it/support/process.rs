@@ -14,6 +14,8 @@ use barrelman::{
     store::{DELIVERIES, DeliveryRow, DeliveryState, EVENTS, OUTBOX, Read, Reader, Store},
 };
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_barrelman");
+
 /// A data directory, a kubeconfig, a configuration.
 pub struct Place {
     pub dir: tempfile::TempDir,
@@ -65,8 +67,22 @@ impl Place {
         Forwarder(child)
     }
 
+    /// The same where a write beyond the limit on a file's size is an error, as on a full disk, and no signal.
+    #[cfg(target_os = "linux")]
+    pub fn spawn_limitable(&self) -> Forwarder {
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(self.log()).unwrap();
+        let mut command =
+            self.command_of("sh", &["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PROGRAM], &["forward"]);
+        Forwarder(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
+    }
+
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_barrelman"));
+        self.command_of(PROGRAM, &[], args)
+    }
+
+    fn command_of(&self, program: &str, before: &[&str], args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(before);
         command.args(["--config", self.config().to_str().unwrap(), "--log-level", "debug"]).args(args);
         command.env_clear().env("HOME", self.dir.path()).stdin(Stdio::null());
         command
@@ -127,6 +143,15 @@ pub fn events(store: &Store) -> Vec<barrelman::event::Event> {
 pub struct Forwarder(Child);
 
 impl Forwarder {
+    /// How large a file it may write: `1`, as good as a full disk, or `unlimited`.
+    #[cfg(target_os = "linux")]
+    pub fn limit_files(&self, bytes: &str) {
+        let done = Command::new("prlimit")
+            .args(["--pid", &self.0.id().to_string(), &format!("--fsize={bytes}:unlimited")])
+            .status();
+        assert!(done.unwrap().success());
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) {
         self.0.kill().unwrap();
