@@ -44,7 +44,7 @@ impl Cluster {
     /// The supervisor of a configured cluster.
     pub(super) fn new(index: usize, shared: Rc<Shared>, target: Target) -> Self {
         let uid = shared.known_uids.get(&target.context).cloned();
-        let (server, version) = (String::new(), String::new());
+        let (server, version) = shared.board.known(index);
         Self { index, shared, target, uid, server, version, state: ClusterState::Connecting }
     }
 
@@ -229,7 +229,8 @@ impl Cluster {
         let now = self.shared.now();
         let since = match self.state {
             ClusterState::Away { since, .. } => since,
-            _ => now,
+            // The watches may have been begun anew during the outage.
+            _ => self.shared.board.away_since(self.index).unwrap_or(now),
         };
         let why = error.to_string();
         self.set_state(ClusterState::Away { since, why, retry_at: Some(now + wait) }).await;
