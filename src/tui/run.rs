@@ -4,6 +4,7 @@
 use std::{
     collections::VecDeque,
     io::{self, Stdout},
+    mem::ManuallyDrop,
     time::Duration,
 };
 
@@ -61,7 +62,7 @@ pub async fn run(link: Link, options: Options, clock: Clock) -> Result<Exit, Err
         session.restore(&mut model);
     }
     let guard = Guard::take()?;
-    let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+    let terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(io::stdout()))?);
     let mut screen = Screen {
         terminal,
         guard,
@@ -71,6 +72,7 @@ pub async fn run(link: Link, options: Options, clock: Clock) -> Result<Exit, Err
         actions: link.actions,
         replies: FuturesUnordered::new(),
         last_frame: None,
+        keys: Some(EventStream::new()),
         behind: false,
     };
     if let Ok(size) = screen.terminal.size() {
@@ -93,7 +95,8 @@ pub async fn run(link: Link, options: Options, clock: Clock) -> Result<Exit, Err
 }
 
 struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: that would show the cursor, which the guard does, and complain where the terminal is gone.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     guard: Guard,
     model: Model,
     clock: Clock,
@@ -101,6 +104,8 @@ struct Screen {
     actions: mpsc::Sender<Ask>,
     replies: FuturesUnordered<BoxFuture<'static, Msg>>,
     last_frame: Option<Instant>,
+    /// The one reader of the terminal; none while the terminal is not ours: reading from the background would stop us.
+    keys: Option<EventStream>,
     /// Continued behind another program: the terminal is not ours until the shell gives it back.
     behind: bool,
 }
@@ -153,7 +158,6 @@ impl Screen {
         stop: tokio_util::sync::CancellationToken,
     ) -> io::Result<Exit> {
         let mut jobs = Jobs::new()?;
-        let mut keys = EventStream::new();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut feed_open = true;
@@ -167,7 +171,7 @@ impl Screen {
             let (msg, urgent) = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Exit::Stopped),
-                event = keys.next() => match event {
+                event = next_key(&mut self.keys) => match event {
                     Some(Ok(event)) => match input::message(event) {
                         Some(msg) => (msg, true),
                         None => continue,
@@ -270,6 +274,7 @@ impl Screen {
     }
 
     fn suspend(&mut self) -> io::Result<()> {
+        self.keys = None;
         self.guard.leave();
         // Returns when the process is continued.
         let stopped = guard::stop_process();
@@ -285,18 +290,27 @@ impl Screen {
     fn resume(&mut self) -> io::Result<()> {
         self.behind = !self.guard.in_foreground();
         if self.behind {
+            self.keys = None;
             return Ok(());
         }
+        self.keys.get_or_insert_with(EventStream::new);
         self.guard.enter()?;
         self.guard.mouse(self.model.shared.mouse)?;
         execute!(io::stdout(), Clear(ClearType::All))?;
         // A new one knows nothing of what was there and draws everything; ratatui's own `clear` would ask the
         // terminal for its cursor, and wait for an answer that some never give.
-        self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        self.terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(io::stdout()))?);
         if let Ok(size) = self.terminal.size() {
             self.model.shared.size = (size.width, size.height);
         }
         self.draw()
+    }
+}
+
+async fn next_key(keys: &mut Option<EventStream>) -> Option<io::Result<crossterm::event::Event>> {
+    match keys {
+        Some(keys) => keys.next().await,
+        None => std::future::pending().await,
     }
 }
 

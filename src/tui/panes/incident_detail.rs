@@ -196,7 +196,10 @@ pub fn peek(
             parts.push((3, one("last", &format!("{} {}", shared.clock(last.timestamp), last.title))));
         }
     }
-    parts.push((0, who(detail, incident, shared, width)));
+    let mut who = who(detail, incident, shared, width);
+    // The first of them is the worst; what to do next must have its line too.
+    who.truncate(height.saturating_sub(2).max(1));
+    parts.push((0, who));
     if let Some(look) = detail.and_then(|d| d.look.first()) {
         parts.push((2, one("look", &shared.command(&incident.cluster, &look.command))));
     }

@@ -184,12 +184,13 @@ impl Incidents {
         .into_iter()
         .flatten()
         {
-            match told.iter_mut().find(|t| t.connector == mark.connector && t.phase == mark.phase) {
-                Some(old) => *old = mark.clone(),
-                None => {
-                    told.push(mark.clone());
-                    told.sort_by(|a, b| a.connector.cmp(&b.connector).then(a.at.cmp(&b.at)));
-                }
+            if let Some(old) =
+                told.iter_mut().find(|t| t.connector == mark.connector && t.phase == mark.phase)
+            {
+                *old = mark.clone();
+            } else {
+                told.push(mark.clone());
+                told.sort_by(|a, b| a.connector.cmp(&b.connector).then(a.at.cmp(&b.at)));
             }
         }
     }

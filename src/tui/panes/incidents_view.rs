@@ -27,7 +27,8 @@ pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Sh
         0
     } else if area.height < 14 {
         // Who was told and what to do comes before the rows that can be scrolled to.
-        6
+        let listed = u16::try_from(pane.rows.len()).unwrap_or(u16::MAX).saturating_add(2);
+        area.height.saturating_sub(listed).clamp(6, 8)
     } else {
         // What the list leaves free is the detail's: its height depends on the rows alone, so that moving is calm.
         let listed = u16::try_from(pane.rows.len()).unwrap_or(u16::MAX).saturating_add(3);

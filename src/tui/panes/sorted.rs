@@ -104,16 +104,12 @@ impl Stream {
 
     /// The places that are visible, from a line of the screen on.
     pub(super) fn visible(&mut self, line: u16, height: usize) -> std::ops::Range<usize> {
-        match &mut self.sorted {
-            Some(sorted) => {
-                sorted.cursor.line = line;
-                sorted.cursor.visible(sorted.rows.len(), height)
-            }
-            None => {
-                self.window.line = line;
-                self.window.visible(height)
-            }
+        if let Some(sorted) = &mut self.sorted {
+            sorted.cursor.line = line;
+            return sorted.cursor.visible(sorted.rows.len(), height);
         }
+        self.window.line = line;
+        self.window.visible(height)
     }
 
     /// The column of times says when it happened, not when it was seen.

@@ -109,6 +109,12 @@ pub fn told(marks: &[ToldMark], shared: &Shared) -> Vec<Vec<(String, Style)>> {
     let theme = &shared.theme;
     let mut names: Vec<&str> = marks.iter().map(|m| m.connector.as_str()).collect();
     names.dedup();
+    let worst = |name: &str| {
+        let own = marks.iter().filter(|m| m.connector == name);
+        own.map(|m| rank(m.state)).filter(|r| *r < 3).min().unwrap_or(3)
+    };
+    // What failed or waits first; the rest stays by name.
+    names.sort_by_key(|name| worst(name));
     let mut out = Vec::new();
     for name in names {
         let own: Vec<&ToldMark> = marks.iter().filter(|m| m.connector == name).collect();
@@ -160,6 +166,26 @@ mod tests {
         assert_eq!(shown(&told, 12), "✖ … ✓ ✓");
         assert_eq!(shown(&told[..3], 6), "… ✓ ✓");
         assert_eq!(shown(&told, 2), "✖ +3");
+    }
+
+    #[test]
+    fn a_detail_begins_with_what_failed_and_tells_each_phase() {
+        let marks = [
+            mark("a", Phase::Opened, ToldState::Delivered),
+            mark("b", Phase::Opened, ToldState::Delivered),
+            mark("b", Phase::Resolved, ToldState::Dead),
+        ];
+        let model = crate::tui::model::Model::new(
+            &crate::tui::Options::default(),
+            crate::tui::Keymap::new(&std::collections::BTreeMap::new()).unwrap(),
+            MONO,
+            jiff::Timestamp::UNIX_EPOCH,
+        );
+        let lines: Vec<String> = told(&marks, &model.shared)
+            .into_iter()
+            .map(|pieces| pieces.into_iter().map(|(t, _)| t).collect())
+            .collect();
+        assert_eq!(lines, ["b opened ✓ 00:00:00, resolved ✖ given up: ", "a ✓ 00:00:00"]);
     }
 
     #[test]

@@ -20,20 +20,16 @@ const HISTORY: usize = 50;
 /// Opens it over the filter in force.
 pub fn open(model: &mut Model) -> Vec<Effect> {
     let filter = model.panes.get(model.current).and_then(|p| p.filter()).cloned();
-    match filter {
-        Some(before) => {
-            let mut editor = Editor::new(before.source());
-            if !before.is_empty() {
-                editor.insert(" ");
-            }
-            model.prompt = Some(Prompt { editor, before, error: None, history: None });
-        }
+    let Some(before) = filter else {
         // What is typed now is meant for a filter: it must not run as commands.
-        None => {
-            let text = "This screen is short enough without a filter. Incidents (1), Stream (2) and Deliveries (7) have one.";
-            return vec![Effect::Show(Box::new(Notice::new("No filter here", text)))];
-        }
+        let text = "This screen is short enough without a filter. Incidents (1), Stream (2) and Deliveries (7) have one.";
+        return vec![Effect::Show(Box::new(Notice::new("No filter here", text)))];
+    };
+    let mut editor = Editor::new(before.source());
+    if !before.is_empty() {
+        editor.insert(" ");
     }
+    model.prompt = Some(Prompt { editor, before, error: None, history: None });
     Vec::new()
 }
 
