@@ -48,6 +48,11 @@ pub enum Feed {
         /// All of it.
         status: Arc<Status>,
     },
+    /// Beside a running engine only: it has gone, or is there again. Never sent by an engine itself.
+    Engine {
+        /// Which engine; `None` = gone.
+        label: Option<String>,
+    },
     /// The reader was too slow: items were left out; reload from the store.
     Lagged {
         /// How many.

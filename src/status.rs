@@ -53,6 +53,9 @@ pub struct ClusterStatus {
     pub objects: u64,
     /// A line per stream.
     pub streams: Vec<StreamStatus>,
+    /// Kinds that are watched only where that is permitted: they are not missed where it is not.
+    #[serde(default)]
+    pub optional: Vec<Kind>,
 }
 
 /// How a cluster's API is.

@@ -122,7 +122,13 @@ fn busy(report: &mut Report, pods: usize, lasts: Duration) {
         "",
     );
     report.check("once each, paced", &sink.ask("/"), paced);
-    let stored = forward.metric("events") as u64;
+    // The counters of the store are collected every five seconds.
+    let counted = Instant::now();
+    let mut stored = forward.metric("events") as u64;
+    while stored != emitted && counted.elapsed() < Duration::from_secs(12) {
+        sleep(Duration::from_millis(500));
+        stored = forward.metric("events") as u64;
+    }
     report.wrong |= stored != emitted;
     report.row("events stored", format!("{stored} of {emitted}"), "all", "");
     let bytes = forward.store_bytes() as f64 / stored.max(1) as f64;

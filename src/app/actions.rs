@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use tokio::sync::{Mutex, mpsc};
+use futures::{StreamExt, stream::FuturesUnordered};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{
     connector_edits::{Edits, told},
     connectors::{self, Workshop},
     engine::Control,
+    status::Refresh,
 };
 use crate::{
     config::{ConnectorSpec, Settings},
@@ -23,6 +25,23 @@ use crate::{
 /// Requests that wait; a person makes one at a time.
 pub const REQUESTS: usize = 32;
 
+/// Whether the status shows what an action does.
+fn changes(action: &Action) -> bool {
+    match action {
+        Action::PutConnector { .. }
+        | Action::EnableConnector { .. }
+        | Action::RemoveConnector { .. }
+        | Action::TestConnector { .. }
+        | Action::RetryDead { .. }
+        | Action::PurgeDead { .. } => true,
+        Action::TestSpec { .. }
+        | Action::Relist
+        | Action::Reconnect { .. }
+        | Action::Reload
+        | Action::Manifest { .. } => false,
+    }
+}
+
 /// Does what is asked.
 pub struct Desk {
     pub store: Store,
@@ -30,19 +49,39 @@ pub struct Desk {
     pub workshop: Workshop,
     pub settings: Arc<Mutex<Arc<Settings>>>,
     pub control: Arc<Control>,
+    pub refresh: Refresh,
+    /// One change of connectors at a time.
+    pub changing: Mutex<()>,
 }
 
 impl Desk {
-    /// Answers requests, one after the other, until nobody can ask any more.
+    /// Answers requests until nobody can ask any more. Changes of connectors come one after the other; what waits for a
+    /// service or a cluster keeps nobody else waiting.
     pub async fn run(self, mut requests: mpsc::Receiver<Request>) {
-        while let Some((action, answer)) = requests.recv().await {
-            let reply = match self.act(action).await {
-                Ok(done) => Reply::Done(done),
-                Err(error) => Reply::Failed(format!("{error:#}")),
-            };
-            // Whoever asked may have gone.
-            let _ = answer.send(reply);
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                Some((action, answer)) = requests.recv(), if under_way.len() < REQUESTS => {
+                    under_way.push(self.answer(action, answer));
+                }
+                Some(()) = under_way.next() => {}
+                else => return,
+            }
         }
+    }
+
+    async fn answer(&self, action: Action, answer: oneshot::Sender<Reply>) {
+        let changes = changes(&action);
+        let reply = match self.act(action).await {
+            Ok(done) => Reply::Done(done),
+            Err(error) => Reply::Failed(format!("{error:#}")),
+        };
+        if changes {
+            // Who asks next, on whatever connection, sees what was done.
+            self.refresh.now().await;
+        }
+        // Whoever asked may have gone.
+        let _ = answer.send(reply);
     }
 
     async fn act(&self, action: Action) -> Result<String> {
@@ -97,6 +136,7 @@ impl Desk {
     }
 
     async fn put(&self, spec: ConnectorSpec) -> Result<String> {
+        let _one = self.changing.lock().await;
         let settings = Arc::clone(&*self.settings.lock().await);
         let done = self.edits(&settings).put(spec).await?;
         self.apply().await?;
@@ -104,6 +144,7 @@ impl Desk {
     }
 
     async fn enable(&self, name: &str, enabled: bool) -> Result<String> {
+        let _one = self.changing.lock().await;
         let settings = Arc::clone(&*self.settings.lock().await);
         let done = self.edits(&settings).enable(name, enabled).await?;
         self.apply().await?;
@@ -111,6 +152,7 @@ impl Desk {
     }
 
     async fn remove(&self, name: &str) -> Result<String> {
+        let _one = self.changing.lock().await;
         let settings = Arc::clone(&*self.settings.lock().await);
         self.edits(&settings).remove(name, self.apply()).await
     }

@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use super::{
     connectors::{Workshop, secret_options},
     engine::now,
+    never,
 };
 use crate::{
     config::{ConnectorSpec, Origin, Settings},
@@ -38,6 +39,8 @@ impl Edits<'_> {
             bail!("a connector needs a name");
         }
         let missing = savable(self.workshop, &spec)?;
+        let built = self.workshop.build(&spec).ok();
+        let never = built.and_then(|b| never::of(&b.common, &self.settings.watch)).map(|(text, _)| text);
         let mut sealed = ConnectorSpec { origin: Origin::Store, ..spec };
         let vault = self.workshop.vault()?;
         vault.seal_config(&mut sealed.config, &secret_options(&sealed.kind))?;
@@ -55,9 +58,10 @@ impl Edits<'_> {
                 tx.append(&AUDIT, &audit).map(drop)
             })
             .await?;
+        let never = never.map(|text| format!("; {text}")).unwrap_or_default();
         Ok(match missing {
-            None => format!("{name} is saved"),
-            Some(missing) => format!("{name} is saved, and cannot send yet: {missing}"),
+            None => format!("{name} is saved{never}"),
+            Some(missing) => format!("{name} is saved, and cannot send yet: {missing}{never}"),
         })
     }
 

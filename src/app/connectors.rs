@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use jiff::Timestamp;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         ConnectorSpec, Origin, Settings, Vault,
         secret::{Resolver, SecretError},
     },
-    connector::{self, Built, Common, Deliver, HttpClients, Pages, Problem},
+    connector::{self, Built, Common, Deliver, HttpClients, Problem},
     dispatch::Definition,
     event::{Event, EventType, Role, Severity},
     pipeline::{self, Target},
@@ -48,6 +48,15 @@ pub fn unknown_options(spec: &ConnectorSpec) -> Vec<String> {
     spec.config.keys().filter(|k| !known(k)).cloned().collect()
 }
 
+/// For people: what stands under a mistyped name may be a secret, and is not shown.
+pub fn hide_unknown(specs: &mut [ConnectorSpec]) {
+    for spec in specs {
+        for option in unknown_options(spec) {
+            spec.config.insert(option, "•••• (no such option)".into());
+        }
+    }
+}
+
 impl Workshop {
     /// With the settings that hold for all connectors.
     pub fn new(settings: &Settings) -> Result<Self> {
@@ -71,16 +80,21 @@ impl Workshop {
             vault: vault.as_ref(),
         };
         let secrets = secret_options(&spec.kind);
-        let config = resolver.resolve(&spec.config, &secrets).map_err(|errors| {
-            // The variable or file may come: nothing is wrong with the settings themselves.
-            let missing = |e: &SecretError| Problem {
-                option: e.option.clone(),
-                message: e.message.clone(),
-                incomplete: true,
-            };
-            errors.iter().map(missing).collect::<Vec<_>>()
-        })?;
-        connector::build(&ConnectorSpec { config, ..spec.clone() }, &self.clients)
+        let (config, errors) = resolver.resolve_what_can_be(&spec.config, &secrets);
+        let built = connector::build(&ConnectorSpec { config, ..spec.clone() }, &self.clients);
+        if errors.is_empty() {
+            return built;
+        }
+        // The variable or file may come: nothing is wrong with the settings themselves. What else is wrong with them
+        // is told too, but not what follows from the missing value.
+        let root = |option: &str| {
+            let root = option.split('.').next().unwrap_or_default();
+            root.strip_suffix("_file").unwrap_or(root).to_owned()
+        };
+        let mut problems: Vec<Problem> = built.err().unwrap_or_default();
+        problems.retain(|p| !errors.iter().any(|e| root(&e.option) == root(&p.option)));
+        let missing = |e: SecretError| Problem { option: e.option, message: e.message, incomplete: true };
+        Err(errors.into_iter().map(missing).chain(problems).collect())
     }
 }
 
@@ -102,15 +116,6 @@ pub fn all_specs(settings: &Settings, store: &impl Read) -> Result<Vec<Connector
         }
     }
     Ok(specs)
-}
-
-/// Whether the links to runbook and dashboard can be made.
-///
-/// # Errors
-/// Every template that is wrong, with its option.
-pub fn check_pages(settings: &Settings) -> Result<()> {
-    let told = |problems: Vec<Problem>| anyhow!(super::connector_edits::told(&problems));
-    Pages::new(&settings.incidents).map(drop).map_err(told)
 }
 
 /// What dispatch runs, and what the pipeline routes to.

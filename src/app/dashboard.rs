@@ -10,7 +10,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    demo,
+    beside, demo,
     engine::{Command, Running, now},
     forward, logging,
     tasks::Tasks,
@@ -20,7 +20,7 @@ use crate::{
     config::{Flags, Problem, Resolved, Settings},
     feed::{FEED_CAPACITY, Feed},
     server::{Request, attach},
-    store::{self, Reader},
+    store,
     tui::{self, Link, Options},
 };
 
@@ -29,15 +29,14 @@ const ASKS: usize = 16;
 /// How long a forwarder that ends is waited for before its place is taken.
 const TAKE_OVER: Duration = Duration::from_secs(5);
 
-/// How long an engine is waited for to say who it is.
-const WHO: Duration = Duration::from_millis(500);
-
 /// Opens the dashboard; beside a running engine it attaches.
 pub async fn run(resolved: Resolved, flags: Flags) -> Result<Exit> {
     let settings = resolved.settings;
     let log_file = logging::to_file(&settings.log, &settings.store.dir)?;
     let notices: Vec<String> = resolved.warnings.iter().map(ToString::to_string).collect();
-    let options = options(&settings, Some(log_file), notices);
+    // Beside the log: the state directory, which is there by now.
+    let session_file = Some(log_file.with_file_name("session.json"));
+    let options = Options { session_file, ..options(&settings, Some(log_file), notices) };
     loop {
         let exit = match Running::start(settings.clone(), "dashboard").await {
             Ok(running) => own(running, &settings, options.clone(), Some(&flags)).await?,
@@ -56,7 +55,8 @@ pub async fn run(resolved: Resolved, flags: Flags) -> Result<Exit> {
 pub async fn demo(args: &Demo) -> Result<Exit> {
     let stage = demo::stage(args).await?;
     let settings = stage.settings.clone();
-    let log_file = logging::to_file(&settings.log, &settings.store.dir)?;
+    // Nothing of a demo outlives it.
+    let log_file = logging::to_file_in(&settings.log, &settings.store.dir)?;
     let running = Running::start(settings.clone(), "demo").await?;
     let exit = own(running, &settings, options(&settings, Some(log_file), Vec::new()), None).await;
     stage.stop.cancel();
@@ -150,36 +150,16 @@ async fn pass(mut asks: mpsc::Receiver<tui::Ask>, requests: mpsc::Sender<Request
 /// Beside another process: its pages from the file, its feed and its hands over the socket.
 async fn attached(settings: &Settings, options: Options) -> Result<tui::Exit> {
     let dir = &settings.store.dir;
-    let attach::Attached { client, feed: mut told, mut status, driver } =
+    let mut engine =
         attach::connect(dir).await.context("another process holds the store, but does not answer")?;
-    let reader = Reader::open(dir)?;
+    let file = Arc::new(beside::File::open(dir)?);
+    let whose = beside::whose(&mut engine).await;
     let mut tasks = Tasks::default();
     let (feed, feed_out) = broadcast::channel::<Feed>(FEED_CAPACITY);
-    tasks.run("feed", async move {
-        let moved = async {
-            while let Some(item) = told.recv().await {
-                let _ = feed.send(item);
-            }
-        };
-        // With the driver the connection ends, and with the sender the screen learns of it.
-        tokio::select! { () = moved => {}, _ = driver => {} }
-    });
-    let (actions, mut asks) = mpsc::channel::<tui::Ask>(ASKS);
-    tasks.run("questions", async move {
-        while let Some(ask) = asks.recv().await {
-            let reply = client.call(ask.action, Duration::from_mins(1)).await;
-            let _ = ask.reply.send(reply.unwrap_or_else(|e| crate::feed::Reply::Failed(e.to_string())));
-        }
-    });
-    // The engine says at once who it is; a slow one is shown without its name rather than late.
-    let _ = tokio::time::timeout(WHO, status.wait_for(|s| s.pid != 0)).await;
-    let first = Arc::clone(&status.borrow());
-    let whose = match first.pid {
-        0 => "another process".to_owned(),
-        pid => format!("{}, pid {pid}", first.mode),
-    };
+    let (actions, asks) = mpsc::channel::<tui::Ask>(ASKS);
+    tasks.run("engine", beside::follow(Arc::clone(&file), engine, feed, asks));
     let stop = CancellationToken::new();
-    let link = Link { pages: Arc::new(reader), feed: feed_out, actions, stop: stop.clone() };
+    let link = Link { pages: file, feed: feed_out, actions, stop: stop.clone() };
     let options = Options { engine: tui::Engine::Attached(whose), ..options };
     let screen = tui::run(link, options, Arc::new(now));
     tokio::pin!(screen);
@@ -195,18 +175,19 @@ async fn attached(settings: &Settings, options: Options) -> Result<tui::Exit> {
     Ok(exit?)
 }
 
-/// SIGTERM and SIGHUP: a terminal that is closed, a person who ends the process.
-struct Ends {
-    term: tokio::signal::unix::Signal,
-    hup: tokio::signal::unix::Signal,
-}
+/// SIGTERM, SIGHUP, SIGINT and SIGQUIT: a terminal that is closed, a person who ends the process from elsewhere (the
+/// keys of the last two are read as keys). Their default would leave the terminal as the screen had it.
+struct Ends(Vec<tokio::signal::unix::Signal>);
 
 impl Ends {
     fn new() -> Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, hup: signal(SignalKind::hangup())? })
+        let kinds =
+            [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
+        Ok(Self(kinds.into_iter().map(signal).collect::<std::io::Result<_>>()?))
     }
 
     async fn next(&mut self) {
-        tokio::select! { _ = self.term.recv() => {}, _ = self.hup.recv() => {} }
+        let each = self.0.iter_mut().map(|s| Box::pin(s.recv()));
+        futures::future::select_all(each).await;
     }
 }

@@ -19,7 +19,7 @@ use super::{
     connectors::{self, Workshop},
     lines::FromCluster,
     observe::Observe,
-    status::Reporter,
+    status::{Refresh, Reporter},
     tasks::Tasks,
 };
 use crate::{
@@ -29,10 +29,10 @@ use crate::{
     event::ClusterUid,
     feed::{FEED_CAPACITY, Feed},
     object::Said,
-    pipeline::{self, Engine, EngineConfig, Handles, Target},
+    pipeline::{self, Engine, EngineConfig, Handles, Input, Target},
     server::Request,
     status::Status,
-    store::{META, Read, Store, retention},
+    store::{self, META, Read, Store, retention},
     watch::{self as watching, Board},
 };
 
@@ -46,6 +46,8 @@ pub fn now() -> Timestamp {
 const INPUTS: usize = 64;
 /// A stop must not hang on a watch that does not end.
 const WATCH_STOP: Duration = Duration::from_secs(5);
+/// How long a forwarder waits for a store that somebody else holds.
+const HELD_FOR: Duration = Duration::from_secs(2);
 /// Sends in flight get this long, and a little more to be written down.
 const DISPATCH_STOP: Duration = Duration::from_secs(7);
 
@@ -123,6 +125,7 @@ pub struct Running {
     pub stop_rest: CancellationToken,
     dispatcher: Dispatcher,
     workshop: Workshop,
+    refresh: Refresh,
     settings: Arc<tokio::sync::Mutex<Arc<Settings>>>,
     board: Board,
     said: mpsc::Sender<Vec<Said>>,
@@ -144,16 +147,29 @@ pub fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
         ignore: settings.ignore.clone(),
         watch_only: settings.watch_only,
         away: pipeline::AWAY,
-        // `start` and `reconfigure` refuse what cannot be used.
+        // What cannot be used was refused when the configuration was looked at.
         pages: Arc::new(Pages::new(&settings.incidents).unwrap_or_default()),
     })
+}
+
+/// A command that looks at what a killed process left holds the file for a moment, to repair it; a forwarder that is
+/// being restarted waits for that.
+async fn open_store(settings: &Settings, mode: &str) -> Result<Store> {
+    let deadline = tokio::time::Instant::now() + HELD_FOR;
+    loop {
+        match Store::open(&settings.store.dir) {
+            Err(store::Error::Held(_)) if mode == "forward" && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(HELD_FOR / 20).await;
+            }
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 impl Running {
     /// Opens the store and starts everything.
     pub async fn start(settings: Settings, mode: &str) -> Result<Self> {
-        connectors::check_pages(&settings)?;
-        let store = Store::open(&settings.store.dir)?;
+        let store = open_store(&settings, mode).await?;
         let workshop = Workshop::new(&settings)?;
         let wired = connectors::wire(&settings, &store, &workshop)?;
         let engine = Engine::load(&store.snapshot()?, engine_config(&settings), wired.targets)?;
@@ -172,12 +188,9 @@ impl Running {
         let lines = FromCluster { ask: Arc::clone(&ask), wanted: Arc::clone(&logs) };
         let observe = Observe::new(feed.clone(), inputs.clone());
         let dispatcher = start_dispatch((&settings, &store), (observe, lines), &mut tasks, &stop_dispatch);
-        let reporter = Reporter::new(
-            (store.clone(), Arc::clone(&engine), board.clone()),
-            settings.store.clone(),
-            (mode, settings.watch_only),
-        );
-        let reporter = reporter.with_connectors(lines_of(&dispatcher));
+        let seen = (store.clone(), Arc::clone(&engine), board.clone());
+        let reporter = Reporter::new(seen, settings.store.clone(), (mode, settings.watch_only))
+            .with_connectors(lines_of(&dispatcher));
         let full: Arc<AtomicBool> = reporter.full();
         let handles = Handles {
             store: store.clone(),
@@ -191,11 +204,9 @@ impl Running {
             stop: stop_pipeline.clone(),
         };
         tasks.run("pipeline", crate::pipeline::run(handles));
-        let status = reporter.subscribe();
+        let (status, refresh) = (reporter.subscribe(), reporter.refresh());
         tasks.run("status", reporter.run(feed.clone(), stop_rest.clone()));
-        let limits = retention::Retention::new(&settings.store, settings.delivery.horizon);
-        tasks.run("retention", sweep(store.clone(), limits, settings.watch.poll_interval, stop_rest.clone()));
-        tasks.run("slow connectors", super::observe::slow(status.clone(), inputs, stop_rest.clone()));
+        start_rest(&settings, (&store, &status, inputs), &mut tasks, &stop_rest);
         let control = Arc::new(Control { engine, status: status.clone(), ask, logs, commands });
         let settings = Arc::new(tokio::sync::Mutex::new(Arc::new(settings)));
         let desk = Desk {
@@ -204,6 +215,8 @@ impl Running {
             workshop: workshop.clone(),
             settings: Arc::clone(&settings),
             control: Arc::clone(&control),
+            refresh: refresh.clone(),
+            changing: tokio::sync::Mutex::default(),
         };
         start_desk(desk, requests_out, &mut tasks, stop_rest.clone());
         let watch_only = settings.lock().await.watch_only;
@@ -221,6 +234,7 @@ impl Running {
             stop_rest,
             dispatcher,
             workshop,
+            refresh,
             settings,
             board,
             said,
@@ -276,9 +290,13 @@ impl Running {
         self.watch().await
     }
 
+    /// The settings in force.
+    pub async fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&*self.settings.lock().await)
+    }
+
     /// Runs with other settings: only what changed is touched. Answers what needs a restart of the program.
     pub async fn reconfigure(&mut self, new: Settings) -> Result<Vec<&'static str>> {
-        connectors::check_pages(&new)?;
         let old = Arc::clone(&*self.settings.lock().await);
         let mut later = Vec::new();
         for (changed, what) in [
@@ -293,6 +311,16 @@ impl Running {
                 later.push(what);
             }
         }
+        // What is left to a restart stays as it is, all of it: nothing is half in force.
+        let new = Settings {
+            store: old.store.clone(),
+            listen: old.listen,
+            log: old.log.clone(),
+            watch_only: old.watch_only,
+            delivery: old.delivery.clone(),
+            heartbeat: old.heartbeat.clone(),
+            ..new
+        };
         let watches = old.clusters != new.clusters || old.watch != new.watch;
         let wired = connectors::wire(&new, &self.store, &self.workshop)?;
         *self.settings.lock().await = Arc::new(new.clone());
@@ -303,6 +331,7 @@ impl Running {
         if watches {
             self.restart_watches().await?;
         }
+        self.refresh.now().await;
         Ok(later)
     }
 
@@ -385,6 +414,19 @@ fn start_dispatch(
     let stop = stop.clone();
     tasks.start("dispatch", async move { dispatch.run(stop).await.map_err(|e| e.to_string()) });
     dispatcher
+}
+
+/// What looks after the store and the connectors now and then.
+fn start_rest(
+    settings: &Settings,
+    (store, status, inputs): (&Store, &watch::Receiver<Arc<Status>>, mpsc::Sender<Input>),
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) {
+    let limits = retention::Retention::new(&settings.store, settings.delivery.horizon);
+    tasks.run("retention", sweep(store.clone(), limits, settings.watch.poll_interval, stop.clone()));
+    let seen = (store.clone(), status.clone());
+    tasks.run("slow connectors", super::observe::slow(seen, inputs, stop.clone()));
 }
 
 fn lines_of(dispatcher: &Dispatcher) -> super::status::Connectors {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::engine::{Command, Running, now};
+use super::{
+    configuration,
+    engine::{Command, Running, now},
+};
 use crate::{
     cli::Exit,
     config::{Flags, Settings},
@@ -75,16 +78,11 @@ async fn supervise(running: &mut Running, flags: &Flags) -> Result<Exit> {
     }
 }
 
-/// Reads the configuration again; what is wrong with it is told, and the old one stays.
+/// Reads the configuration again; if anything is wrong with it, that is told, and the old one stays.
 pub async fn reload(running: &mut Running, flags: &Flags) {
-    let loaded = crate::config::load(flags.clone());
-    let settings = match loaded {
-        Ok(resolved) => resolved.settings,
-        Err(problems) => {
-            tracing::error!(%problems, "the new configuration cannot be used; the old one stays in force");
-            return;
-        }
-    };
+    let old = running.settings().await;
+    let status = Arc::clone(&running.status.borrow());
+    let Some(settings) = configuration::again(flags, &old, &status) else { return };
     match running.reconfigure(settings).await {
         Ok(later) if later.is_empty() => tracing::info!("the new configuration is in force"),
         Ok(later) => tracing::warn!(

@@ -32,8 +32,12 @@ pub fn to_stderr(settings: &LogSettings) {
 /// Sends logs to a file (0600) in the platform's state directory, or else in the data directory; answers which.
 pub fn to_file(settings: &LogSettings, data_dir: &Path) -> Result<PathBuf> {
     let state = ProjectDirs::from("", "", "barrelman").and_then(|d| d.state_dir().map(Path::to_owned));
-    let dir = state.unwrap_or_else(|| data_dir.to_owned());
-    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    to_file_in(settings, &state.unwrap_or_else(|| data_dir.to_owned()))
+}
+
+/// The same, in this directory.
+pub fn to_file_in(settings: &LogSettings, dir: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let path = dir.join("barrelman.log");
     let file = Rotated::open(path.clone()).with_context(|| format!("cannot write {}", path.display()))?;
     let layer = fmt::layer().with_target(false).with_ansi(false).with_writer(Mutex::new(file));

@@ -1,7 +1,9 @@
 //! The composition root: builds everything, owns every task, reads the clock.
 
 mod actions;
+mod beside;
 pub mod commands;
+mod configuration;
 mod connector_edits;
 mod connectors;
 mod dashboard;
@@ -10,6 +12,7 @@ mod engine;
 mod forward;
 mod lines;
 mod logging;
+mod never;
 mod observe;
 mod run;
 mod status;

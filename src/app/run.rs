@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{commands, dashboard, demo, forward, logging};
+use super::{commands, configuration, dashboard, demo, forward, logging};
 use crate::{
     cli::{Cli, Command, Exit},
     config::{self, Flags},
@@ -17,7 +17,8 @@ pub fn run(cli: Cli) -> Exit {
         Err(error) => return fail(&anyhow::anyhow!("cannot start the runtime: {error}")),
     };
     let result = runtime.block_on(command(cli));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    // Everything was stopped in order; what is left waits for a key that nobody will press.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(50));
     result.unwrap_or_else(|error| fail(&error))
 }
 
@@ -38,14 +39,17 @@ async fn command(cli: Cli) -> Result<Exit> {
             logging::to_stderr(&config::LogSettings { level: "warn".into(), json: false });
             demo::headless(args).await
         }
-        Some(Command::Demo(args)) => dashboard::demo(args).await,
+        Some(Command::Demo(args)) => {
+            if !on_terminal("barrelman demo --headless prints what happens, without a screen") {
+                return Ok(Exit::Usage);
+            }
+            dashboard::demo(args).await
+        }
         Some(_) => Ok(commands::run(&cli).await?.unwrap_or(Exit::Ok)),
         None => {
+            // Before anything is opened: what cannot be used must not start an engine.
             let Some(resolved) = load(&flags) else { return Ok(Exit::Usage) };
-            // Before anything is opened: a key that cannot be used must not start an engine.
-            let problems = dashboard::key_problems(&resolved.settings);
-            if !problems.is_empty() {
-                complain(&config::Problems(problems).to_string());
+            if !on_terminal("barrelman forward watches and delivers without a screen") {
                 return Ok(Exit::Usage);
             }
             dashboard::run(resolved, flags).await
@@ -53,15 +57,25 @@ async fn command(cli: Cli) -> Result<Exit> {
     }
 }
 
-/// The configuration, or every problem with it on standard error.
-pub fn load(flags: &Flags) -> Option<config::Resolved> {
-    match config::load(flags.clone()) {
+/// The configuration, or every problem with it, connectors included, on standard error.
+fn load(flags: &Flags) -> Option<config::Resolved> {
+    match configuration::look(flags).usable() {
         Ok(resolved) => Some(resolved),
         Err(problems) => {
             complain(&problems.to_string());
             None
         }
     }
+}
+
+/// Whether there is a screen to draw on and somebody to press keys; if not, what to do instead is told.
+fn on_terminal(instead: &str) -> bool {
+    use std::io::{IsTerminal, stdin, stdout};
+    let there = stdin().is_terminal() && stdout().is_terminal();
+    if !there {
+        complain(&format!("barrelman: the dashboard needs a terminal as input and output; {instead}"));
+    }
+    there
 }
 
 fn complain(text: &str) {

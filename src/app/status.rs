@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::now;
@@ -43,6 +43,22 @@ pub struct Reporter {
     events: VecDeque<u64>,
     last_store: StoreStatus,
     connectors: Connectors,
+    asked: mpsc::Receiver<oneshot::Sender<()>>,
+    ask: Refresh,
+}
+
+/// Asks for a new status now: after it, what was just done can be seen.
+#[derive(Debug, Clone)]
+pub struct Refresh(mpsc::Sender<oneshot::Sender<()>>);
+
+impl Refresh {
+    /// Waits until a status was collected that is younger than this call. At an engine's end there is none any more.
+    pub async fn now(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.0.send(done).await.is_ok() {
+            let _ = tokio::time::timeout(EVERY, wait).await;
+        }
+    }
 }
 
 impl Reporter {
@@ -59,7 +75,11 @@ impl Reporter {
             watch_only,
             ..Status::default()
         };
+        // A person asks for one thing at a time.
+        let (ask, asked) = mpsc::channel(4);
         Self {
+            asked,
+            ask: Refresh(ask),
             store,
             engine,
             board,
@@ -82,6 +102,11 @@ impl Reporter {
         self.out.subscribe()
     }
 
+    /// To ask for a new status.
+    pub fn refresh(&self) -> Refresh {
+        self.ask.clone()
+    }
+
     /// Where connectors' lines come from.
     pub fn with_connectors(mut self, connectors: Connectors) -> Self {
         self.connectors = connectors;
@@ -91,18 +116,36 @@ impl Reporter {
     /// Collects until it is stopped.
     pub async fn run(mut self, feed: broadcast::Sender<Feed>, stop: CancellationToken) {
         let mut round = 0_u32;
+        let mut answers: Vec<oneshot::Sender<()>> = Vec::new();
+        let mut ticks = tokio::time::interval(EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            if round.is_multiple_of(COUNT_EVERY) {
-                self.look_at_store().await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {
+                    if round.is_multiple_of(COUNT_EVERY) {
+                        self.look_at_store().await;
+                    }
+                    round = round.wrapping_add(1);
+                    self.count_events();
+                }
+                Some(answer) = self.asked.recv() => answers.push(answer),
             }
-            round = round.wrapping_add(1);
             let status = Arc::new(self.collect());
             self.out.send_replace(Arc::clone(&status));
             let _ = feed.send(Feed::Status { status });
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(EVERY) => {}
+            for answer in answers.drain(..) {
+                // Whoever asked may have gone.
+                let _ = answer.send(());
             }
+        }
+    }
+
+    /// Once per tick: the rate is taken over these.
+    fn count_events(&mut self) {
+        self.events.push_back(Engine::counters(&self.engine).events);
+        if self.events.len() > RATE_OVER + 1 {
+            self.events.pop_front();
         }
     }
 
@@ -126,10 +169,6 @@ impl Reporter {
 
     fn collect(&mut self) -> Status {
         let mut pipeline = Engine::counters(&self.engine);
-        self.events.push_back(pipeline.events);
-        if self.events.len() > RATE_OVER + 1 {
-            self.events.pop_front();
-        }
         let (first, steps) = (self.events.front().copied().unwrap_or(0), self.events.len().saturating_sub(1));
         if steps > 0 {
             pipeline.rate = pipeline.events.saturating_sub(first) as f64 / steps as f64 / EVERY.as_secs_f64();

@@ -20,18 +20,19 @@ pub struct Check {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   barrelman rbac | kubectl apply -f -
-  barrelman rbac --scope namespaced -n payments -n checkout
+  barrelman rbac -n payments -n checkout
+  barrelman rbac -n payments --scope cluster
   barrelman rbac --install-namespace monitoring --account barrelman")]
 pub struct Rbac {
     /// The ServiceAccount
     #[arg(long, value_name = "NAME", default_value = "barrelman")]
     pub account: String,
-    /// Its namespace
+    /// Its namespace, which is made too
     #[arg(long, value_name = "NAME", default_value = "barrelman")]
     pub install_namespace: String,
-    /// A ClusterRole, or a Role in each watched namespace
-    #[arg(long, value_enum, default_value = "cluster")]
-    pub scope: Scope,
+    /// A ClusterRole, or a Role in each watched namespace [default: namespaced where namespaces are named without globs]
+    #[arg(long, value_enum)]
+    pub scope: Option<Scope>,
 }
 
 /// Where the rights hold.

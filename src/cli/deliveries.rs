@@ -6,15 +6,26 @@ use super::events::List;
 
 /// What was sent, what waits, what nobody took
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:
-  barrelman deliveries
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  barrelman deliveries --limit 20
   barrelman deliveries list --dead --connector slack-oncall
   barrelman deliveries retry --connector slack-oncall
-  barrelman deliveries purge --connector old-hook --yes")]
+  barrelman deliveries purge --connector old-hook --yes"
+)]
 pub struct Deliveries {
     /// Without a command: list
     #[command(subcommand)]
     pub command: Option<DeliveriesCommand>,
+    /// Only of this connector
+    #[arg(long, value_name = "NAME")]
+    pub connector: Option<String>,
+    /// Only dead letters
+    #[arg(long)]
+    pub dead: bool,
+    #[command(flatten)]
+    pub list: List,
 }
 
 /// What to do with them.

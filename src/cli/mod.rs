@@ -37,7 +37,7 @@ use crate::config::Flags;
     version,
     about,
     long_about = "Watches Kubernetes clusters, turns changes into events and events into incidents, keeps them, and tells Slack,\n\
-                  webhooks, PainChain and others. Without a command it opens the dashboard. It reads the cluster, and never\n\
+                  webhooks and PainChain. Without a command it opens the dashboard. It reads the cluster, and never\n\
                   changes it.",
     after_help = AFTER_HELP,
     max_term_width = 110,

@@ -21,8 +21,8 @@ pub(super) struct Found {
 
 const KEYS: [&str; 4] = ["name", "type", "enabled", "config"];
 
-/// One connector from its object.
-pub(super) fn spec(value: &Value, path: &str) -> Result<ConnectorSpec, Vec<Found>> {
+/// One connector from its object, as far as it can be read, and what is wrong with it.
+pub(super) fn spec(value: &Value, path: &str) -> (Option<ConnectorSpec>, Vec<Found>) {
     let mut found = Vec::new();
     let mut bad = |key: &str, message: String| {
         let path = if key.is_empty() { path.to_owned() } else { format!("{path}.{key}") };
@@ -30,7 +30,7 @@ pub(super) fn spec(value: &Value, path: &str) -> Result<ConnectorSpec, Vec<Found
     };
     let Some(object) = value.as_object() else {
         bad("", "expected a table with name, type, enabled and config".into());
-        return Err(found);
+        return (None, found);
     };
     for key in object.keys().filter(|k| !KEYS.contains(&k.as_str())) {
         let hint = match nearest(key, KEYS) {
@@ -69,11 +69,7 @@ pub(super) fn spec(value: &Value, path: &str) -> Result<ConnectorSpec, Vec<Found
             Map::new()
         }
     };
-    if found.is_empty() {
-        Ok(ConnectorSpec { name, kind, enabled, config, origin: super::Origin::Store })
-    } else {
-        Err(found)
-    }
+    (Some(ConnectorSpec { name, kind, enabled, config, origin: super::Origin::Store }), found)
 }
 
 /// Connectors from a text, for import: one object, or `{"connectors": [...]}`, or a bare list; JSON or TOML.
@@ -94,12 +90,13 @@ pub fn parse_connectors(text: &str) -> Result<Vec<ConnectorSpec>, Problems> {
     let mut problems = Vec::new();
     let mut specs: Vec<ConnectorSpec> = Vec::new();
     for (path, item) in items {
-        match spec(item, &path) {
-            Ok(spec) if specs.iter().any(|s| s.name == spec.name) => {
-                problems.push(problem(&path, format!("the name {:?} is taken by an earlier one", spec.name)));
-            }
-            Ok(spec) => specs.push(spec),
-            Err(found) => problems.extend(found.into_iter().map(|f| problem(&f.path, f.message))),
+        let (spec, found) = spec(item, &path);
+        problems.extend(found.into_iter().map(|f| problem(&f.path, f.message)));
+        let Some(spec) = spec.filter(|s| !s.name.is_empty()) else { continue };
+        if specs.iter().any(|s| s.name == spec.name) {
+            problems.push(problem(&path, format!("the name {:?} is taken by an earlier one", spec.name)));
+        } else {
+            specs.push(spec);
         }
     }
     if problems.is_empty() && specs.is_empty() {

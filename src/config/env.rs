@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json};
 
 use super::{
+    file::{FileParts, Switch},
     layer::Layers,
-    options::{OPTIONS, Opt},
+    options::{OPTIONS, Opt, TYPE_OPTIONS},
     settings::{ConnectorSpec, Origin},
     value::{Raw, Type, Value},
 };
-use crate::event::nearest;
+use crate::event::{EventType, Kind, nearest};
 
 /// A copy of the environment.
 pub type Env = BTreeMap<String, String>;
@@ -19,11 +20,80 @@ pub type Env = BTreeMap<String, String>;
 const OTHERS: [&str; 2] = ["BARRELMAN_CONFIG", "BARRELMAN_KEY"];
 
 /// Lays the environment over what is there.
-pub(super) fn apply(env: &Env, layers: &mut Layers) {
+pub(super) fn apply(env: &Env, layers: &mut Layers, parts: &mut FileParts) {
     for option in OPTIONS {
         one(option, env, layers);
     }
+    for kind in Kind::ALL {
+        let name = kind_name(*kind);
+        let Some(value) = env.get(&name) else { continue };
+        match Switch::parse(&Raw::Text(value.clone())) {
+            // As with every option: an empty variable is none.
+            Ok(_) if value.trim().is_empty() => {}
+            Ok(switch) => drop(parts.kinds.insert(*kind, switch)),
+            Err(message) => {
+                layers.problem(
+                    &format!("environment {name}"),
+                    &format!("watch.kinds.{}", kind.plural()),
+                    message,
+                );
+            }
+        }
+    }
+    for (event_type, option, name) in type_names() {
+        let Some(value) = env.get(&name) else { continue };
+        match option.takes.check(&Raw::Text(value.clone()), None) {
+            Ok(Value::Unset) => {}
+            Ok(value) => drop(parts.types.entry(event_type).or_default().insert(option.path, value)),
+            Err(message) => {
+                let path = format!("types.{event_type}.{}", option.path);
+                layers.problem(&format!("environment {name}"), &path, message);
+            }
+        }
+    }
     unknown(env, layers);
+    nearly_painchain(env, layers);
+}
+
+/// What looks like a slip in one of PainChain's names. Others of theirs may mean something to somebody else (a Service
+/// called painchain-api puts names into the pods beside it).
+fn nearly_painchain(env: &Env, layers: &mut Layers) {
+    const KNOWN: [&str; 6] = [
+        "PAINCHAIN_API_URL",
+        "PAINCHAIN_TOKEN",
+        "PAINCHAIN_TENANT_ID",
+        "PAINCHAIN_INTEGRATION_ID",
+        "PAINCHAIN_CA_FILE",
+        "PAINCHAIN_ALLOW_HTTP",
+    ];
+    for name in env.keys().filter(|n| n.starts_with("PAINCHAIN_") && !KNOWN.contains(&n.as_str())) {
+        let service = name.contains("_SERVICE_") || name.contains("_PORT");
+        if let Some(near) = nearest(name, KNOWN).filter(|_| !service) {
+            layers.warn(format!("environment {name} is not read, did you mean {near}?"));
+        }
+    }
+}
+
+/// `BARRELMAN_WATCH_KINDS_SECRETS`
+fn kind_name(kind: Kind) -> String {
+    format!("BARRELMAN_WATCH_KINDS_{}", kind.plural().to_uppercase())
+}
+
+/// `BARRELMAN_TYPES_POD_CRASH_LOOP_SEVERITY`, for every type of the catalogue and each of its options.
+fn type_names() -> impl Iterator<Item = (EventType, &'static Opt, String)> {
+    EventType::all().iter().flat_map(|def| {
+        TYPE_OPTIONS.iter().map(move |option| {
+            let name = format!("BARRELMAN_TYPES_{}_{}", def.name, option.path).to_uppercase();
+            (def.event_type, option, name)
+        })
+    })
+}
+
+/// Every name that is read, beside those of single connectors.
+pub(super) fn names() -> Vec<String> {
+    let options = OPTIONS.iter().flat_map(Opt::env_names).chain(OTHERS.iter().map(|n| (*n).to_owned()));
+    let kinds = Kind::ALL.iter().map(|k| kind_name(*k));
+    options.chain(kinds).chain(type_names().map(|(_, _, name)| name)).collect()
 }
 
 fn one(option: &'static Opt, env: &Env, layers: &mut Layers) {
@@ -43,13 +113,13 @@ fn one(option: &'static Opt, env: &Env, layers: &mut Layers) {
 /// A `BARRELMAN_*` that nobody reads is a slip. Not an error: a Service called barrelman puts names of its own into
 /// every pod beside it (`BARRELMAN_SERVICE_HOST`, `BARRELMAN_PORT_8080_TCP`).
 fn unknown(env: &Env, layers: &mut Layers) {
-    let known: Vec<String> =
-        OPTIONS.iter().flat_map(Opt::env_names).chain(OTHERS.iter().map(|n| (*n).to_owned())).collect();
-    for name in env.keys().filter(|n| n.starts_with("BARRELMAN_") && !known.contains(n)) {
+    let ours: Vec<&String> = env.keys().filter(|n| n.starts_with("BARRELMAN_")).collect();
+    let known = if ours.is_empty() { Vec::new() } else { names() };
+    for name in ours.into_iter().filter(|n| !known.contains(n)) {
         let service =
             name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT") || name.contains("_PORT");
         // The tests of the project itself are steered by names like these.
-        if service || name == "BARRELMAN_REQUIRE_CONTROLPLANE" {
+        if service || name == "BARRELMAN_REQUIRE_CONTROLPLANE" || name.starts_with("BARRELMAN_TEST_") {
             continue;
         }
         let near = nearest(name, known.iter().map(String::as_str))

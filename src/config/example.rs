@@ -11,9 +11,9 @@ use crate::event::Kind;
 const HEAD: &str = r"## Barrelman's configuration.
 ##
 ## Lines with # are options at their defaults: take the # away and change the value. An empty text means unset.
-## Flags win over the environment, the environment over this file. Every option has a name in the environment,
-## BARRELMAN_<SECTION>_<KEY>; other names are given beside it. `barrelman config check` finds mistakes,
-## `barrelman config show` prints what is in force, and from where.
+## Flags win over the environment, the environment over this file. Every option but [ui.keys] and [[connectors]] has a
+## name in the environment, BARRELMAN_<SECTION>_<KEY> (BARRELMAN_WATCH_KINDS_SECRETS); others are given beside it.
+## `barrelman config check` finds mistakes, `barrelman config show` prints what is in force, and from where.
 ";
 
 /// What is no default, but shows how: connectors of every type, overrides of a type.
@@ -70,9 +70,14 @@ fn push(out: &mut String, option: &Opt) {
 }
 
 fn kinds(out: &mut String) {
-    out.push_str("\n## Kinds that are watched.\n[watch.kinds]\n");
+    out.push_str(
+        "\n## Kinds that are watched: true or false. Those that are in no namespace may be \"auto\": as true, but while\n\
+         ## watch.namespaces names some they are taken only where they are permitted, and not missed otherwise.\n\
+         [watch.kinds]\n",
+    );
     for kind in Kind::ALL {
-        _ = writeln!(out, "# {} = true", kind.plural());
+        let default = if kind.namespaced() { "true" } else { "\"auto\"" };
+        _ = writeln!(out, "# {} = {default}", kind.plural());
     }
 }
 

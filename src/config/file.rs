@@ -9,6 +9,7 @@ use super::{
     connectors::{Found, spec},
     layer::Layers,
     options::{OPTIONS, Opt, TYPE_OPTIONS},
+    problem::Place,
     settings::{ConnectorSpec, Origin},
     value::{Raw, Type, Value},
 };
@@ -18,13 +19,46 @@ use crate::event::{EventType, Kind, nearest, type_names};
 #[derive(Debug, Default)]
 pub struct FileParts {
     /// `[watch.kinds]`
-    pub kinds: BTreeMap<Kind, bool>,
+    pub kinds: BTreeMap<Kind, Switch>,
     /// `[types.<type>]`: key → value.
     pub types: BTreeMap<EventType, BTreeMap<&'static str, Value>>,
     /// `[ui.keys]`: action → keys.
     pub keys: BTreeMap<String, Vec<String>>,
-    /// `[[connectors]]`
+    /// `[[connectors]]`, as far as they can be read.
     pub connectors: Vec<ConnectorSpec>,
+    /// Where each of them was written.
+    pub places: Vec<Place>,
+}
+
+/// The switch of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// Watched; of kinds that are in no namespace: by name.
+    On,
+    /// Not watched.
+    Off,
+    /// Watched; when only some namespaces are, where it is permitted.
+    Auto,
+}
+
+impl Switch {
+    /// What a value means.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn parse(raw: &Raw) -> Result<Self, String> {
+        match raw {
+            Raw::Text(text) if text.trim().is_empty() || text.trim().eq_ignore_ascii_case("auto") => {
+                Ok(Self::Auto)
+            }
+            raw => match Type::Bool.check(raw, None) {
+                Ok(Value::Bool(true)) => Ok(Self::On),
+                Ok(Value::Bool(false)) => Ok(Self::Off),
+                Ok(_) => Ok(Self::Auto),
+                Err(message) => Err(message.replace("true or false", "true, false or \"auto\"")),
+            },
+        }
+    }
 }
 
 /// Reads the text into the layers.
@@ -70,7 +104,7 @@ impl Reader<'_> {
             match (full.as_str(), value.get_ref()) {
                 ("connectors", DeValue::Array(items)) => {
                     for (i, item) in items.iter().enumerate() {
-                        self.connector(i, &json(item.get_ref()), &self.origin(item.span()));
+                        self.connector(i, item.get_ref(), self.origin(item.span()));
                     }
                 }
                 ("connectors", _) => {
@@ -83,9 +117,13 @@ impl Reader<'_> {
                 _ if is_section(&full) || matches!(full.as_str(), "types" | "watch.kinds" | "ui.keys") => {
                     self.layers.problem(&origin, &full, format!("expected a section, [{full}]"));
                 }
-                (_, value) => match Opt::find(&full) {
-                    Some(option) => self.layers.set(option, &raw(value), None, &origin),
-                    None => self.layers.problem(&origin, &full, unknown_key(path, key.get_ref())),
+                (_, value) => match (Opt::find(&full), value) {
+                    (Some(option), DeValue::Array(items)) if option.takes.is_list() => {
+                        let items = items.iter().map(|i| (raw(i.get_ref()), self.origin(i.span()))).collect();
+                        self.layers.set_items(option, items, &origin);
+                    }
+                    (Some(option), value) => self.layers.set(option, &raw(value), None, &origin),
+                    (None, _) => self.layers.problem(&origin, &full, unknown_key(path, key.get_ref())),
                 },
             }
         }
@@ -95,11 +133,12 @@ impl Reader<'_> {
         for (key, value) in kinds {
             let (name, origin) = (key.get_ref().as_ref(), self.origin(key.span()));
             let path = join("watch.kinds", name);
-            match (Kind::ALL.iter().find(|k| k.plural() == name), value.get_ref().as_bool()) {
-                (Some(kind), Some(on)) => {
-                    self.parts.kinds.insert(*kind, on);
+            let known = Kind::ALL.iter().find(|k| k.plural() == name);
+            match (known, Switch::parse(&raw(value.get_ref()))) {
+                (Some(kind), Ok(switch)) => {
+                    self.parts.kinds.insert(*kind, switch);
                 }
-                (Some(_), None) => self.layers.problem(&origin, &path, "expected true or false"),
+                (Some(_), Err(message)) => self.layers.problem(&origin, &path, message),
                 (None, _) => {
                     let near = Kind::parse(name)
                         .map(Kind::plural)
@@ -159,17 +198,35 @@ impl Reader<'_> {
         }
     }
 
-    fn connector(&mut self, index: usize, value: &Json, origin: &str) {
-        match spec(value, &format!("connectors[{index}]")) {
-            Ok(mut spec) => {
-                spec.origin = Origin::File;
-                self.parts.connectors.push(spec);
-            }
-            Err(found) => {
-                for Found { path, message } in found {
-                    self.layers.problem(origin, &path, message);
-                }
-            }
+    fn connector(&mut self, index: usize, value: &DeValue<'_>, origin: String) {
+        let path = format!("connectors[{index}]");
+        let (spec, found) = spec(&json(value), &path);
+        let mut keys = BTreeMap::new();
+        self.origins("", value, &mut keys);
+        for Found { path: at, message } in found {
+            let key = at.strip_prefix(&path).unwrap_or_default().trim_start_matches('.');
+            self.layers.problem(keys.get(key).unwrap_or(&origin), &at, message);
+        }
+        // What is wrong with its options is told together with what is wrong here.
+        if let Some(mut spec) = spec {
+            spec.origin = Origin::File;
+            self.parts.connectors.push(spec);
+            let option = |(key, at): (&String, &String)| match key.strip_prefix("config.") {
+                Some(option) => Some((option.to_owned(), at.clone())),
+                None => (key == "type").then(|| (key.clone(), at.clone())),
+            };
+            let options = keys.iter().filter_map(option).collect();
+            self.parts.places.push(Place { origin, path, options });
+        }
+    }
+
+    /// The line of every key below a table.
+    fn origins(&self, path: &str, value: &DeValue<'_>, found: &mut BTreeMap<String, String>) {
+        let DeValue::Table(table) = value else { return };
+        for (key, value) in table {
+            let path = join(path, key.get_ref());
+            found.insert(path.clone(), self.origin(key.span()));
+            self.origins(&path, value.get_ref(), found);
         }
     }
 }

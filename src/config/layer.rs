@@ -41,6 +41,16 @@ impl Layers {
 
     /// Lays a value over what is there. An unset one leaves it (for the file, it is how the default is written).
     pub fn set(&mut self, option: &'static Opt, raw: &Raw, separator: Option<char>, origin: &str) {
+        if option.takes.is_list() {
+            match option.takes.items(raw, separator) {
+                Ok(items) => {
+                    let items = items.into_iter().map(|i| (i, origin.to_owned())).collect();
+                    self.set_items(option, items, origin);
+                }
+                Err(message) => self.problem(origin, option.path, message),
+            }
+            return;
+        }
         match option.takes.check(raw, separator) {
             Ok(Value::Unset) if self.values.contains_key(option.path) => {}
             Ok(value) => {
@@ -48,6 +58,21 @@ impl Layers {
             }
             Err(message) => self.problem(origin, option.path, message),
         }
+    }
+
+    /// A list, each item with its own place: every bad one is told, and the good ones are kept.
+    pub fn set_items(&mut self, option: &'static Opt, items: Vec<(Raw, String)>, origin: &str) {
+        let one = items.len() == 1;
+        let mut good = Vec::new();
+        for (i, (raw, at)) in items.into_iter().enumerate() {
+            match option.takes.item(&raw) {
+                Ok(item) => good.extend(item),
+                Err(message) if one => self.problem(&at, option.path, message),
+                Err(message) => self.problem(&at, &format!("{}[{i}]", option.path), message),
+            }
+        }
+        let sourced = Sourced { value: Value::List(good), origin: origin.to_owned() };
+        self.values.insert(option.path, sourced);
     }
 
     /// Notes a problem.

@@ -12,7 +12,7 @@ use super::{
     example::example,
     flags::Flags,
     problem::{Problem, Problems},
-    resolve::{Resolved, Sources, resolve},
+    resolve::{Examined, Resolved, Sources, examine},
 };
 
 /// Data of a process without a home directory (a container): mount a volume there.
@@ -23,11 +23,17 @@ const DATA_WITHOUT_HOME: &str = "/var/lib/barrelman";
 /// # Errors
 /// Every problem at once; a file that was named and cannot be read is one.
 pub fn load(flags: Flags) -> Result<Resolved, Problems> {
+    examine_all(flags).usable()
+}
+
+/// The same, with what can be used beside what is wrong.
+pub fn examine_all(flags: Flags) -> Examined {
     // A variable that is no UTF-8 is none of ours.
     let env: Env = std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
         .collect();
     let (path, named) = config_path(&flags, &env);
+    let mut unread = None;
     let file = match path.as_deref().map(|p| (p, std::fs::read_to_string(p))) {
         None => None,
         Some((path, Ok(text))) => Some((path.display().to_string(), text)),
@@ -35,10 +41,13 @@ pub fn load(flags: Flags) -> Result<Resolved, Problems> {
         Some((path, Err(error))) => {
             let origin = path.display().to_string();
             let message = format!("cannot be read: {error} (`barrelman config init` writes one)");
-            return Err(Problems(vec![Problem { origin, path: String::new(), message }]));
+            unread = Some(Problem { origin, path: String::new(), message });
+            None
         }
     };
-    resolve(&Sources { file, env, flags, default_data_dir: default_data_dir() })
+    let mut examined = examine(&Sources { file, env, flags, default_data_dir: default_data_dir() });
+    examined.problems.splice(0..0, unread);
+    examined
 }
 
 /// The file: `--config`, else BARRELMAN_CONFIG, else the platform's place; and whether somebody named it.

@@ -74,7 +74,7 @@ options! {
     "delivery.ca_file" Type::Path, "\"\"" [] "" "Further CA certificates for connectors, PEM.";
     "delivery.allow_insecure_http" Type::Bool, "false" [] "" "Plain http to other hosts than loopback.";
 
-    "heartbeat.url" Type::Url, "\"\"" [] "" "A dead-man's switch elsewhere: a GET goes there while all is well. Unset: off.";
+    "heartbeat.url" Type::Url, "\"\"" [] "" "A dead-man's switch elsewhere: a GET goes there while all is well, which is: every kind that is switched on is watched, the store commits, no connector that is on is paused or incomplete. Unset: off.";
     "heartbeat.interval_secs" Type::Secs(5, DAY), "60" [] "" "How often.";
 
     "server.listen" Type::Listen, "\"\"" [] "--listen" "Health and metrics over HTTP: 127.0.0.1:8080, or :8080 for all addresses. Unset: off.";

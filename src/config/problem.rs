@@ -1,6 +1,6 @@
 //! What is wrong with a configuration: everything at once, each with its place, what was expected and what is near.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,37 @@ impl fmt::Display for Problem {
             write!(f, "{}: ", self.path)?;
         }
         f.write_str(&self.message)
+    }
+}
+
+/// Where a connector was written, and each of its options.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// `config.toml:12`, `environment PAINCHAIN_API_URL`
+    pub origin: String,
+    /// `connectors[2]`; empty outside the file.
+    pub path: String,
+    /// `url`, `conditions.namespace` → `config.toml:15`
+    pub options: BTreeMap<String, String>,
+}
+
+impl Place {
+    /// A problem with an option (or with what all of them make), at the line of the option, else of what it is in.
+    pub fn problem(&self, option: &str, message: impl Into<String>) -> Problem {
+        let mut at = option;
+        let origin = loop {
+            match (self.options.get(at), at.rsplit_once('.')) {
+                (Some(origin), _) => break origin,
+                (None, Some((parent, _))) => at = parent,
+                (None, None) => break &self.origin,
+            }
+        };
+        let path = match (self.path.as_str(), option) {
+            ("", option) => option.to_owned(),
+            (path, "type") => format!("{path}.type"),
+            (path, option) => format!("{path}.config.{option}"),
+        };
+        Problem { origin: origin.clone(), path, message: message.into() }
     }
 }
 

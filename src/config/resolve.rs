@@ -1,7 +1,7 @@
 //! Defaults, file, environment and flags become `Settings`: pure, so that every combination can be tested.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,14 +10,14 @@ use jiff::tz::TimeZone;
 
 use super::{
     env::{self, Env},
-    file::{self, FileParts},
+    file::{self, FileParts, Switch},
     flags::Flags,
     layer::{Layers, Sourced},
     options::OPTIONS,
-    problem::{Problem, Problems, Warning},
+    problem::{Place, Problem, Problems, Warning},
     settings::{
-        ClusterSettings, ConnectorSpec, DeliverySettings, HeartbeatSettings, IncidentSettings, LogSettings,
-        Settings, StoreSettings, TypeSettings, UiSettings, WatchSettings,
+        ClusterSettings, DeliverySettings, HeartbeatSettings, IncidentSettings, LogSettings, Settings,
+        StoreSettings, TypeSettings, UiSettings, WatchSettings,
     },
     value::Value,
 };
@@ -45,6 +45,35 @@ pub struct Resolved {
     pub warnings: Vec<Warning>,
     /// Every option in the order of the table, with where it came from: for `config show`.
     pub shown: Vec<(&'static str, Sourced)>,
+    /// Where connectors were written: the first ones of `settings.connectors`, in their order.
+    pub places: Vec<Place>,
+}
+
+impl Resolved {
+    /// Where a connector was written.
+    pub fn place(&self, index: usize) -> Place {
+        let outside = || Place { origin: "environment PAINCHAIN_API_URL".into(), ..Place::default() };
+        self.places.get(index).cloned().unwrap_or_else(outside)
+    }
+}
+
+/// A configuration with all that is wrong: what cannot be used is at its default.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    /// As far as it can be used.
+    pub resolved: Resolved,
+    /// Empty = all of it.
+    pub problems: Vec<Problem>,
+}
+
+impl Examined {
+    /// The configuration, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn usable(self) -> Result<Resolved, Problems> {
+        if self.problems.is_empty() { Ok(self.resolved) } else { Err(Problems(self.problems)) }
+    }
 }
 
 /// Flags win over the environment, the environment over the file, the file over the defaults.
@@ -52,29 +81,34 @@ pub struct Resolved {
 /// # Errors
 /// Every problem at once, each with its place, the key and what was expected.
 pub fn resolve(sources: &Sources) -> Result<Resolved, Problems> {
+    examine(sources).usable()
+}
+
+/// The same, with what can be used beside what is wrong: so that connectors can be looked at too.
+pub fn examine(sources: &Sources) -> Examined {
     let mut layers = Layers::defaults();
     let mut parts = match &sources.file {
         Some((name, text)) => file::read(name, text, &mut layers),
         None => FileParts::default(),
     };
-    env::apply(&sources.env, &mut layers);
+    env::apply(&sources.env, &mut layers, &mut parts);
     sources.flags.apply(&mut layers);
-    unique_names(&parts.connectors, &mut layers);
+    unique_names(&parts, &mut layers);
     env::painchain(&sources.env, &mut layers, &mut parts.connectors);
     cross_checks(&parts, &mut layers);
-    if !layers.problems.is_empty() {
-        return Err(Problems(layers.problems));
-    }
-    let settings = settings(&layers, parts, &sources.default_data_dir).map_err(|p| Problems(vec![p]))?;
+    let places = std::mem::take(&mut parts.places);
+    let settings = settings(&layers, parts, &sources.default_data_dir);
     let shown = OPTIONS.iter().filter_map(|o| Some((o.path, layers.get(o.path)?.clone()))).collect();
-    Ok(Resolved { settings, warnings: layers.warnings, shown })
+    let Layers { problems, warnings, .. } = layers;
+    Examined { resolved: Resolved { settings, warnings, shown, places }, problems }
 }
 
-fn unique_names(connectors: &[ConnectorSpec], layers: &mut Layers) {
-    for (i, spec) in connectors.iter().enumerate() {
-        if connectors.iter().take(i).any(|c| c.name == spec.name) {
+fn unique_names(parts: &FileParts, layers: &mut Layers) {
+    let specs = &parts.connectors;
+    for (i, (spec, place)) in specs.iter().zip(&parts.places).enumerate() {
+        if !spec.name.is_empty() && specs.iter().take(i).any(|c| c.name == spec.name) {
             let message = format!("the name {:?} is taken by an earlier connector", spec.name);
-            layers.problem("file", &format!("connectors[{i}].name"), message);
+            layers.problem(&place.origin, &format!("{}.name", place.path), message);
         }
     }
 }
@@ -89,7 +123,7 @@ fn cross_checks(parts: &FileParts, layers: &mut Layers) {
             "store.outbox_max_bytes is above store.max_bytes: undelivered messages may take all the room",
         );
     }
-    if !Kind::ALL.iter().any(|k| parts.kinds.get(k).copied().unwrap_or(true)) {
+    if !Kind::ALL.iter().any(|k| parts.kinds.get(k) != Some(&Switch::Off)) {
         layers.problem("file", "watch.kinds", "every kind is switched off: leave at least one on");
     }
     let dedup = layers.number("incidents.dedup_window_secs");
@@ -106,8 +140,8 @@ fn cross_checks(parts: &FileParts, layers: &mut Layers) {
     }
 }
 
-fn settings(layers: &Layers, parts: FileParts, default_dir: &Path) -> Result<Settings, Problem> {
-    Ok(Settings {
+fn settings(layers: &Layers, parts: FileParts, default_dir: &Path) -> Settings {
+    Settings {
         clusters: ClusterSettings {
             name: layers.text("clusters.name"),
             kubeconfig: layers.list("clusters.kubeconfig").iter().map(PathBuf::from).collect(),
@@ -117,11 +151,8 @@ fn settings(layers: &Layers, parts: FileParts, default_dir: &Path) -> Result<Set
         watch: WatchSettings {
             namespaces: layers.list("watch.namespaces"),
             selector: layers.text("watch.selector"),
-            kinds: Kind::ALL
-                .iter()
-                .copied()
-                .filter(|k| parts.kinds.get(k).copied().unwrap_or(true))
-                .collect(),
+            kinds: kinds(|k| parts.kinds.get(&k) != Some(&Switch::Off)),
+            insisted: kinds(|k| !k.namespaced() && parts.kinds.get(&k) == Some(&Switch::On)),
             poll_interval: secs(layers, "watch.poll_interval_secs"),
             metrics_interval: secs(layers, "watch.metrics_interval_secs"),
             watch_timeout: secs(layers, "watch.watch_timeout_secs"),
@@ -132,7 +163,7 @@ fn settings(layers: &Layers, parts: FileParts, default_dir: &Path) -> Result<Set
             .into_iter()
             .map(|(t, values)| (t, type_settings(&values)))
             .collect::<BTreeMap<EventType, _>>(),
-        ignore: ignore(layers)?,
+        ignore: ignore(layers),
         store: StoreSettings {
             dir: layers.text("store.dir").map_or_else(|| default_dir.to_owned(), PathBuf::from),
             retention: Duration::from_secs(layers.number("store.retention_days") * 86_400),
@@ -158,7 +189,11 @@ fn settings(layers: &Layers, parts: FileParts, default_dir: &Path) -> Result<Set
         connectors: parts.connectors,
         watch_only: layers.flag("watch_only").unwrap_or_default(),
         ui: UiSettings { theme: layers.text("ui.theme").unwrap_or_else(|| "auto".into()), keys: parts.keys },
-    })
+    }
+}
+
+fn kinds(wanted: impl Fn(Kind) -> bool) -> BTreeSet<Kind> {
+    Kind::ALL.iter().copied().filter(|k| wanted(*k)).collect()
 }
 
 fn secs(layers: &Layers, path: &str) -> Duration {
@@ -203,14 +238,7 @@ fn type_settings(values: &BTreeMap<&'static str, Value>) -> TypeSettings {
     }
 }
 
-/// The rules have no times, so the zone does not matter.
-fn ignore(layers: &Layers) -> Result<Vec<Filter>, Problem> {
-    let parse = |text: &String| {
-        Filter::parse(text, &TimeZone::UTC).map_err(|error| Problem {
-            origin: "ignore".into(),
-            path: "ignore".into(),
-            message: error.to_string(),
-        })
-    };
-    layers.list("ignore").iter().map(parse).collect()
+/// The rules have no times, so the zone does not matter; the check of the type left nothing but filters.
+fn ignore(layers: &Layers) -> Vec<Filter> {
+    layers.list("ignore").iter().filter_map(|text| Filter::parse(text, &TimeZone::UTC).ok()).collect()
 }

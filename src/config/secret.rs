@@ -53,6 +53,16 @@ impl Resolver<'_> {
         config: &Map<String, Value>,
         secrets: &[&str],
     ) -> Result<Map<String, Value>, Vec<SecretError>> {
+        let (resolved, errors) = self.resolve_what_can_be(config, secrets);
+        if errors.is_empty() { Ok(resolved) } else { Err(errors) }
+    }
+
+    /// The same, with null in place of what could not be had, and why.
+    pub fn resolve_what_can_be(
+        &self,
+        config: &Map<String, Value>,
+        secrets: &[&str],
+    ) -> (Map<String, Value>, Vec<SecretError>) {
         let mut errors = Vec::new();
         let mut resolved = Map::new();
         for (key, value) in config {
@@ -72,7 +82,7 @@ impl Resolver<'_> {
             }
             resolved.insert(key.clone(), self.value(key, value, &mut errors));
         }
-        if errors.is_empty() { Ok(resolved) } else { Err(errors) }
+        (resolved, errors)
     }
 
     fn value(&self, option: &str, value: &Value, errors: &mut Vec<SecretError>) -> Value {
@@ -135,14 +145,38 @@ pub fn expand(text: &str, env: EnvFn<'_>) -> Result<SecretString, String> {
     Ok(SecretString::from(out))
 }
 
-/// It refers to the environment: nothing secret in itself.
-pub fn is_reference(text: &str) -> bool {
-    text.contains("${") && text.split("${").skip(1).all(|p| p.contains('}')) && {
-        // What is left beside the variables must not look like a secret of its own.
-        let literal: String =
-            text.split("${").map(|p| p.split_once('}').map_or(p, |(_, tail)| tail)).collect();
-        literal.chars().filter(char::is_ascii_alphanumeric).count() < 12 || is_plain_url(&literal)
+/// The variables that a connector's options refer to and that are not set, each once.
+pub fn unset_variables(config: &Map<String, Value>, env: EnvFn<'_>) -> Vec<String> {
+    fn collect(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::String(text) => {
+                let names = text.split("${").skip(1).filter_map(|p| p.split_once('}')).map(|(name, _)| name);
+                found.extend(names.map(str::to_owned));
+            }
+            Value::Array(items) => items.iter().for_each(|v| collect(v, found)),
+            Value::Object(map) => map.values().for_each(|v| collect(v, found)),
+            _ => {}
+        }
     }
+    let mut found = Vec::new();
+    config.values().for_each(|v| collect(v, &mut found));
+    found.retain(|name| env(name).is_none_or(|v| v.is_empty()));
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// It refers to the environment: nothing secret in itself. What stands beside the variables must be no secret of its
+/// own: nothing but signs, the word of an Authorization header, or the beginning of a URL.
+pub fn is_reference(text: &str) -> bool {
+    if !text.contains("${") || !text.split("${").skip(1).all(|p| p.contains('}')) {
+        return false;
+    }
+    let literal: String = text.split("${").map(|p| p.split_once('}').map_or(p, |(_, tail)| tail)).collect();
+    let literal = literal.trim();
+    !literal.contains(|c: char| c.is_ascii_alphanumeric())
+        || ["bearer", "basic", "token"].contains(&literal.to_ascii_lowercase().as_str())
+        || is_plain_url(literal)
 }
 
 fn is_plain_url(text: &str) -> bool {
@@ -186,6 +220,9 @@ pub fn is_secret_url(text: &str) -> bool {
     host.contains('@') || rest.contains('?') || path.split('/').any(|p| p.len() >= 16)
 }
 
+/// Begins what was masked already.
+const HIDDEN: &str = "••••";
+
 /// How a secret is shown: its last four characters, none of a short one.
 pub fn mask(secret: &str) -> String {
     let chars: Vec<char> = secret.chars().collect();
@@ -207,7 +244,7 @@ pub fn masked(config: &Map<String, Value>, secrets: &[&str]) -> Map<String, Valu
 
 fn masked_value(value: &Value, hide: bool) -> Value {
     match value {
-        Value::String(text) if is_reference(text) => value.clone(),
+        Value::String(text) if is_reference(text) || text.starts_with(HIDDEN) => value.clone(),
         Value::String(text) if is_sealed(text) => Value::from("•••• (sealed)"),
         Value::String(text) if hide || is_secret_url(text) => Value::from(mask(text)),
         Value::Number(_) | Value::Bool(_) if hide => Value::from("••••"),
@@ -320,5 +357,7 @@ mod tests {
         assert!(is_reference("https://hooks.example/${PATH_PART}"));
         assert!(!is_reference("ghp_abcdefghijklmnop${X}"));
         assert!(!is_reference("plain"));
+        assert!(!is_reference("hunter2pw ${HOME}"), "a short secret is one too");
+        assert!(is_reference("${USER}:${PASSWORD}") && is_reference("token ${T}"));
     }
 }

@@ -74,6 +74,9 @@ pub struct WatchSettings {
     pub selector: Option<String>,
     /// The kinds that are switched on.
     pub kinds: BTreeSet<Kind>,
+    /// Of those that are in no namespace: the ones that somebody switched on by name. The others are taken where they
+    /// are permitted, when only some namespaces are watched.
+    pub insisted: BTreeSet<Kind>,
     /// POLL_INTERVAL_SECONDS: drives all work that is not a watch.
     pub poll_interval: Duration,
     /// Metrics, once a rule uses them.

@@ -50,10 +50,14 @@ pub fn show(resolved: &Resolved, secrets: &dyn Fn(&str) -> Vec<&'static str>) ->
 fn kinds_and_types(resolved: &Resolved, out: &mut String) {
     let off: Vec<_> =
         crate::event::Kind::ALL.iter().filter(|k| !resolved.settings.watch.kinds.contains(k)).collect();
-    if !off.is_empty() {
+    let insisted = &resolved.settings.watch.insisted;
+    if !off.is_empty() || !insisted.is_empty() {
         out.push_str("\n[watch.kinds]\n");
         for kind in off {
             _ = writeln!(out, "{} = false", kind.plural());
+        }
+        for kind in insisted {
+            _ = writeln!(out, "{} = true", kind.plural());
         }
     }
     if !resolved.settings.ui.keys.is_empty() {

@@ -179,22 +179,22 @@ type = "webhook"
     for line in [
         "config.toml:1: watch_only: expected true or false, not \"perhaps\"",
         "config.toml:2: selector: unknown key here: selector belongs to [watch]",
-        "config.toml:3: ignore: not a filter: ",
+        "config.toml:3: ignore[1]: not a filter: ",
         "config.toml:5: watch.pol_interval_secs: unknown key, did you mean poll_interval_secs?",
         "config.toml:6: watch.poll_interval_secs: expected whole seconds between 5 and 86400, not 1",
         "config.toml:7: watch.retention_days: unknown key here: retention_days belongs to [store]",
         "config.toml:8: watch.namespaces: \"Team_A\" is no namespace",
         "config.toml:10: watch.kinds.pod: unknown kind, did you mean pods?",
-        "config.toml:11: watch.kinds.secrets: expected true or false",
+        "config.toml:11: watch.kinds.secrets: expected true, false or \"auto\", not 1",
         "config.toml:12: wacth: unknown key, did you mean watch?",
         "config.toml:13: types.pod_crashloop: unknown event type, did you mean pod_crash_loop?",
         "config.toml:15: types.job_failed.severity: expected critical, high, medium, low, info, not \"hgih\", did you mean high?",
         "config.toml:16: types.job_failed.settle: unknown key, did you mean",
         "config.toml:18: incidents.settle_secs: expected a section, [incidents.settle_secs]",
         "config.toml:19: incidents.runbook_url: expected a URL",
-        "config.toml:20: connectors[0].webhook_url: unknown key here: a connector's own options belong into config",
+        "config.toml:23: connectors[0].webhook_url: unknown key here: a connector's own options belong into config",
         "config.toml:24: connectors[1].type: is required",
-        "file: connectors[1].name: the name \"c\" is taken",
+        "config.toml:29: connectors[3].name: the name \"c\" is taken",
         "environment POLL_INTERVAL_SECONDS: watch.poll_interval_secs: expected whole seconds",
         "environment IN_CLUSTER: clusters.in_cluster: expected true or false",
         "environment PAINCHAIN_API_URL: expected a URL",
@@ -203,6 +203,91 @@ type = "webhook"
     }
     assert_eq!(said.len(), 21, "{}", said.join("\n"));
     assert!(!said.join("").contains("secret-token"));
+}
+
+#[test]
+fn every_bad_item_of_a_list_is_told_at_its_line() {
+    let file = "ignore = [\n  \"naemspace:a\",\n  \"ns:dev\",\n  \"since:1h\",\n  7,\n]\n";
+    let said = problems(file, &[("WATCH_NAMESPACES", "ok,Not_Ok,Nor_This")]);
+    for line in [
+        "config.toml:2: ignore[0]: not a filter: ",
+        "config.toml:4: ignore[2]: \"since:1h\": an ignore rule has no since:",
+        "config.toml:5: ignore[3]: expected a list of texts, not 7",
+        "environment WATCH_NAMESPACES: watch.namespaces[1]: \"Not_Ok\" is no namespace",
+        "environment WATCH_NAMESPACES: watch.namespaces[2]: \"Nor_This\" is no namespace",
+    ] {
+        assert!(said.iter().any(|s| s.starts_with(line)), "{line}\nin\n{}", said.join("\n"));
+    }
+    assert_eq!(said.len(), 5);
+}
+
+#[test]
+fn what_is_wrong_leaves_the_rest_to_be_looked_at() {
+    let file = "[log]\nlevel = \"loud\"\n[delivery]\nallow_insecure_http = true\n[[connectors]]\ntype = \"webhook\"\n[connectors.config]\n\
+        urll = \"https://a.example\"\nconditions = { namespce = \"x\" }\n";
+    let examined = examine(&sources(file, &[]));
+    let said: Vec<String> = examined.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[1].starts_with("config.toml:5: connectors[0].name: is required"), "{said:?}");
+    let settings = &examined.resolved.settings;
+    assert!(settings.delivery.allow_insecure_http && settings.log.level == "info");
+    assert_eq!(settings.connectors[0].config["urll"], "https://a.example");
+    let place = examined.resolved.place(0);
+    let at = |option: &str| place.problem(option, "!").to_string();
+    assert_eq!(at("urll"), "config.toml:8: connectors[0].config.urll: !");
+    assert_eq!(
+        at("url"),
+        "config.toml:5: connectors[0].config.url: !",
+        "what is missing: where its table begins"
+    );
+    assert_eq!(at("conditions.namespce"), "config.toml:9: connectors[0].config.conditions.namespce: !");
+    assert_eq!(at("type"), "config.toml:6: connectors[0].type: !");
+}
+
+#[test]
+fn kinds_and_types_have_names_in_the_environment_too() {
+    let env = [
+        ("BARRELMAN_WATCH_KINDS_SECRETS", "false"),
+        ("BARRELMAN_WATCH_KINDS_NODES", "true"),
+        ("BARRELMAN_WATCH_KINDS_NAMESPACES", "auto"),
+        ("BARRELMAN_TYPES_POD_CRASH_LOOP_SEVERITY", "high"),
+        ("BARRELMAN_TYPES_JOB_FAILED_SETTLE_SECS", "60"),
+    ];
+    let resolved =
+        ok("[watch.kinds]\nsecrets = true\nnamespaces = true\n[types.job_failed]\nsettle_secs = 5\n", &env);
+    let s = &resolved.settings;
+    assert!(resolved.warnings.is_empty(), "{:?}", resolved.warnings);
+    assert!(!s.watch.kinds.contains(&Kind::Secret));
+    assert_eq!(s.watch.insisted.iter().copied().collect::<Vec<_>>(), [Kind::Node]);
+    assert_eq!(s.types[&EventType::PodCrashLoop].severity, Some(Severity::High));
+    assert_eq!(s.types[&EventType::JobFailed].settle, Some(Duration::from_secs(60)));
+    let said =
+        problems("", &[("BARRELMAN_WATCH_KINDS_PODS", "7"), ("BARRELMAN_TYPES_JOB_FAILED_SEVERITY", "hgih")]);
+    assert!(
+        said[0].starts_with("environment BARRELMAN_WATCH_KINDS_PODS: watch.kinds.pods: expected true"),
+        "{said:?}"
+    );
+    assert!(said[1].contains("types.job_failed.severity: expected") && said[1].contains("high?"), "{said:?}");
+}
+
+/// What the README and the example say of them.
+#[test]
+fn every_option_but_keys_and_connectors_has_a_name_in_the_environment() {
+    let names = env::names();
+    let expected = options::OPTIONS.iter().map(|o| o.path.to_owned());
+    let kinds = Kind::ALL.iter().map(|k| format!("watch.kinds.{}", k.plural()));
+    let types = EventType::all()
+        .iter()
+        .flat_map(|d| options::TYPE_OPTIONS.iter().map(|o| format!("types.{}.{}", d.name, o.path)));
+    for path in expected.chain(kinds).chain(types) {
+        let name = format!("BARRELMAN_{}", path.replace('.', "_").to_uppercase());
+        // The data directory has a shorter one.
+        assert!(names.contains(&name) || path == "store.dir", "{name}");
+    }
+    let mut unique = names.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), names.len());
 }
 
 #[test]
@@ -290,5 +375,14 @@ fn names_in_the_environment_and_paths_are_unique() {
     for option in options::OPTIONS {
         assert_eq!(options::Opt::find(option.path).map(|o| o.path), Some(option.path));
         assert!(!option.help.is_empty() || option.section().ends_with("settle_secs"), "{}", option.path);
+    }
+}
+
+/// A CronJob's `timeZone` and the times of a filter must mean something in a container without zoneinfo files.
+#[test]
+fn time_zones_are_known_without_the_systems_database() {
+    let bundled = jiff::tz::TimeZoneDatabase::bundled();
+    for name in ["Europe/Berlin", "America/New_York", "Asia/Kolkata"] {
+        assert!(bundled.get(name).is_ok(), "{name}");
     }
 }

@@ -51,6 +51,8 @@ impl Condition for Rule {
                 out.look_again.push(from);
                 continue;
             }
+            // It was not there before its Secret.
+            let from = object.meta.created_at.map_or(from, |created| from.max(created.min(cx.now)));
             let draft =
                 draft(object, certificate, cx).at(from).severity(*severity).discriminator(*discriminator);
             findings.push(Finding { draft, after_secs: 0 });

@@ -70,6 +70,8 @@ fn look(object: &Arc<Object>, container: &Container, cx: &Context<'_>) -> Option
         .detail("reason", container.waiting_reason())
         .detail("message", pod_facts::waiting_message(container))
         .detail("last_error", why);
+    // Between two tries there is nothing new to say.
+    let draft = if fails { draft } else { draft.description("") };
     Some(Finding { draft: commands(draft), after_secs: 0 })
 }
 

@@ -99,6 +99,10 @@ fn command(about: &ObjectRef) -> String {
         "" => "-n default".to_owned(),
         namespace => format!("-n {namespace}"),
     };
+    // The API server does not look at the names in an Event: nobody's shell is to run what stands there.
+    if !super::is_plain_name(&about.name) || !super::is_plain_name(&about.kind) {
+        return format!("kubectl events {scope} --types=Warning");
+    }
     format!("kubectl events {scope} --for {}/{}", about.kind.to_ascii_lowercase(), about.name)
 }
 

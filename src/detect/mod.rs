@@ -59,7 +59,7 @@ mod service_unavailable;
 mod template_diff;
 mod workload_blocked;
 mod workload_degraded;
-mod workload_facts;
+pub(crate) mod workload_facts;
 mod workload_lifecycle;
 
 use std::sync::Arc;
@@ -131,6 +131,12 @@ impl Change {
             _ => Some(before),
         }
     }
+}
+
+/// Whether a name can stand in a command line as it is: every name that the API server gives an object can.
+pub fn is_plain_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(plain)
 }
 
 /// A trouble that is firing now.

@@ -175,6 +175,10 @@ fn draft(
         1 => "Pod has restarted once in the last 10 minutes".to_owned(),
         n => format!("Pod has restarted {n} times in the last 10 minutes"),
     };
+    let in_all = match container.restarts as usize {
+        all if recent > 0 && all > recent => format!(", {all} times in all"),
+        _ => String::new(),
+    };
     let kind = if container.init { "init container" } else { "container" };
     let why = end.map(|end| {
         let how = match end.reason.as_str() {
@@ -187,7 +191,7 @@ fn draft(
     let draft = pod_facts::draft(EventType::PodCrashLoop, object, format!("Pod {name} in crash loop"))
         .at_or(began, cx.now)
         .discriminator(container.name.as_str())
-        .description(restarted + &why.unwrap_or_default())
+        .description(restarted + &in_all + &why.unwrap_or_default())
         .detail("restarts_in_10_min", recent)
         .detail("waiting", container.waiting_reason());
     let mut draft = pod_facts::container(draft, container);

@@ -103,6 +103,8 @@ fn container_fails(object: &Arc<Object>, container: &Container, cx: &Context<'_>
         .detail("message", pod_facts::waiting_message(container))
         .detail("last_error", if message.is_empty() { reason.to_owned() } else { message });
     let draft = pod_facts::look(draft);
+    // Between two tries there is nothing new to say.
+    let draft = if pod_facts::waits(container, REASONS) { draft } else { draft.description("") };
     Some(Finding { draft: look_at_config(draft), after_secs: 0 })
 }
 

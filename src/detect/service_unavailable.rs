@@ -158,16 +158,18 @@ fn wanted(workload: &Object) -> Option<u32> {
 /// When the last endpoint went, or for a Service that never had one, when it was created. One that has just been
 /// scaled up from none waits for its first Pod from now on.
 fn began(object: &Object, known: &Known, cx: &Context<'_>) -> Timestamp {
-    if !known.ready.is_empty() {
-        let slices = cx.world.in_namespace(Kind::EndpointSlice, &object.meta.namespace);
-        let written = slices
-            .filter(|o| o.endpoint_slice().is_some_and(|s| s.service == object.meta.name))
-            .filter_map(|o| o.meta.managed_at)
-            .max();
-        return written.unwrap_or(cx.now).min(cx.now);
-    }
+    let slices = cx.world.in_namespace(Kind::EndpointSlice, &object.meta.namespace);
+    let written = slices
+        .filter(|o| o.endpoint_slice().is_some_and(|s| s.service == object.meta.name))
+        .filter_map(|o| o.meta.managed_at)
+        .max();
     let was_off = cx.memory.recall("service_unavailable", &object.meta.uid).is_some();
-    if was_off { cx.now } else { object.meta.created_at.unwrap_or(cx.now) }
+    match (known.ready.is_empty(), was_off) {
+        (false, _) => written.unwrap_or(cx.now).min(cx.now),
+        (true, true) => cx.now,
+        // At the first sight of an old one, the last change of its endpoints is as far back as anybody can tell.
+        (true, false) => written.max(object.meta.created_at).unwrap_or(cx.now).min(cx.now),
+    }
 }
 
 /// How the Pods that were ready last left.

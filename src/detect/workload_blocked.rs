@@ -1,11 +1,13 @@
 //! A workload cannot create its Pods: quota, admission, Pod Security, a missing ServiceAccount.
 //!
 //! A ReplicaSet says so in its condition ReplicaFailure. StatefulSets, DaemonSets and Jobs have no such condition:
-//! there the controller's Kubernetes Event stands for it, for as long as Pods are missing and none came after it.
+//! there the controller's Kubernetes Event stands for it, for as long as Pods are missing and none came after it, also
+//! when the Event itself is forgotten.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
 use super::{Change, Condition, Context, Draft, Output, Verdict, workload_facts as facts};
 use crate::{
@@ -13,7 +15,8 @@ use crate::{
     object::{Object, ObjectKey},
 };
 
-/// A quota that is freed, or a ServiceAccount that is made, with the workload heals at the controller's next try.
+/// A quota that is freed, or a ServiceAccount that is made, with the workload heals at the controller's next try, and
+/// an apply of several objects in the wrong order is no trouble.
 const AFTER_SECS: u32 = 5;
 /// The controllers' slowest retry is 1,000 s: what they have not said for longer is not known any more.
 const EVENT_HOLDS_SECS: i64 = 1_800;
@@ -75,6 +78,7 @@ impl Rule {
     fn by_event(&self, object: &Arc<Object>, cx: &Context<'_>, out: &mut Output) -> Verdict {
         let uid = object.meta.uid.as_str();
         let recalled = cx.memory.recall(self.name(), uid);
+        let known = recalled.as_ref().and_then(Known::read);
         let healthy = |out: &mut Output| {
             if recalled.is_some() {
                 out.forget(uid);
@@ -88,22 +92,39 @@ impl Rule {
         if !cx.memory.is_live(Kind::Event, &object.meta.namespace) {
             return Verdict::Unknown;
         }
-        let Some(event) = facts::newest_event(cx.world, object, is_refusal) else { return healthy(out) };
-        let last = event.last.unwrap_or(cx.now);
+        let event = facts::newest_event(cx.world, object, is_refusal);
+        let told = event.map(|e| e.last.unwrap_or(cx.now));
+        let Some(last) = told.max(known.map(|k| k.last)) else { return healthy(out) };
         let created_since =
             cx.world.children(uid).any(|o| o.kind == Kind::Pod && o.meta.created_at > Some(last));
         if created_since {
             return healthy(out);
         }
+        // Events are forgotten after an hour: that says nothing of what they spoke of.
+        let Some(event) = event else { return Verdict::Unknown };
         if cx.now.duration_since(last) > SignedDuration::from_secs(EVENT_HOLDS_SECS) {
             return Verdict::Unknown;
         }
-        let since = recalled.as_ref().and_then(|v| v.as_str()?.parse().ok()).unwrap_or_else(|| {
-            out.remember(uid, last.to_string());
-            last
-        });
-        let blocked = Blocked { since, message: event.message.to_string(), wanted, current };
+        let next = Known { since: known.map_or(last, |k| k.since), last };
+        if known != Some(next) {
+            out.remember(uid, json!({ "since": next.since.to_string(), "last": next.last.to_string() }));
+        }
+        let blocked = Blocked { since: next.since, message: event.message.to_string(), wanted, current };
         Verdict::one(draft(object, &blocked, cx), AFTER_SECS)
+    }
+}
+
+/// When the first and the newest refusal was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known {
+    since: Timestamp,
+    last: Timestamp,
+}
+
+impl Known {
+    fn read(row: &Value) -> Option<Self> {
+        let time = |key: &str| row.get(key)?.as_str()?.parse().ok();
+        Some(Self { since: time("since")?, last: time("last")? })
     }
 }
 

@@ -73,6 +73,13 @@ pub fn in_rollout(object: &Object) -> bool {
     }
 }
 
+/// A Deployment's rollout is under way, or the newest spec was not seen yet: what its status says is of older Pods too.
+/// Other kinds may be held back by a partition for as long as one likes.
+pub fn is_behind(object: &Object) -> bool {
+    let behind = object.workload().is_some_and(|w| w.observed_generation < object.meta.generation);
+    behind || (object.kind == Kind::Deployment && in_rollout(object))
+}
+
 /// Whether an event about a workload speaks of a part that belongs to another: a ReplicaSet of a Deployment, a Job
 /// of a CronJob.
 pub fn is_owned(object: &Object) -> bool {

@@ -192,12 +192,12 @@ catalogue! {
     NamespaceTerminating "namespace_terminating" [Change] Info Context NEVER, None, "A Namespace is being deleted.";
     NamespaceDeleted "namespace_deleted" [Change] Medium Context NEVER, None, "A Namespace is gone.";
     NamespaceStuck "namespace_stuck" [Trouble] High Opens HEAL, None, "A deleted Namespace does not go away.";
-    JobFailed "job_failed" [Trouble] High Opens Ends::After(0), None, "A Job failed.";
-    CronjobMissed "cronjob_missed" [Trouble] High Opens Ends::After(0), None, "A CronJob did not start at its time.";
+    JobFailed "job_failed" [Trouble] High Opens HEAL, None, "A Job failed.";
+    CronjobMissed "cronjob_missed" [Trouble] High Opens HEAL, None, "A CronJob did not start at its time.";
     PvcPending "pvc_pending" [Trouble] Medium Opens HEAL, None, "A volume claim is not bound.";
     PvFailed "pv_failed" [Trouble] High Opens HEAL, None, "A volume failed, or a claim lost its volume.";
     PvcUsageHigh "pvc_usage_high" [Trouble] High Opens HEAL, Some("kubelet stats (nodes/proxy)"), "A volume is nearly full.";
-    CertificateExpiring "certificate_expiring" [Trouble] High Opens Ends::After(0), None, "A TLS certificate ends soon.";
+    CertificateExpiring "certificate_expiring" [Trouble] High Opens HEAL, None, "A TLS certificate ends soon.";
     KubernetesEvent "kubernetes_event" [Kubernetes] Medium OneShot NEVER, None, "Kubernetes reported something about an object.";
 }
 

@@ -3,7 +3,7 @@
 //! All of it but the streams' liveness is rebuilt from the store.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use crate::{
     detect::{Firing, Memory},
-    event::{ClusterUid, Event, EventId, EventType, Kind, ObjectRef},
-    object::{ObjectKey, Str, World},
+    event::{ClusterUid, Event, EventId, EventType, IncidentId, Kind, ObjectRef},
+    object::{Object, ObjectKey, Str, World},
     store::{Baseline, FiringRow, MEMORY, Read, Tx, keys},
 };
 
@@ -67,9 +67,16 @@ pub(super) struct Cluster {
     pub baselines: BTreeMap<String, Baseline>,
     /// By subject key.
     pub open: HashMap<String, OpenIncident>,
+    /// What an open incident takes down with it, by key and uid: read from the store when the first is added.
+    pub affected_by: HashMap<IncidentId, HashSet<(String, String)>>,
+    /// Owners that are gone and were to be ignored, with what their annotation named: what they leave behind is
+    /// ignored like them. Not in the store.
+    pub opted_out: VecDeque<(Str, Str)>,
     /// Newest last.
     pub changes: VecDeque<ChangeNote>,
     warnings: VecDeque<ObjectKey>,
+    /// Kinds of which a label selector chooses what is watched.
+    pub selected: HashSet<Kind>,
     streams: HashMap<(Kind, Str), StreamNote>,
     pub away_since: Option<Timestamp>,
     /// Until when an earlier process watched it.
@@ -82,6 +89,8 @@ struct StreamNote {
     /// Its list is complete: all of it is known, although its watch has not begun yet.
     listed: bool,
     was_live: bool,
+    /// Something was said of it, by this process.
+    heard: bool,
     /// Refused or absent: it will not become live by itself.
     shut: bool,
     lost_at: Option<Timestamp>,
@@ -96,8 +105,11 @@ impl Cluster {
             firings: HashMap::new(),
             baselines: BTreeMap::new(),
             open: HashMap::new(),
+            affected_by: HashMap::new(),
+            opted_out: VecDeque::new(),
             changes: VecDeque::new(),
             warnings: VecDeque::new(),
+            selected: HashSet::new(),
             streams: HashMap::new(),
             away_since: None,
             watched_until: None,
@@ -109,6 +121,20 @@ impl Cluster {
         self.streams.clone_from(&old.streams);
         self.away_since = old.away_since;
         self.watched_until = old.watched_until;
+        self.opted_out.clone_from(&old.opted_out);
+        self.selected.clone_from(&old.selected);
+    }
+
+    /// Whether a Kubernetes Event is about something that the label selector leaves out: the API server knows no
+    /// selector for what an Event is about.
+    pub fn is_left_out(&self, event: &Object) -> bool {
+        let Some(e) = event.kube_event() else { return false };
+        let kind = Kind::parse(&e.involved_kind).filter(|kind| self.selected.contains(kind));
+        kind.is_some_and(|kind| {
+            self.is_settled(kind, &e.involved_namespace)
+                && self.world.by_uid(&e.involved_uid).is_none()
+                && self.world.find(kind, &e.involved_namespace, &e.involved_name).is_none()
+        })
     }
 
     /// Since when the object's scope is watched.
@@ -150,6 +176,7 @@ impl Cluster {
     ) -> Option<Timestamp> {
         let note = self.streams.entry((kind, namespace.clone())).or_default();
         let was = std::mem::replace(&mut note.live, live);
+        note.heard = true;
         note.listed &= live;
         note.shut = shut;
         match (was, live) {
@@ -165,16 +192,22 @@ impl Cluster {
 
     /// The list of a stream is complete, and what it names can be judged.
     pub fn note_listed(&mut self, kind: Kind, namespace: &Str) {
-        self.streams.entry((kind, namespace.clone())).or_default().listed = true;
+        let note = self.streams.entry((kind, namespace.clone())).or_default();
+        note.listed = true;
+        note.heard = true;
     }
 
-    pub fn drop_streams_but(&mut self, keep: &std::collections::HashSet<(Kind, Str)>) {
-        self.streams.retain(|key, _| keep.contains(key));
+    /// What is watched from now on. Of a stream that has not said anything yet nothing is known.
+    pub fn set_streams(&mut self, wanted: &HashSet<(Kind, Str)>) {
+        self.streams.retain(|key, _| wanted.contains(key));
+        for key in wanted {
+            self.streams.entry(key.clone()).or_default();
+        }
     }
 
     /// Whether the cluster was reached by this process and is not away: only then can anything be said of it.
     pub fn is_seen(&self) -> bool {
-        self.away_since.is_none() && !self.streams.is_empty()
+        self.away_since.is_none() && self.streams.values().any(|note| note.heard)
     }
 
     /// Whether what a watch of this kind has to say is known: it is listed, or will not become live by itself.

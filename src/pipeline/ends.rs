@@ -6,19 +6,20 @@ use jiff::Timestamp;
 
 use super::{
     engine::Engine,
-    incidents::lasted,
+    firing::Over,
+    incidents::{ending, lasted, reworded},
     judge::later,
     route::{Account, Deliver},
 };
 use crate::{
     event::{
-        Event,
-        incident::{Incident, IncidentStatus, Phase},
+        Event, Status,
+        incident::{Incident, IncidentStatus, Member, Phase},
     },
     feed::Feed,
     store::{
-        DELIVERIES, DELIVERIES_BY, DeliveryRow, DeliveryState, OUTBOX, OutboxRow, Read, Result, TOLD, Told,
-        Tx, keys,
+        DELIVERIES, DELIVERIES_BY, DeliveryRow, DeliveryState, EVENT_IDS, EVENTS, MEMBERS, OUTBOX, OutboxRow,
+        Read, Result, TOLD, Told, Tx, keys,
     },
 };
 
@@ -38,7 +39,10 @@ impl Engine {
         }
         let mut account = self.account(tx, target, &incident.id)?;
         if account.told.told_at.is_some() && !account.told.flapping && !account.told.ended {
-            let event = self.worst(tx, incident)?;
+            let event = match self.goes_on(tx, &account, incident)? {
+                Some(event) => Some(event),
+                None => self.worst(tx, incident)?,
+            };
             if let Some(event) = event {
                 self.say(tx, &mut account, Phase::Repeated, incident, &event, (now, now))?;
             }
@@ -47,10 +51,84 @@ impl Engine {
     }
 
     pub(super) fn worst(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
-        let Some(seq) = tx.get(&crate::store::EVENT_IDS, incident.worst_event.as_str())? else {
+        let Some(seq) = tx.get(&EVENT_IDS, incident.worst_event.as_str())? else {
             return Ok(None);
         };
-        Ok(tx.entry(&crate::store::EVENTS, seq)?.map(Arc::new))
+        Ok(tx.entry(&EVENTS, seq)?.map(Arc::new))
+    }
+
+    /// The event that a connector was told of last, as its trouble is now.
+    fn told_event(
+        &self,
+        tx: &Tx<'_>,
+        account: &Account<'_>,
+        incident: &Incident,
+    ) -> Result<Option<Arc<Event>>> {
+        let Some(id) = &account.told.event else { return Ok(None) };
+        let Some(seq) = tx.get(&EVENT_IDS, id.as_str())? else { return Ok(None) };
+        let Some(event) = tx.entry(&EVENTS, seq)? else { return Ok(None) };
+        Ok(Some(Arc::new(self.as_it_is(incident, event))))
+    }
+
+    /// What a reminder speaks of: what was told, or, where that is over, the worst of what is not.
+    fn goes_on(&self, tx: &Tx<'_>, account: &Account<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
+        let told = self.told_event(tx, account, incident)?;
+        let passes = &account.target.passes_type;
+        let mut open: Vec<Member> = Vec::new();
+        tx.scan(&MEMBERS, &keys::prefix(&[incident.id.as_str()]), "", &mut |_, member: Member| {
+            if member.ended_at.is_none() && !member.affected && passes(member.event_type, member.severity) {
+                open.push(member);
+            }
+            true
+        })?;
+        if let Some(told) = told
+            && (open.is_empty() || open.iter().any(|m| m.fingerprint == told.fingerprint))
+        {
+            return Ok(Some(told));
+        }
+        let Some(worst) = open.iter().max_by_key(|m| (m.severity, std::cmp::Reverse(m.since))) else {
+            return Ok(None);
+        };
+        let began = self.newest_of(tx, incident, Status::Firing, Some(&worst.fingerprint))?;
+        Ok(began.map(|event| Arc::new(self.as_it_is(incident, (*event).clone()))))
+    }
+
+    /// With the newest words of the trouble that it told.
+    fn as_it_is(&self, incident: &Incident, event: Event) -> Event {
+        let cluster = self.clusters.get(&incident.cluster_uid);
+        let mut firing = cluster.into_iter().flat_map(|c| c.firings.values().flatten());
+        let row = firing.find(|f| f.fingerprint == event.fingerprint);
+        reworded(event, row.and_then(|f| f.words.as_ref()))
+    }
+
+    /// The end of an incident in the words in which it was told: the whole incident's, whatever ended last.
+    fn told_end(
+        &self,
+        tx: &Tx<'_>,
+        account: &Account<'_>,
+        incident: &Incident,
+        (last, now): (&Arc<Event>, Timestamp),
+    ) -> Result<Arc<Event>> {
+        let told = match self.told_event(tx, account, incident)? {
+            Some(told) => told,
+            None if last.status != Status::Resolved => Arc::clone(last),
+            // The event that was told is no longer kept.
+            None => return Ok(Arc::clone(last)),
+        };
+        let own = self.newest_of(tx, incident, Status::Resolved, Some(&told.fingerprint))?;
+        let (began, at) = (incident.opened_at, incident.resolved_at.unwrap_or(now));
+        // Its end says what it was like at last.
+        let words = own.as_ref().map(|own| (own.details.clone(), own.description.clone()));
+        let mut event = ending((*told).clone(), &told.fingerprint, began, Over { at, now, gone: false });
+        if let Some((details, description)) = words {
+            for (key, value) in details {
+                event.details.entry(key).or_insert(value);
+            }
+            event.description = description;
+        }
+        event.id = own.as_ref().unwrap_or(last).id.clone();
+        event.incident = Some(incident.id.clone());
+        Ok(Arc::new(event))
     }
 
     /// An incident is over: everybody who was told, or is about to be, is told.
@@ -81,7 +159,8 @@ impl Engine {
                 self.step_at(tx, &incident.id, &step, Some(later(now, quiet_for)))?;
                 continue;
             }
-            self.say(tx, &mut account, Phase::Resolved, incident, event, (now, now))?;
+            let event = self.told_end(tx, &account, incident, (event, now))?;
+            self.say(tx, &mut account, Phase::Resolved, incident, &event, (now, now))?;
         }
         Ok(())
     }
@@ -99,7 +178,9 @@ impl Engine {
         account.told.queued.retain(|seq| *seq != row.seq);
         let first = matches!(row.notification.phase, Phase::Opened | Phase::Reopened | Phase::Flapping);
         let detail = if first {
-            format!("not told, healed in {}", lasted(incident.opened_at, now))
+            let opened = row.notification.phase == Phase::Opened;
+            let began = if opened { incident.opened_at } else { row.notification.event.timestamp };
+            format!("not told, healed in {}", lasted(began, now))
         } else {
             "not told, the incident ended first".to_owned()
         };
@@ -108,6 +189,7 @@ impl Engine {
             account.told.ended = row.notification.phase != Phase::Opened;
             if row.notification.phase == Phase::Opened {
                 account.told.severity = None;
+                account.told.event = None;
             }
             account.told.flapping = false;
         }
@@ -178,7 +260,10 @@ impl Engine {
             None => self.worst(tx, incident)?,
         };
         match event {
-            Some(event) => self.say(tx, &mut account, Phase::Resolved, incident, &event, (now, now)),
+            Some(event) => {
+                let event = self.told_end(tx, &account, incident, (&event, now))?;
+                self.say(tx, &mut account, Phase::Resolved, incident, &event, (now, now))
+            }
             None => tx.put(&TOLD, &account.key, &account.told),
         }
     }

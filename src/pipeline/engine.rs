@@ -106,13 +106,18 @@ impl Engine {
     /// After a failed commit: forgets what was not stored.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// The store cannot be read: then nothing may be taken in before this has succeeded.
     pub fn reload(&mut self, read: &impl Read) -> Result<()> {
-        let old = std::mem::take(&mut self.clusters);
         self.feed.clear();
         self.wake.clear();
-        self.dues = Dues::load(read)?;
-        self.load_clusters(read)?;
+        let dues = Dues::load(read)?;
+        let old = std::mem::take(&mut self.clusters);
+        if let Err(error) = self.load_clusters(read) {
+            // What it knows of the streams is nowhere else.
+            self.clusters = old;
+            return Err(error);
+        }
+        self.dues = dues;
         for (uid, was) in old {
             let cluster = self.cluster_mut(&uid, &was.name);
             cluster.keep_liveness(&was);
@@ -131,19 +136,25 @@ impl Engine {
             self.cluster_mut(&at(key), &unnamed).baselines.insert(key.to_owned(), row);
             true
         })?;
+        let mut warnings: Vec<(ClusterUid, Object)> = Vec::new();
         read.scan(&OBJECTS, "", "", &mut |key, object: Object| {
             let cluster = self.cluster_mut(&at(key), &unnamed);
             if object.kind == Kind::Event {
                 if object.kube_event().is_some_and(|e| e.warning) {
-                    let place = object.key();
-                    cluster.world.insert(Arc::new(object));
-                    cluster.note_warning(place);
+                    warnings.push((cluster.uid.clone(), object));
                 }
             } else {
                 cluster.world.insert(Arc::new(object));
             }
             true
         })?;
+        // The newest are held: the oldest first, as they came.
+        warnings.sort_by_key(|(_, object)| object.kube_event().and_then(|e| e.last));
+        for (uid, object) in warnings {
+            let (cluster, place) = (self.cluster_mut(&uid, &unnamed), object.key());
+            cluster.world.insert(Arc::new(object));
+            cluster.note_warning(place);
+        }
         read.scan(&FIRINGS, "", "", &mut |key, row| {
             self.cluster_mut(&at(key), &unnamed).put_firing(row);
             true

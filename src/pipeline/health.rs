@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{cause::cluster_ref, cluster::Cluster, engine::Engine, judge::later};
+use super::{cause::cluster_ref, cluster::Cluster, engine::Engine, firing::Over, judge::later};
 use crate::{
     event::{
         ClusterUid, Event, EventId, EventType, Fingerprint, Kind, Moment, ObjectRef, Recommendation, Status,
@@ -174,6 +174,23 @@ impl Engine {
         }
     }
 
+    /// A connector that was removed or switched off fails no more.
+    pub(super) fn connectors_gone(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {
+        if self.config.watch_only {
+            return Ok(());
+        }
+        let uid = ClusterUid(self.store_id.clone());
+        let rule = EventType::ConnectorFailed.name();
+        for (_, row) in tx.all(&MEMORY, &keys::prefix(&[uid.as_str(), rule]))? {
+            let Ok(row) = serde_json::from_value::<FiringRow>(row) else { continue };
+            if !self.targets.iter().any(|t| t.name == row.object.name) {
+                let name = row.object.name;
+                self.connector(tx, &name, None, now)?;
+            }
+        }
+        Ok(())
+    }
+
     fn own_fire(
         &mut self,
         tx: &Tx<'_>,
@@ -248,6 +265,7 @@ impl Engine {
             incident,
             healthy_since: None,
             standing: own.standing,
+            words: None,
         };
         tx.put(&MEMORY, &place, &serde_json::to_value(row).unwrap_or_default())
     }
@@ -263,7 +281,7 @@ impl Engine {
         let Some(row) = tx.get(&MEMORY, &place)? else { return Ok(()) };
         tx.remove(&MEMORY, &place)?;
         match serde_json::from_value::<FiringRow>(row) {
-            Ok(row) => self.resolved(tx, uid, &row, at, now),
+            Ok(row) => self.resolved(tx, uid, &row, Over { at, now, gone: false }),
             Err(_) => Ok(()),
         }
     }

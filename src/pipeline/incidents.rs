@@ -1,20 +1,20 @@
 //! Where an event belongs: it opens an incident, joins one, is another's doing, or stands alone.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::{cause::Cause, engine::Engine, judge::later, route::News};
+use super::{cause::Cause, engine::Engine, firing::Over, judge::later, route::News};
 use crate::{
     detect::kube_reasons,
     event::{
-        ClusterUid, Event, EventType, Fingerprint, IncidentId, Kind, Role, Status,
+        ClusterUid, Event, EventType, Fingerprint, IncidentId, Kind, ObjectRef, Role, Status,
         incident::{Incident, IncidentStatus, Member},
     },
     feed::Feed,
     store::{
         Due, EVENTS, INCIDENT_EVENTS, INCIDENT_OF, INCIDENTS, INCIDENTS_BY_TIME, MEMBERS, Read, Result, Tx,
-        keys,
+        Words, keys,
     },
 };
 
@@ -161,6 +161,7 @@ impl Engine {
             self.note_open(incident);
         } else if let Some(cluster) = self.clusters.get_mut(&incident.cluster_uid) {
             cluster.open.remove(&incident.subject.key());
+            cluster.affected_by.remove(&incident.id);
         }
         self.feed.push(Feed::Incident { incident: Arc::new(incident.clone()) });
         Ok(())
@@ -183,6 +184,9 @@ impl Engine {
             incident.status = IncidentStatus::Open;
             incident.resolved_at = None;
             incident.reopened += 1;
+            // What held it before is over: a one-shot alone ends quietly, as in an incident of its own.
+            incident.holding = 0;
+            incident.held = false;
             incident.suspects = self.suspects(&event.cluster_uid, &event.subject, event.timestamp);
         }
         self.join(tx, &mut incident, event)?;
@@ -204,7 +208,7 @@ impl Engine {
         }
         // What stood at the first sight is told only when it gets worse.
         let silent = event.standing || (incident.standing && event.severity <= before && news == News::Goes);
-        if silent { Ok(()) } else { self.route_incident(tx, &incident, event, news, now) }
+        if silent { Ok(()) } else { self.route_incident(tx, &incident, event, now) }
     }
 
     /// Makes the event's object a member, or a member again.
@@ -230,11 +234,29 @@ impl Engine {
         tx.put(&MEMBERS, &key, &member)
     }
 
+    /// Whether an object is affected for the first time: one that has several troubles counts once.
+    fn is_newly_affected(&mut self, tx: &Tx<'_>, incident: &Incident, event: &Event) -> Result<bool> {
+        let Some(cluster) = self.clusters.get_mut(&incident.cluster_uid) else { return Ok(true) };
+        let name = |object: &ObjectRef| (object.key(), object.uid.clone());
+        if !cluster.affected_by.contains_key(&incident.id) {
+            let mut objects = HashSet::new();
+            tx.scan(&MEMBERS, &keys::prefix(&[incident.id.as_str()]), "", &mut |_, member: Member| {
+                if member.affected {
+                    objects.insert(name(&member.object));
+                }
+                true
+            })?;
+            cluster.affected_by.insert(incident.id.clone(), objects);
+        }
+        let objects = cluster.affected_by.entry(incident.id.clone()).or_default();
+        Ok(objects.insert(name(&event.object)))
+    }
+
     fn affect(&mut self, tx: &Tx<'_>, id: &IncidentId, seq: u64, event: &Event) -> Result<()> {
         let Some(mut incident) = tx.get(&INCIDENTS, id.as_str())? else { return Ok(()) };
         let key = keys::member(id, &event.fingerprint);
         if tx.get(&MEMBERS, &key)?.is_none() {
-            incident.affected += 1;
+            incident.affected += u32::from(self.is_newly_affected(tx, &incident, event)?);
         }
         let mut member = member(event, true);
         member.ended_at = (event.role != Role::Opens).then_some(event.timestamp);
@@ -338,14 +360,18 @@ impl Engine {
             .get(uid)
             .and_then(|c| c.firings.values().flatten().find(|f| f.event == event.id))
             .cloned();
-        // It healed within the second.
-        let Some(mut row) = row else { return Ok(()) };
+        // It healed within the second. A one-shot has no such row.
+        if row.is_none() && event.role != Role::OneShot {
+            return Ok(());
+        }
         let place = match self.cause(&event) {
             Cause::Of(id) => Place::Affected(id),
             Cause::Own | Cause::Perhaps => self.member_of(tx, &event, now)?,
         };
-        row.incident = place.incident().cloned();
-        self.put_firing(tx, uid, row)?;
+        if let Some(mut row) = row {
+            row.incident = place.incident().cloned();
+            self.put_firing(tx, uid, row)?;
+        }
         self.place_later(tx, place, seq, event, now)
     }
 
@@ -378,19 +404,24 @@ fn member(event: &Event, affected: bool) -> Member {
     }
 }
 
-/// How long something lasted, for people: `48 s`, `5 min`, `2 h 10 min`.
+/// How long something lasted, for people: `48 s`, `5 min`, `2 h 10 min`, `3 d 4 h`; as messages have it.
 pub(super) fn lasted(from: Timestamp, to: Timestamp) -> String {
-    let secs = to.duration_since(from).max(SignedDuration::ZERO).as_secs();
-    match secs {
-        0..=119 => format!("{secs} s"),
-        120..=7199 => format!("{} min", secs / 60),
-        _ => format!("{} h {} min", secs / 3600, secs % 3600 / 60),
+    crate::connector::text::age(to.duration_since(from))
+}
+
+/// An event as its trouble is now.
+pub(super) fn reworded(mut event: Event, words: Option<&Words>) -> Event {
+    if let Some(words) = words {
+        event.title.clone_from(&words.title);
+        event.description.clone_from(&words.description);
+        event.details.extend(words.details.clone());
     }
+    event
 }
 
 /// The end of a trouble, made from the event that told it.
-pub(super) fn ending(mut event: Event, fingerprint: &Fingerprint, at: Timestamp, now: Timestamp) -> Event {
-    let lasting = lasted(event.timestamp, at);
+pub(super) fn ending(mut event: Event, fingerprint: &Fingerprint, began: Timestamp, over: Over) -> Event {
+    let Over { at, now, .. } = over;
     event.id = crate::event::EventId::new(
         &event.cluster_uid,
         &event.object.uid,
@@ -399,9 +430,13 @@ pub(super) fn ending(mut event: Event, fingerprint: &Fingerprint, at: Timestamp,
         fingerprint.as_str(),
     );
     event.status = Status::Resolved;
-    event.details.insert("began_at".into(), event.timestamp.to_string().into());
-    event.details.insert("duration_secs".into(), at.duration_since(event.timestamp).as_secs().max(0).into());
-    event.title = format!("{} — over after {lasting}", event.title);
+    event.details.insert("began_at".into(), began.to_string().into());
+    event.details.insert("duration_secs".into(), at.duration_since(began).as_secs().max(0).into());
+    event.title = format!("{} — over after {}", event.title, lasted(began, at));
+    if !event.description.is_empty() {
+        // It is not so any more.
+        event.description = format!("It was: {}", event.description);
+    }
     event.timestamp = at;
     event.observed_at = now;
     event.first_seen = at;

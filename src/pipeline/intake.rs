@@ -36,7 +36,9 @@ impl Engine {
             Said::Listed(stream, object) => self.listed(tx, stream, object, now),
             // It is there, whatever it is: not listed as gone.
             Said::Unreadable(stream, key) => {
-                self.listing.entry(Arc::clone(stream)).or_default().insert(key.clone());
+                if let Some(named) = self.listing.get_mut(stream) {
+                    named.insert(key.clone());
+                }
                 Ok(())
             }
             Said::ListEnd(stream) => self.list_end(tx, stream, now),
@@ -76,6 +78,9 @@ impl Engine {
             return Ok(());
         }
         if self.known(stream).is_some() {
+            if self.is_left_out(stream, object) {
+                return Ok(());
+            }
             let change = Change { key, before, after: Some(Arc::new(object.clone())), origin: Origin::Late };
             return self.change(tx, &stream.cluster, &change, now);
         }
@@ -145,13 +150,22 @@ impl Engine {
         if before.as_ref().is_some_and(|b| same(b, object)) {
             return Ok(());
         }
+        if self.is_left_out(stream, object) {
+            return Ok(());
+        }
         let change = Change { key, before, after: Some(Arc::new(object.clone())), origin: Origin::Live };
         self.change(tx, &stream.cluster, &change, now)
+    }
+
+    fn is_left_out(&self, stream: &StreamId, object: &Object) -> bool {
+        object.kind == Kind::Event
+            && self.clusters.get(&stream.cluster).is_some_and(|c| c.is_left_out(object))
     }
 
     /// Puts an object in its place, in memory and on disk.
     pub(super) fn place(&mut self, tx: &Tx<'_>, cluster: &ClusterUid, object: &Arc<Object>) -> Result<()> {
         tx.put(&OBJECTS, &keys::object(cluster, &object.key()), object)?;
+        self.check_annotation(cluster, object);
         let Some(cluster) = self.clusters.get_mut(cluster) else { return Ok(()) };
         if object.kind != Kind::Event {
             cluster.world.insert(Arc::clone(object));
@@ -167,6 +181,7 @@ impl Engine {
     pub(super) fn displace(&mut self, tx: &Tx<'_>, cluster: &ClusterUid, key: &ObjectKey) -> Result<()> {
         tx.remove(&OBJECTS, &keys::object(cluster, key))?;
         if let Some(cluster) = self.clusters.get_mut(cluster) {
+            cluster.note_opted_out(key);
             cluster.world.remove(key);
         }
         Ok(())
@@ -180,7 +195,9 @@ impl Engine {
         key: &ObjectKey,
         now: Timestamp,
     ) -> Result<()> {
+        let gone = self.clusters.get(uid).and_then(|c| c.world.get(key)).map(|o| o.meta.uid.clone());
         self.displace(tx, uid, key)?;
+        self.forget_judging(tx, uid, key, gone.as_deref().unwrap_or_default())?;
         let rows = self.clusters.get_mut(uid).and_then(|c| c.firings.remove(key)).unwrap_or_default();
         for row in rows {
             let place = keys::firing(uid, &row.key, &row.rule, row.event_type.name(), &row.discriminator);
@@ -193,7 +210,8 @@ impl Engine {
     fn scope(&mut self, tx: &Tx<'_>, uid: &ClusterUid, streams: &[StreamId], now: Timestamp) -> Result<()> {
         let Some(cluster) = self.clusters.get_mut(uid) else { return Ok(()) };
         let kept: HashSet<(Kind, Str)> = streams.iter().map(|s| (s.kind, s.namespace.clone())).collect();
-        cluster.drop_streams_but(&kept);
+        cluster.set_streams(&kept);
+        cluster.selected = streams.iter().filter(|s| !s.selector.is_empty()).map(|s| s.kind).collect();
         let wanted: HashSet<String> = streams.iter().map(baseline_key).collect();
         let gone: Vec<String> = cluster.baselines.keys().filter(|k| !wanted.contains(*k)).cloned().collect();
         for key in &gone {
@@ -269,6 +287,7 @@ impl Engine {
     /// # Errors
     /// The store's.
     pub fn alive(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {
+        self.connectors_gone(tx, now)?;
         for uid in self.clusters.keys() {
             tx.put(&META, &keys::prefix(&["alive", uid.as_str()]), &now.as_millisecond().into())?;
         }

@@ -12,23 +12,37 @@ use super::{
     cause::CLUSTER,
     cluster::{Cluster, View},
     engine::Engine,
+    healing::HEAL,
 };
 use crate::{
     detect::{
-        CONDITIONS, Change, Condition, Context, Draft, Finding, MOMENTS, Moment, Origin, Output, Verdict,
-        kube_reasons,
+        CONDITIONS, Change, Condition, Context, Draft, MOMENTS, Moment, Origin, Output, Verdict, kube_reasons,
     },
-    event::{ClusterUid, EventType, Fingerprint, Kind, Status},
+    event::{ClusterUid, EventType, Fingerprint, IncidentId, Kind, ObjectRef},
     object::{Object, ObjectKey},
-    store::{Due, EVENTS, FIRINGS, FiringRow, INCIDENTS, MEMORY, Read, Result, Tx, keys},
+    store::{Due, DueRow, EVENTS, INCIDENTS, MEMORY, Read, Result, Tx, keys},
 };
 
 /// While the watch that a due row needs is not live, it is looked at again after this time.
 const NOT_LIVE: SignedDuration = SignedDuration::from_secs(2);
+/// How soon it is looked again whether the lists of what an object belongs to are complete.
+const PLACING: SignedDuration = SignedDuration::from_millis(250);
+/// So long after its own list a broken object waits for those of its owners: one that cannot be listed must not hide it.
+const PLACED_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// What an object may belong to, and what may say that it is to be ignored.
+const ABOVE: [Kind; 7] = [
+    Kind::Namespace,
+    Kind::Deployment,
+    Kind::ReplicaSet,
+    Kind::StatefulSet,
+    Kind::DaemonSet,
+    Kind::Job,
+    Kind::CronJob,
+];
 
 /// The registered rules, by the kind whose changes they want.
 pub(super) struct Rules {
-    conditions: Vec<(Kind, Vec<&'static dyn Condition>)>,
+    pub(super) conditions: Vec<(Kind, Vec<&'static dyn Condition>)>,
     also: Vec<(Kind, Vec<&'static dyn Condition>)>,
     moments: Vec<(Kind, Vec<&'static dyn Moment>)>,
 }
@@ -52,7 +66,7 @@ impl Rules {
     }
 }
 
-fn of<T: Copy>(table: &[(Kind, Vec<T>)], kind: Kind) -> Vec<T> {
+pub(super) fn of<T: Copy>(table: &[(Kind, Vec<T>)], kind: Kind) -> Vec<T> {
     table.iter().find(|(k, _)| *k == kind).map(|(_, rules)| rules.clone()).unwrap_or_default()
 }
 
@@ -205,6 +219,10 @@ impl Engine {
         let Some(object) = self.clusters.get(uid).and_then(|c| c.world.get(key)).cloned() else {
             return Ok(());
         };
+        let place = judge_key(uid, rule.name(), key);
+        let first_sight = |row: &DueRow| matches!(row.what, Due::Judge { baseline: true, .. });
+        let origin = if self.dues.get(&place).is_some_and(first_sight) { Origin::Baseline } else { origin };
+        let mut waits = false;
         let mut out = Output::default();
         let verdict = self.call(tx, uid, rule.name(), now, |cx| rule.judge(&object, cx, &mut out));
         self.outputs(tx, uid, rule.name(), &mut out)?;
@@ -223,7 +241,9 @@ impl Engine {
                     self.still(tx, uid, firing.swap_remove(position), finding.draft, now)?;
                 } else {
                     let at = later(finding.draft.at, Duration::from_secs(finding.after_secs.into()));
-                    if at <= now {
+                    if at <= now && origin == Origin::Baseline && !self.is_placed(uid, key, now) {
+                        waits = true;
+                    } else if at <= now {
                         self.fire(tx, uid, rule.name(), finding, origin, now)?;
                     } else {
                         next = Some(next.map_or(at, |n| n.min(at)));
@@ -238,15 +258,27 @@ impl Engine {
         } else {
             // Nothing could be said: what waits goes on waiting. Where that is because a watch is still listing, it
             // is asked again: no further change may come to do so.
-            let place = judge_key(uid, rule.name(), key);
             next = next.or_else(|| self.dues.get(&place).map(|row| row.at)).filter(|at| *at > now);
             if next.is_none() && self.is_unsettled(uid, rule, key) {
                 next = Some(now + NOT_LIVE);
             }
         }
-        let place = judge_key(uid, rule.name(), key);
-        let what = || (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone() });
+        if waits {
+            next = Some(now + PLACING);
+        }
+        let what =
+            || (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone(), baseline: waits });
         self.dues.set(tx, &place, next, what)
+    }
+
+    /// Whether it can be told to whom an object belongs: at the first sight the lists of its owners, and of the Pods
+    /// of a Service, may still be under way.
+    fn is_placed(&self, uid: &ClusterUid, key: &ObjectKey, now: Timestamp) -> bool {
+        let Some(cluster) = self.clusters.get(uid) else { return true };
+        let since = cluster.baseline_of(key.kind, &key.namespace).unwrap_or(now);
+        let mut kinds = ABOVE.iter().chain((key.kind == Kind::Service).then_some(&Kind::Pod));
+        now.duration_since(since) > PLACED_AFTER
+            || kinds.all(|kind| cluster.is_settled(*kind, &key.namespace))
     }
 
     fn is_unsettled(&self, uid: &ClusterUid, rule: &dyn Condition, key: &ObjectKey) -> bool {
@@ -255,157 +287,20 @@ impl Engine {
         kinds.any(|kind| !cluster.is_settled(*kind, &key.namespace))
     }
 
-    fn fire(
-        &mut self,
-        tx: &Tx<'_>,
-        uid: &ClusterUid,
-        rule: &'static str,
-        Finding { draft, .. }: Finding,
-        origin: Origin,
-        now: Timestamp,
-    ) -> Result<()> {
-        let standing = origin == Origin::Baseline || self.stood_at_baseline(uid, &draft);
-        let (key, discriminator, since) = (draft.object.key(), draft.discriminator.clone(), draft.at);
-        let event_type = draft.event_type;
-        let mut event = self.build(uid, draft, (Status::Firing, origin), now);
-        event.standing = standing;
-        let (object, severity) = (event.object.clone(), event.severity);
-        let (fingerprint, id) = (event.fingerprint.clone(), event.id.clone());
-        let Some((seq, incident)) = self.record(tx, event, now)? else { return Ok(()) };
-        let row = FiringRow {
-            rule: rule.to_owned(),
-            key,
-            object,
-            event_type,
-            severity,
-            discriminator,
-            fingerprint,
-            since,
-            event: id,
-            seq,
-            incident,
-            healthy_since: None,
-            standing,
-        };
-        self.put_firing(tx, uid, row)?;
-        if event_type == crate::event::EventType::NodeUnhealthy {
-            self.nodes_changed(tx, uid, now)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// It was so before we first looked, although its threshold passed only now.
-    fn stood_at_baseline(&self, uid: &ClusterUid, draft: &Draft) -> bool {
-        let meta = &draft.object.meta;
-        let baseline = self.clusters.get(uid).and_then(|c| c.baseline_of(draft.object.kind, &meta.namespace));
-        baseline.is_some_and(|since| draft.at <= since && meta.created_at.is_some_and(|c| c <= since))
-    }
-
-    pub(super) fn put_firing(&mut self, tx: &Tx<'_>, uid: &ClusterUid, row: FiringRow) -> Result<()> {
-        let place = keys::firing(uid, &row.key, &row.rule, row.event_type.name(), &row.discriminator);
-        tx.put(&FIRINGS, &place, &row)?;
-        if let Some(cluster) = self.clusters.get_mut(uid) {
-            cluster.put_firing(row);
-        }
-        Ok(())
-    }
-
-    /// A trouble goes on: an end that was waited for is off, and what became worse is told.
-    fn still(
-        &mut self,
-        tx: &Tx<'_>,
-        uid: &ClusterUid,
-        mut row: FiringRow,
-        draft: Draft,
-        now: Timestamp,
-    ) -> Result<()> {
-        let healed = row.healthy_since.take().is_some();
-        let worse = draft.severity > row.severity;
-        if worse {
-            row.severity = draft.severity;
-            let mut draft = draft;
-            draft.at = now;
-            let mut event = self.build(uid, draft, (Status::Firing, Origin::Live), now);
-            event.standing = false;
-            if let Some((seq, incident)) = self.record(tx, event, now)? {
-                row.seq = seq;
-                row.incident = incident.or(row.incident);
-            }
-        }
-        if healed || worse { self.put_firing(tx, uid, row) } else { Ok(()) }
-    }
-
-    /// A trouble's end holds: answers when it will have held for long enough, or ends it.
-    fn heal(
-        &mut self,
-        tx: &Tx<'_>,
-        uid: &ClusterUid,
-        mut row: FiringRow,
-        now: Timestamp,
-    ) -> Result<Option<Timestamp>> {
-        let hold = self.config.incidents.heal_for(&self.config.types, row.event_type);
-        let since = *row.healthy_since.get_or_insert(now);
-        let at = later(since, hold);
-        if at <= now {
-            self.end(tx, uid, &row, since, now)?;
-            return Ok(None);
-        }
-        self.put_firing(tx, uid, row)?;
-        Ok(Some(at))
-    }
-
-    /// The object is gone: whatever fired for it ends at once.
-    fn end_all(
-        &mut self,
-        tx: &Tx<'_>,
-        uid: &ClusterUid,
-        key: &ObjectKey,
-        object_uid: &str,
-        now: Timestamp,
-    ) -> Result<()> {
-        let rows = self.clusters.get(uid).and_then(|c| c.firings.get(key)).cloned().unwrap_or_default();
-        for row in rows.into_iter().filter(|r| r.object.uid == object_uid) {
-            self.end(tx, uid, &row, now, now)?;
-        }
-        let rules = Arc::clone(&self.rules);
-        for rule in of(&rules.conditions, key.kind) {
-            self.dues.set(tx, &judge_key(uid, rule.name(), key), None, || unreachable_due(uid))?;
-            tx.remove(&MEMORY, &keys::memory(uid, rule.name(), object_uid))?;
-        }
-        Ok(())
-    }
-
-    /// Stores the end of a trouble as an event, and takes it out of its incident.
-    fn end(
-        &mut self,
-        tx: &Tx<'_>,
-        uid: &ClusterUid,
-        row: &FiringRow,
-        at: Timestamp,
-        now: Timestamp,
-    ) -> Result<()> {
-        let place = keys::firing(uid, &row.key, &row.rule, row.event_type.name(), &row.discriminator);
-        tx.remove(&FIRINGS, &place)?;
-        if let Some(cluster) = self.clusters.get_mut(uid) {
-            cluster.drop_firing(row);
-        }
-        self.resolved(tx, uid, row, at, now)
-    }
-
     /// Something is due.
     pub(super) fn due(&mut self, tx: &Tx<'_>, key: &str, now: Timestamp) -> Result<()> {
         let Some(row) = self.dues.get(key).cloned() else { return Ok(()) };
         let uid = ClusterUid(row.cluster.clone());
-        if self.must_wait(tx, &uid, &row.what)? {
-            self.dues.postpone(key, now + NOT_LIVE);
+        if let Some(wait) = self.must_wait(tx, &uid, &row.what, now)? {
+            self.dues.postpone(key, now + wait);
             return Ok(());
         }
         self.dues.take(tx, key)?;
         match row.what {
-            Due::Judge { rule, key: object } => {
+            Due::Judge { rule, key: object, baseline } => {
+                let origin = if baseline { Origin::Baseline } else { Origin::Live };
                 match CONDITIONS.iter().find(|c| c.name() == rule && c.kind() == object.kind) {
-                    Some(rule) => self.judge(tx, &uid, *rule, &object, Origin::Live, now),
+                    Some(rule) => self.judge(tx, &uid, *rule, &object, origin, now),
                     None => Ok(()),
                 }
             }
@@ -422,39 +317,55 @@ impl Engine {
         }
     }
 
-    /// Whether a due row waits because its cluster, or what it needs of it, cannot be seen: after a start not yet, or
+    /// How long a due row waits because its cluster, or what it needs of it, cannot be seen: after a start not yet, or
     /// not any more.
-    fn must_wait(&self, tx: &Tx<'_>, uid: &ClusterUid, due: &Due) -> Result<bool> {
+    fn must_wait(
+        &self,
+        tx: &Tx<'_>,
+        uid: &ClusterUid,
+        due: &Due,
+        now: Timestamp,
+    ) -> Result<Option<SignedDuration>> {
         let cluster = self.clusters.get(uid);
-        Ok(match due {
-            Due::Judge { key, .. } => !cluster.is_some_and(|c| c.is_live(key.kind, &key.namespace)),
-            Due::Moment { .. } => !cluster.is_some_and(Cluster::is_seen),
+        let settled = |kind: Kind, namespace: &str| cluster.is_some_and(|c| c.is_settled(kind, namespace));
+        let ready = match due {
+            Due::Judge { key, baseline: true, .. } if !self.is_placed(uid, key, now) => {
+                return Ok(Some(PLACING));
+            }
+            Due::Judge { key, .. } => cluster.is_some_and(|c| c.is_live(key.kind, &key.namespace)),
+            Due::Moment { .. } => cluster.is_some_and(Cluster::is_seen),
             Due::PendingJoin { seq, types } => {
-                let Some(event) = tx.entry(&EVENTS, *seq)? else { return Ok(false) };
+                let Some(event) = tx.entry(&EVENTS, *seq)? else { return Ok(None) };
                 let kind =
                     |t: &EventType| kube_reasons::judged_kind(*t).or_else(|| Kind::parse(&event.object.kind));
-                !cluster.is_some_and(|c| {
-                    types.iter().filter_map(kind).all(|k| c.is_settled(k, &event.object.namespace))
-                })
+                types.iter().filter_map(kind).all(|k| settled(k, &event.object.namespace))
             }
-            Due::Held { .. } => !cluster.is_some_and(|c| c.is_settled(Kind::Node, "")),
-            Due::Api { .. } => false,
-            Due::Incident { id, .. } => match tx.get(&INCIDENTS, id.as_str())? {
-                // These are judged by ourselves.
-                Some(i) if i.subject.kind == CLUSTER || Kind::parse(&i.subject.kind).is_none() => false,
-                Some(i) => !self.clusters.get(&i.cluster_uid).is_some_and(Cluster::is_seen),
-                None => false,
-            },
+            Due::Held { .. } => settled(Kind::Node, ""),
+            Due::Api { .. } => true,
+            Due::Incident { id, step } => self.can_step(tx, id, step)?,
+        };
+        Ok((!ready).then_some(NOT_LIVE))
+    }
+
+    fn can_step(&self, tx: &Tx<'_>, id: &IncidentId, step: &str) -> Result<bool> {
+        let Some(incident) = tx.get(&INCIDENTS, id.as_str())? else { return Ok(true) };
+        let (subject, cluster) = (&incident.subject, self.clusters.get(&incident.cluster_uid));
+        Ok(match Kind::parse(&subject.kind) {
+            // These are judged by ourselves.
+            _ if subject.kind == CLUSTER => true,
+            None => true,
+            Some(kind) if step == HEAL => cluster.is_some_and(|c| c.is_settled(kind, &subject.namespace)),
+            Some(_) => cluster.is_some_and(Cluster::is_seen),
         })
     }
 }
 
-fn judge_key(uid: &ClusterUid, rule: &str, key: &ObjectKey) -> String {
-    crate::store::key(&["judge", uid.as_str(), rule, &key.to_string()])
+pub(super) fn judge_key(uid: &ClusterUid, rule: &str, key: &ObjectKey) -> String {
+    keys::judge_due(uid, rule, key)
 }
 
 /// For `Dues::set` calls that remove and so never ask.
-fn unreachable_due(uid: &ClusterUid) -> (String, Due) {
+pub(super) fn unreachable_due(uid: &ClusterUid) -> (String, Due) {
     (uid.0.clone(), Due::Moment { rule: String::new(), key: String::new() })
 }
 
@@ -463,8 +374,13 @@ pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 
+/// The uid, or where a Kubernetes Event names an object without one, its place.
+pub(super) fn identity(reference: &ObjectRef) -> String {
+    if reference.uid.is_empty() { reference.key() } else { reference.uid.clone() }
+}
+
 /// The fingerprint of a draft.
 pub(super) fn fingerprint(uid: &ClusterUid, draft: &Draft, object: &Object) -> Fingerprint {
-    let about = draft.about.as_ref().map_or(object.meta.uid.as_str(), |a| a.uid.as_str());
-    Fingerprint::new(uid, draft.event_type.name(), about, &draft.discriminator)
+    let about = draft.about.as_ref().map_or_else(|| object.meta.uid.to_string(), identity);
+    Fingerprint::new(uid, draft.event_type.name(), &about, &draft.discriminator)
 }

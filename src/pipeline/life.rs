@@ -7,18 +7,18 @@ use jiff::Timestamp;
 use super::{
     cause::CLUSTER,
     engine::Engine,
-    incidents::{Place, ending},
+    firing::Over,
+    healing::{HEAL, SubjectState},
+    incidents::{Place, ending, reworded},
     judge::later,
-    route::News,
 };
 use crate::{
     detect::Change,
     event::{
-        ClusterUid, Event, EventType, IncidentId, Kind, Status,
+        ClusterUid, Event, EventType, Fingerprint, IncidentId, Kind, Status,
         incident::{Incident, IncidentStatus, Member},
     },
     feed::Feed,
-    object::{self, ObjectKey},
     store::{
         EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, FOLDS, FiringRow, INCIDENT_EVENTS, INCIDENTS, MEMBERS, Read,
         Result, Tx, keys,
@@ -35,33 +35,38 @@ impl Engine {
         tx: &Tx<'_>,
         uid: &ClusterUid,
         row: &FiringRow,
-        at: Timestamp,
-        now: Timestamp,
+        over: Over,
     ) -> Result<()> {
         tx.remove(&FOLDS, row.fingerprint.as_str())?;
+        // The cluster's clock may run ahead of ours: nothing ends before it began.
+        let mut over = Over { at: over.at.max(row.since), ..over };
         let Some(began) = tx.entry(&EVENTS, row.seq)? else {
             // Its beginning is older than what is kept; its incident still has to end.
-            return self.end_member(tx, row, None, (at, now));
+            return self.end_member(tx, row, None, over);
         };
-        let event = ending(began, &row.fingerprint, at, now);
-        let event = Event { incident: row.incident.clone(), standing: row.standing, ..event };
-        if tx.get(&EVENT_IDS, event.id.as_str())?.is_none() {
-            let seq = tx.append(&EVENTS, &event)?;
-            tx.put(&EVENT_IDS, event.id.as_str(), &seq)?;
-            for key in keys::events_by_object(&event, seq) {
-                tx.put(&EVENTS_BY_OBJECT, &key, &())?;
-            }
-            if let Some(id) = &event.incident {
-                tx.put(&INCIDENT_EVENTS, &keys::incident_event(id, seq), &())?;
-            }
-            self.counts.events += 1;
-            let event = Arc::new(event);
-            self.feed.push(Feed::Event { seq, event: Arc::clone(&event) });
-            self.route_event(tx, &event, now)?;
-            self.end_member(tx, row, Some(&event), (at, now))?;
+        let began = reworded(began, row.words.as_ref());
+        let mut event = ending(began.clone(), &row.fingerprint, row.since, over);
+        while tx.get(&EVENT_IDS, event.id.as_str())?.is_some() {
+            // Began and ended twice within a moment.
+            over.at = later(over.at, std::time::Duration::from_millis(1));
+            event = ending(began.clone(), &row.fingerprint, row.since, over);
         }
+        let event = Event { incident: row.incident.clone(), standing: row.standing, ..event };
+        let seq = tx.append(&EVENTS, &event)?;
+        tx.put(&EVENT_IDS, event.id.as_str(), &seq)?;
+        for key in keys::events_by_object(&event, seq) {
+            tx.put(&EVENTS_BY_OBJECT, &key, &())?;
+        }
+        if let Some(id) = &event.incident {
+            tx.put(&INCIDENT_EVENTS, &keys::incident_event(id, seq), &())?;
+        }
+        self.counts.events += 1;
+        let event = Arc::new(event);
+        self.feed.push(Feed::Event { seq, event: Arc::clone(&event) });
+        self.route_event(tx, &event, over.now)?;
+        self.end_member(tx, row, Some(&event), over)?;
         if row.event_type == EventType::NodeUnhealthy {
-            self.nodes_changed(tx, uid, now)?;
+            self.nodes_changed(tx, uid, over.now)?;
         }
         Ok(())
     }
@@ -71,22 +76,25 @@ impl Engine {
         tx: &Tx<'_>,
         row: &FiringRow,
         event: Option<&Arc<Event>>,
-        (at, now): (Timestamp, Timestamp),
+        over: Over,
     ) -> Result<()> {
         let Some(id) = &row.incident else { return Ok(()) };
         let key = keys::member(id, &row.fingerprint);
         let Some(mut member) = tx.get(&MEMBERS, &key)? else { return Ok(()) };
         let held = member.holds && !member.affected && member.ended_at.is_none();
-        member.ended_at = Some(at);
+        member.ended_at = Some(over.at);
         tx.put(&MEMBERS, &key, &member)?;
         let Some(mut incident) = tx.get(&INCIDENTS, id.as_str())? else { return Ok(()) };
         incident.events += u64::from(event.is_some());
-        incident.last_at = incident.last_at.max(at);
+        incident.last_at = incident.last_at.max(over.at);
         if held {
             incident.holding = incident.holding.saturating_sub(1);
+            if over.gone {
+                self.member_gone(tx, &incident, row.event_type, over.now)?;
+            }
         }
         self.save(tx, &incident)?;
-        self.try_resolve(tx, incident, event, (at, now))
+        self.try_resolve(tx, incident, event, (over.at, over.now))
     }
 
     /// A trouble left what is watched: its incident does not wait for it, and nobody is told that it ended.
@@ -125,11 +133,16 @@ impl Engine {
         if incident.status != IncidentStatus::Open || incident.holding > 0 {
             return Ok(());
         }
-        match self.subject_state(&incident) {
-            SubjectState::Well if incident.held => {}
-            SubjectState::Gone | SubjectState::Succeeded => {}
-            SubjectState::Well | SubjectState::Short => return Ok(()),
-        }
+        let state = self.subject_state(&incident);
+        let at = match state {
+            SubjectState::Gone | SubjectState::Succeeded => at,
+            SubjectState::WantsNone if incident.held => at,
+            _ if incident.held => match self.well_since(tx, &incident, state, (at, now))? {
+                Some(since) => since,
+                None => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
         if !incident.held {
             return self.resolve(tx, incident, None, (at, now));
         }
@@ -142,6 +155,17 @@ impl Engine {
 
     /// The event that ended the last of an incident's troubles.
     pub(super) fn last_end(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
+        self.newest_of(tx, incident, Status::Resolved, None)
+    }
+
+    /// The newest beginning or end, of any or of one of an incident's troubles.
+    pub(super) fn newest_of(
+        &self,
+        tx: &Tx<'_>,
+        incident: &Incident,
+        status: Status,
+        fingerprint: Option<&Fingerprint>,
+    ) -> Result<Option<Arc<Event>>> {
         let mut found = None;
         let mut seqs = Vec::new();
         tx.scan_back(&INCIDENT_EVENTS, &keys::prefix(&[incident.id.as_str()]), None, &mut |key, ()| {
@@ -150,7 +174,9 @@ impl Engine {
         })?;
         for seq in seqs {
             let event: Option<Event> = tx.entry(&EVENTS, seq)?;
-            if let Some(event) = event.filter(|e| e.status == Status::Resolved) {
+            if let Some(event) =
+                event.filter(|e| e.status == status && fingerprint.is_none_or(|f| *f == e.fingerprint))
+            {
                 found = Some(Arc::new(event));
                 break;
             }
@@ -166,8 +192,14 @@ impl Engine {
         event: Option<&Arc<Event>>,
         (at, now): (Timestamp, Timestamp),
     ) -> Result<()> {
+        let mut at = at.max(incident.opened_at);
+        tx.scan(&MEMBERS, &keys::prefix(&[incident.id.as_str()]), "", &mut |_, member: Member| {
+            at = at.max(member.ended_at.filter(|_| member.holds).unwrap_or(at));
+            true
+        })?;
         incident.status = IncidentStatus::Resolved;
         incident.resolved_at = Some(at);
+        self.healed(tx, &incident)?;
         self.step_at(tx, &incident.id, "quiet", None)?;
         // A cluster's incident may have kept those of its nodes from being told.
         if incident.affected > 0 || incident.subject.kind == CLUSTER {
@@ -202,30 +234,6 @@ impl Engine {
         }
     }
 
-    fn subject_state(&self, incident: &Incident) -> SubjectState {
-        let subject = &incident.subject;
-        let Some(key) = ObjectKey::of(subject) else { return SubjectState::Well };
-        let Some(cluster) = self.clusters.get(&incident.cluster_uid) else { return SubjectState::Well };
-        let Some(object) = cluster.world.get(&key) else {
-            // A kind that may not be watched is known by reference alone: its absence proves nothing.
-            let blind = cluster.is_shut(key.kind, &key.namespace);
-            return if blind { SubjectState::Well } else { SubjectState::Gone };
-        };
-        if let Some(workload) = object.workload() {
-            let full = workload.ready >= workload.replicas;
-            return if full { SubjectState::Well } else { SubjectState::Short };
-        }
-        if let Some(job) = object.job() {
-            let done = job.condition("Complete").is_some_and(object::Condition::is_true);
-            return if done { SubjectState::Succeeded } else { SubjectState::Well };
-        }
-        match object.pod() {
-            Some(pod) if pod.phase == "Succeeded" => SubjectState::Succeeded,
-            Some(pod) if !pod.is_ready() && pod.phase != "Failed" => SubjectState::Short,
-            _ => SubjectState::Well,
-        }
-    }
-
     /// A step of an incident's life is due.
     pub(super) fn step(&mut self, tx: &Tx<'_>, id: &IncidentId, step: &str, now: Timestamp) -> Result<()> {
         let Some(incident) = tx.get(&INCIDENTS, id.as_str())? else { return Ok(()) };
@@ -235,6 +243,7 @@ impl Engine {
             _ if step == "quiet" && incident.status == IncidentStatus::Open && !incident.held => {
                 self.resolve(tx, incident, None, (now, now))
             }
+            _ if step == HEAL => self.try_resolve(tx, incident, None, (now, now)),
             _ if step == "affected" && incident.status == IncidentStatus::Resolved => {
                 self.leftovers(tx, &incident, now)
             }
@@ -274,21 +283,9 @@ impl Engine {
             if let Some(node) = tx.get(&INCIDENTS, id.as_str())?
                 && let Some(event) = self.worst(tx, &node)?
             {
-                self.route_incident(tx, &node, &event, News::Goes, now)?;
+                self.route_incident(tx, &node, &event, now)?;
             }
         }
         Ok(())
     }
-}
-
-/// How the subject of an incident is.
-enum SubjectState {
-    /// It has what it wants, or wants no count.
-    Well,
-    /// Fewer than wanted are ready.
-    Short,
-    /// It ran to its end.
-    Succeeded,
-    /// It does not exist any more.
-    Gone,
 }

@@ -9,6 +9,8 @@ mod cluster;
 mod dues;
 mod ends;
 mod engine;
+mod firing;
+mod healing;
 mod health;
 mod ignore;
 mod incidents;

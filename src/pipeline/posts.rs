@@ -44,6 +44,9 @@ impl Engine {
         }
         let worst = told.iter().max_by_key(|e| e.severity).map(|e| (***e).clone());
         let event = worst.unwrap_or_else(|| self.plain(uid, change, &body, now));
+        if told.is_empty() && self.ignored(&event, now).is_some() {
+            return Ok(());
+        }
         enrich(&mut body, &told, &event);
         let about = digest("post", &[uid.as_str(), &event.object.uid, external_id(&body)]);
         for target in targets.iter().filter(|t| t.deliver == Deliver::Posts) {

@@ -5,9 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{cluster::ChangeNote, engine::Engine, judge::fingerprint, suspects};
+use super::{
+    cluster::ChangeNote,
+    engine::Engine,
+    judge::{fingerprint, identity},
+    suspects,
+};
 use crate::{
-    detect::{Draft, Origin},
+    detect::{Draft, Origin, is_plain_name},
     event::{
         ClusterUid, Event, EventId, EventType, IncidentId, Kind, Link, Moment, ObjectRef, Role, Severity,
         Status, TimeSource,
@@ -101,7 +106,7 @@ impl Engine {
             (None, _) => Moment::Version(&object.meta.version),
         };
         let names = (draft.event_type.name(), status.as_str());
-        let id = EventId::new(uid, &reference.uid, moment, names, &draft.discriminator);
+        let id = EventId::new(uid, &identity(&reference), moment, names, &draft.discriminator);
         let severity = self.severity_of(draft.event_type, draft.severity);
         let mut details = draft.details;
         complete(&mut details, described, &reference, draft.time_source);
@@ -143,7 +148,7 @@ impl Engine {
         }
     }
 
-    fn severity_of(&self, event_type: EventType, own: Severity) -> Severity {
+    pub(super) fn severity_of(&self, event_type: EventType, own: Severity) -> Severity {
         self.config.types.get(&event_type).and_then(|t| t.severity).unwrap_or(own)
     }
 
@@ -239,7 +244,8 @@ pub(super) fn kubectl_get(kind: &str, namespace: &str, name: &str) -> String {
 }
 
 fn link(rel: &str, reference: &ObjectRef) -> Option<Link> {
-    let kind = Kind::parse(&reference.kind)?;
+    // An owner's, or an involved object's: the API server does not look at such a name.
+    let kind = Kind::parse(&reference.kind).filter(|_| is_plain_name(&reference.name))?;
     Some(Link {
         rel: rel.to_owned(),
         reference: path(kind, &reference.namespace, &reference.name),

@@ -143,7 +143,7 @@ impl Engine {
             }
             match (target.deliver, incident) {
                 (Deliver::Incidents, Some(incident)) => {
-                    self.tell_one(tx, target, incident, event, (News::Goes, now))?;
+                    self.tell_one(tx, target, incident, event, now)?;
                 }
                 (Deliver::Events, _) => self.send_event(tx, target, event, now)?,
                 (Deliver::Incidents, None) if event.role == Role::Context => {
@@ -161,13 +161,12 @@ impl Engine {
         tx: &Tx<'_>,
         incident: &Incident,
         event: &Arc<Event>,
-        news: News,
         now: Timestamp,
     ) -> Result<()> {
         for target in self.targets().iter() {
             if target.deliver == Deliver::Incidents && !is_about(event, target) && (target.passes)(event, now)
             {
-                self.tell_one(tx, target, incident, event, (news, now))?;
+                self.tell_one(tx, target, incident, event, now)?;
             }
         }
         Ok(())
@@ -206,12 +205,15 @@ impl Engine {
         target: &Target,
         incident: &Incident,
         event: &Arc<Event>,
-        (news, now): (News, Timestamp),
+        now: Timestamp,
     ) -> Result<()> {
         let mut account = self.account(tx, target, &incident.id)?;
         let waiting = self.waiting(tx, &account, now)?;
-        let settled =
-            later(now, self.config.incidents.settle(&self.config.types, event.event_type, event.severity));
+        // A connector's own wait is for all that it is told.
+        let settle = target.settle.unwrap_or_else(|| {
+            self.config.incidents.settle(&self.config.types, event.event_type, event.severity)
+        });
+        let settled = later(now, settle);
         if account.told.ended {
             return self.tell_again(tx, account, incident, event, (settled, now));
         }
@@ -234,7 +236,6 @@ impl Engine {
             row.notification.incident = Some(self.facts(tx, target, incident, row.notification.phase)?);
             tx.put(&OUTBOX, &keys::outbox(&target.name, row.seq), &row)
         } else {
-            let _ = news;
             Ok(())
         }
     }
@@ -266,6 +267,8 @@ impl Engine {
         account.told.reopened.push(now);
         account.told.told_at = None;
         account.told.resolved_at = None;
+        // How bad it was before is past: what gets worse in this life is told.
+        account.told.severity = None;
         let phase = if account.told.reopened.len() > 1 { Phase::Flapping } else { Phase::Reopened };
         account.told.flapping = phase == Phase::Flapping;
         self.say(tx, &mut account, phase, incident, event, (settled, now))?;
@@ -290,9 +293,14 @@ impl Engine {
             account.told.ended = true;
         } else {
             account.told.severity = account.told.severity.max(Some(event.severity));
+            account.told.event = Some(event.id.clone());
         }
         let mut facts = self.facts(tx, target, incident, phase)?;
         facts.severity = account.told.severity.unwrap_or(incident.severity);
+        // What it is called is what people were told, of several that are as bad.
+        if event.severity >= facts.severity || phase == Phase::Resolved {
+            facts.event_type = event.event_type;
+        }
         let notification = Notification {
             id,
             connector: target.name.clone(),

@@ -65,7 +65,8 @@ pub async fn run(mut h: Handles) {
             tokio::time::sleep(TICK).await;
         }
         let stopping = h.stop.is_cancelled();
-        let wait = sleep_for(&h);
+        // Nothing more is coming then: what is there is taken at once.
+        let wait = if stopping { Duration::ZERO } else { sleep_for(&h) };
         tokio::select! {
             biased;
             Some(input) = h.inputs.recv() => batch.push(input),

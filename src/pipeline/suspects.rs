@@ -15,8 +15,6 @@ use crate::{
 const WINDOW_SECS: i64 = 1800;
 /// Closeness halves every five minutes.
 const HALF_LIFE_SECS: f64 = 300.0;
-/// A change may be seen shortly after what it caused: clocks and watches differ by this much.
-const SLACK_SECS: i64 = 2;
 /// A message has room for no more.
 const MOST: usize = 5;
 /// Below this a change is not worth naming.
@@ -72,23 +70,25 @@ impl Engine {
         let lifted = shares_new_revision(&cluster.world, subject);
         let mut found: Vec<Suspect> = Vec::new();
         for change in cluster.changes.iter().rev() {
-            let before = at.duration_since(change.at).as_secs();
-            if !(-SLACK_SECS..=WINDOW_SECS).contains(&before) {
+            // Most times in a cluster are whole seconds: within the same one nobody knows which was first.
+            let before = at.as_second() - change.at.as_second();
+            if !(0..=WINDOW_SECS).contains(&before) {
                 continue;
             }
             let Some((link, tie)) = ties.of(change) else { continue };
-            let closeness = 0.5_f64.powf(before.max(0) as f64 / HALF_LIFE_SECS);
+            let closeness = 0.5_f64.powf(before as f64 / HALF_LIFE_SECS);
             let mut score = tie * weight(change.event_type) * closeness;
             if link == "owner" && lifted && weight(change.event_type) >= 1.0 {
                 score = (score * 1.25).min(1.0);
             }
             // One rollout is told as started and as image changed: the more telling of the two stays.
-            let twin = found.iter_mut().find(|s| s.object.key() == change.object.key() && s.at == change.at);
+            let twin =
+                found.iter_mut().find(|s| s.object.key() == change.object.key() && s.at == change.at.min(at));
             match twin {
                 Some(twin) if change.event_type == EventType::ImageChanged => {
-                    *twin = suspect(change, link, score);
+                    *twin = suspect(change, link, score, at);
                 }
-                None if score >= LEAST => found.push(suspect(change, link, score)),
+                None if score >= LEAST => found.push(suspect(change, link, score, at)),
                 Some(_) | None => {}
             }
         }
@@ -98,12 +98,12 @@ impl Engine {
     }
 }
 
-fn suspect(change: &ChangeNote, link: &str, score: f64) -> Suspect {
+fn suspect(change: &ChangeNote, link: &str, score: f64, opened: Timestamp) -> Suspect {
     Suspect {
         event: change.event.clone(),
         event_type: change.event_type,
         object: change.object.clone(),
-        at: change.at,
+        at: change.at.min(opened),
         title: change.title.clone(),
         manager: change.manager.clone(),
         link: link.to_owned(),

@@ -1,9 +1,9 @@
 //! Whether all is well, judged from a `Status` alone: readiness, and what the heartbeat depends on.
 
-use crate::status::{ClusterState, ClusterStatus, Status, StreamState};
+use crate::status::{ClusterState, ClusterStatus, Status, StreamState, StreamStatus};
 
-/// Why the engine is not ready, a line each; empty when every stream that is switched on and permitted is live, the
-/// store commits, and the outbox is below its cap.
+/// Why the engine is not ready, a line each; empty when every stream that is switched on is live or known to be refused
+/// or absent (at least one of each cluster is live), the store commits, and the outbox is below its cap.
 pub fn unready(status: &Status) -> Vec<String> {
     let mut why = Vec::new();
     if status.clusters.is_empty() {
@@ -30,32 +30,62 @@ fn unready_cluster(cluster: &ClusterStatus, why: &mut Vec<String>) {
         }
         ClusterState::Live => {}
     }
-    if cluster.streams.is_empty() {
-        why.push(format!("cluster {name}: nothing is watched yet"));
-    }
+    let before = why.len();
     for stream in &cluster.streams {
-        let place = if stream.namespace.is_empty() {
-            stream.kind.plural().to_owned()
-        } else {
-            format!("{} in namespace {}", stream.kind.plural(), stream.namespace)
-        };
+        let place = place(stream);
         match &stream.state {
             StreamState::Syncing => why.push(format!("cluster {name}: {place}: listing")),
             StreamState::Retrying { retry_at } => {
                 let error = &stream.last_error;
                 why.push(format!("cluster {name}: {place}: lost ({error}), tried again at {retry_at}"));
             }
-            // What is missing by the cluster's own choice is shown elsewhere, and is no reason to restart us.
+            // What is missing by the cluster's own choice is told by `without`, and is no reason to restart us.
             StreamState::Live | StreamState::Forbidden { .. } | StreamState::Absent => {}
         }
     }
+    if why.len() > before || cluster.streams.iter().any(|s| s.state == StreamState::Live) {
+        return;
+    }
+    let refused = cluster.streams.iter().any(|s| matches!(s.state, StreamState::Forbidden { .. }));
+    let what =
+        if refused { "nothing may be watched: every right is missing" } else { "nothing is watched yet" };
+    why.push(format!("cluster {name}: {what}"));
 }
 
-/// Why no heartbeat must go out: what makes us unready, and connectors that have paused themselves.
+/// `secrets in namespace prod`
+fn place(stream: &StreamStatus) -> String {
+    if stream.namespace.is_empty() {
+        stream.kind.plural().to_owned()
+    } else {
+        format!("{} in namespace {}", stream.kind.plural(), stream.namespace)
+    }
+}
+
+/// What is switched on and refused, a line each: shown by readiness, and a reason for no heartbeat. What is optional
+/// (kinds in no namespace, while only some namespaces are watched) is left out, unless it was permitted before.
+pub fn without(status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
+    for cluster in &status.clusters {
+        for stream in &cluster.streams {
+            let StreamState::Forbidden { missing } = &stream.state else { continue };
+            if stream.last_activity.is_none() && cluster.optional.contains(&stream.kind) {
+                continue;
+            }
+            lines.push(format!("cluster {}: {}: not permitted ({missing})", cluster.name, place(stream)));
+        }
+    }
+    lines
+}
+
+/// Why no heartbeat must go out: what makes us unready, streams that are refused, and connectors that are switched
+/// on and have paused themselves, or cannot be used.
 pub fn silent(status: &Status) -> Vec<String> {
     let mut why = unready(status);
+    why.extend(without(status));
     let paused = status.connectors.iter().filter(|c| c.enabled && c.state == "paused");
     why.extend(paused.map(|c| format!("connector {}: paused: {}", c.name, c.why)));
+    let unusable = status.connectors.iter().filter(|c| c.enabled && c.state == "incomplete");
+    why.extend(unusable.map(|c| format!("connector {}: cannot send: {}", c.name, c.why)));
     why
 }
 
@@ -64,10 +94,7 @@ pub(super) mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{
-        event::Kind,
-        status::{ConnectorStatus, StreamStatus},
-    };
+    use crate::{event::Kind, status::ConnectorStatus};
 
     pub fn stream(kind: Kind, state: StreamState) -> StreamStatus {
         StreamStatus {
@@ -116,6 +143,34 @@ pub(super) mod tests {
         );
     }
 
+    /// Never permitted: the server has said nothing on it but no.
+    fn refused(kind: Kind) -> StreamStatus {
+        let missing = format!("list,watch {}", kind.plural());
+        StreamStatus { last_activity: None, ..stream(kind, StreamState::Forbidden { missing }) }
+    }
+
+    #[test]
+    fn nothing_permitted_is_not_ready() {
+        let not =
+            status(vec![refused(Kind::Pod), refused(Kind::Node), stream(Kind::Ingress, StreamState::Absent)]);
+        assert_eq!(unready(&not), ["cluster prod: nothing may be watched: every right is missing"]);
+        assert_eq!(unready(&status(vec![])), ["cluster prod: nothing is watched yet"]);
+        let some = status(vec![refused(Kind::Pod), stream(Kind::Node, StreamState::Live)]);
+        assert_eq!(unready(&some), [""; 0]);
+    }
+
+    #[test]
+    fn a_heartbeat_needs_every_stream_that_somebody_asked_for() {
+        let live = || stream(Kind::Pod, StreamState::Live);
+        assert_eq!(silent(&status(vec![live(), stream(Kind::Ingress, StreamState::Absent)])), [""; 0]);
+        let mut scoped = status(vec![live(), refused(Kind::Node)]);
+        assert_eq!(silent(&scoped), ["cluster prod: nodes: not permitted (list,watch nodes)"]);
+        scoped.clusters[0].optional = vec![Kind::Node];
+        assert_eq!(silent(&scoped), [""; 0], "in single namespaces nodes are taken where they are permitted");
+        scoped.clusters[0].streams[1].last_activity = Some(Timestamp::UNIX_EPOCH);
+        assert_eq!(silent(&scoped).len(), 1, "what was permitted, and is not any more, is missed");
+    }
+
     #[test]
     fn a_cluster_that_is_away_a_store_that_fails_and_a_full_outbox_are_reasons() {
         let mut status = status(vec![stream(Kind::Pod, StreamState::Live)]);
@@ -141,6 +196,8 @@ pub(super) mod tests {
         status.connectors = vec![connector(true, "on"), connector(false, "paused")];
         assert_eq!(silent(&status), [""; 0]);
         status.connectors.push(connector(true, "paused"));
+        assert_eq!((silent(&status).len(), unready(&status).len()), (1, 0));
+        status.connectors = vec![connector(true, "incomplete"), connector(false, "incomplete")];
         assert_eq!((silent(&status).len(), unready(&status).len()), (1, 0));
     }
 }

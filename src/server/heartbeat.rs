@@ -8,18 +8,27 @@ use tokio_util::sync::CancellationToken;
 use super::health;
 use crate::status::Status;
 
-/// Calls `beat` (one GET, by `app`) every `interval` while every permitted stream is live, the store commits and no
-/// connector has paused itself; ends with `stop`. A missing beat is the alarm, so a failed one is not repeated
+/// Before it is told that there is no heartbeat yet.
+const FIRST_LISTS: Duration = Duration::from_secs(30);
+
+/// Calls `beat` (one GET, by `app`) every `interval` while every stream that is switched on is live (`health::silent`
+/// has the one exception), the store commits and no connector has paused itself; ends with `stop`. A missing beat is the alarm, so a failed one is not repeated
 /// before its time.
 pub async fn heartbeat<F, B>(
     interval: Duration,
-    status: watch::Receiver<Arc<Status>>,
+    mut status: watch::Receiver<Arc<Status>>,
     stop: CancellationToken,
     mut beat: F,
 ) where
     F: FnMut() -> B,
     B: Future<Output = Result<(), String>>,
 {
+    // A start is no trouble: the first lists take a moment.
+    tokio::select! {
+        () = stop.cancelled() => return,
+        _ = status.wait_for(|s| health::unready(s).is_empty()) => {}
+        () = tokio::time::sleep(FIRST_LISTS.min(interval)) => {}
+    }
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // A failure that repeats is logged when it changes.

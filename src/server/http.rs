@@ -6,7 +6,11 @@ use axum::{Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE,
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{health, metrics::metrics};
+use super::{
+    guard::{Guarded, IDLE, MOST},
+    health,
+    metrics::metrics,
+};
 use crate::status::Status;
 
 type Latest = watch::Receiver<Arc<Status>>;
@@ -26,6 +30,10 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 /// # Errors
 /// The listener fails.
 pub async fn serve(listener: TcpListener, status: Latest, stop: CancellationToken) -> std::io::Result<()> {
+    serve_guarded(Guarded::new(listener, MOST, IDLE), status, stop).await
+}
+
+async fn serve_guarded(listener: Guarded, status: Latest, stop: CancellationToken) -> std::io::Result<()> {
     axum::serve(listener, router(status)).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
@@ -46,9 +54,14 @@ fn router(status: Latest) -> Router {
 }
 
 async fn ready(State(status): State<Latest>) -> (StatusCode, String) {
-    let why = health::unready(&status.borrow());
+    let (why, without) = {
+        let status = status.borrow();
+        (health::unready(&status), health::without(&status))
+    };
     if why.is_empty() {
-        (StatusCode::OK, "ready\n".to_owned())
+        let lines = std::iter::once("ready".to_owned());
+        let lines: Vec<String> = lines.chain(without.iter().map(|line| format!("without {line}"))).collect();
+        (StatusCode::OK, lines.join("\n") + "\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, why.join("\n") + "\n")
     }
@@ -93,6 +106,47 @@ mod tests {
             stop.cancel();
         };
         let (served, ()) = futures::future::join(serve(listener, latest, stop.clone()), test).await;
+        served.unwrap();
+    }
+
+    #[tokio::test]
+    async fn requests_that_never_end_are_few_and_short() {
+        use std::time::Duration;
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_send, latest) = watch::channel(Arc::new(status(vec![stream(Kind::Pod, StreamState::Live)])));
+        let stop = CancellationToken::new();
+        let test = async {
+            let half = async || {
+                let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+                stream.write_all(b"GET /readyz HTTP/1.1\r\nHo").await.unwrap();
+                stream
+            };
+            let mut crowd = Vec::new();
+            for _ in 0..20 {
+                crowd.push(half().await);
+            }
+            // Three may stay: this one is answered all the same, and the oldest was let go for the newer ones.
+            assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+            let mut answer = Vec::new();
+            let _ = crowd.swap_remove(0).read_to_end(&mut answer).await;
+            assert!(!answer.starts_with(b"HTTP/1.1 200"));
+            // One that drips goes too, when its time is over.
+            let mut drip = half().await;
+            let ends = async {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    if drip.write_all(b"x").await.is_err() {
+                        return;
+                    }
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), ends).await.expect("it is let go");
+            stop.cancel();
+        };
+        let guarded = Guarded::new(listener, 3, Duration::from_millis(300));
+        let served = serve_guarded(guarded, latest, stop.clone());
+        let (served, ()) = futures::future::join(served, test).await;
         served.unwrap();
     }
 }

@@ -6,6 +6,7 @@
 
 #[cfg(unix)]
 pub mod attach;
+mod guard;
 pub mod health;
 mod heartbeat;
 mod http;

@@ -18,7 +18,8 @@ pub enum Error {
     Missing(PathBuf),
     /// The last writer crashed; a reader cannot repair.
     #[error(
-        "the store {0} was not closed in order and needs a writer to open it once: start `barrelman forward`"
+        "the store {0} was not closed in order, or is damaged: `barrelman store verify` mends the one, and tells of the \
+         other; so does the next start"
     )]
     NeedsWriter(PathBuf),
     /// The file's schema is newer than this program.
@@ -34,9 +35,7 @@ pub enum Error {
         known: u32,
     },
     /// No room, no right, a failing disk. The engine tries again by itself.
-    #[error(
-        "cannot write the store {path}: {cause}; free space or mend the directory's permissions, it goes on by itself"
-    )]
+    #[error("cannot write the store {path}: {cause}; free space, or mend the directory's permissions")]
     Io {
         /// The file or directory.
         path: PathBuf,

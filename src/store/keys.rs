@@ -116,6 +116,11 @@ pub fn memory(cluster: &ClusterUid, rule: &str, name: &str) -> String {
     key(&[cluster.as_str(), rule, name])
 }
 
+/// DUES: the next look of a rule at an object.
+pub fn judge_due(cluster: &ClusterUid, rule: &str, object: &ObjectKey) -> String {
+    key(&["judge", cluster.as_str(), rule, &object.to_string()])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

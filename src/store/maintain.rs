@@ -40,7 +40,7 @@ pub fn status(store: &Store, full: bool, now: Timestamp) -> Result<StoreStatus> 
         evicted: retention::evicted(&read)?,
         commits: health.commits,
         last_commit: health.last_commit.and_then(|at| now.checked_sub(age(at)).ok()),
-        error: health.error.map(|e| e.to_string()),
+        error: health.error.as_ref().map(while_running),
         full,
     })
 }
@@ -49,7 +49,13 @@ pub fn status(store: &Store, full: bool, now: Timestamp) -> Result<StoreStatus> 
 pub fn unreadable(last: &StoreStatus, store: &Store, error: &Error) -> StoreStatus {
     let health = store.health();
     let error = health.error.as_ref().unwrap_or(error);
-    StoreStatus { commits: health.commits, error: Some(error.to_string()), ..last.clone() }
+    StoreStatus { commits: health.commits, error: Some(while_running(error)), ..last.clone() }
+}
+
+/// An engine that runs goes on once the disk does.
+fn while_running(error: &Error) -> String {
+    let hope = if matches!(error, Error::Io { .. }) { "; it goes on by itself then" } else { "" };
+    format!("{error}{hope}")
 }
 
 /// Rows that are copied in one commit of a backup.

@@ -52,6 +52,20 @@ pub struct FiringRow {
     /// It was so at the first sight.
     #[serde(default)]
     pub standing: bool,
+    /// What it is like now, in place of what its event said at its beginning.
+    #[serde(default)]
+    pub words: Option<Words>,
+}
+
+/// What a rule says of a trouble at some time of its life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Words {
+    /// One line.
+    pub title: String,
+    /// Why.
+    pub description: String,
+    /// As documented for the type.
+    pub details: serde_json::Map<String, serde_json::Value>,
 }
 
 /// The newest event of a fingerprint, for folding repeats.
@@ -87,6 +101,9 @@ pub enum Due {
         rule: String,
         /// The object.
         key: ObjectKey,
+        /// As at the first sight: it waits for the lists of what the object belongs to.
+        #[serde(default)]
+        baseline: bool,
     },
     /// Call a moment.
     Moment {
@@ -181,6 +198,9 @@ pub struct Told {
     pub last_at: Option<Timestamp>,
     /// The worst severity that was routed.
     pub severity: Option<Severity>,
+    /// The event that the newest message spoke of; an end speaks of the same.
+    #[serde(default)]
+    pub event: Option<EventId>,
     /// Its resolve was acknowledged.
     pub resolved_at: Option<Timestamp>,
     /// When it was reopened, newest last; for flapping.

@@ -34,6 +34,8 @@ pub enum Effect {
     Suspend,
     /// Draw everything anew.
     Redraw,
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
     /// End.
     Quit(Exit),
 }
@@ -43,6 +45,8 @@ pub enum Effect {
 pub enum About {
     /// As a toast after these words.
     Toast(String),
+    /// The same; then the dead letters are read again.
+    Dead(String),
     /// As a page under this title.
     Manifest(String),
 }
@@ -132,6 +136,8 @@ pub enum Query {
     },
     /// The dead letters.
     Dead,
+    /// What the log says of the connectors.
+    Connectors,
     /// Clusters and namespaces to choose from; given uid and name of the clusters that are known.
     Scopes(Vec<(String, String)>),
     /// Counts, gaps, memory.
@@ -157,6 +163,7 @@ pub enum Slot {
     Strip,
     Deliveries,
     Dead,
+    Connectors,
     Scopes,
     Totals,
     Logs,
@@ -164,7 +171,7 @@ pub enum Slot {
 
 impl Slot {
     /// How many there are.
-    pub const COUNT: usize = 13;
+    pub const COUNT: usize = 14;
 }
 
 /// Which worker runs it: a long search must not hold a page back.
@@ -192,6 +199,7 @@ impl Query {
             Query::Strip { .. } => Slot::Strip,
             Query::Deliveries { .. } => Slot::Deliveries,
             Query::Dead => Slot::Dead,
+            Query::Connectors => Slot::Connectors,
             Query::Scopes(_) => Slot::Scopes,
             Query::Totals { .. } => Slot::Totals,
             Query::Logs => Slot::Logs,
@@ -202,7 +210,7 @@ impl Query {
     pub fn lane(&self) -> Lane {
         match self.slot() {
             Slot::Events | Slot::Find => Lane::Events,
-            Slot::Count | Slot::Strip | Slot::Scopes => Lane::Scan,
+            Slot::Count | Slot::Strip | Slot::Scopes | Slot::Connectors => Lane::Scan,
             _ => Lane::Quick,
         }
     }

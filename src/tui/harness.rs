@@ -13,6 +13,7 @@ use super::{
     model::Model,
     msg::Msg,
     options::{Exit, Options, Pages},
+    session::Session,
     source::Source,
     theme::Theme,
     update, view,
@@ -35,6 +36,7 @@ pub struct Harness {
     /// Why it ended.
     pub exit: Option<Exit>,
     queries: usize,
+    session_file: Option<PathBuf>,
 }
 
 impl Harness {
@@ -64,7 +66,11 @@ impl Harness {
             copied: Vec::new(),
             exit: None,
             queries: 0,
+            session_file: options.session_file.clone(),
         };
+        if let Some(session) = options.session_file.as_deref().and_then(Session::load) {
+            session.restore(&mut harness.model);
+        }
         let effects = update::start(&mut harness.model);
         harness.run(effects);
         harness
@@ -136,6 +142,29 @@ impl Harness {
     pub fn text(&mut self, text: &str) -> &mut Self {
         for c in text.chars() {
             self.send(Msg::Key(Chord::plain(crossterm::event::KeyCode::Char(c))));
+        }
+        self
+    }
+
+    /// The wheel.
+    pub fn wheel(&mut self, down: bool) -> &mut Self {
+        self.send(Msg::Wheel { down });
+        self.draw();
+        self
+    }
+
+    /// The left button, on a cell.
+    pub fn click(&mut self, column: u16, line: u16) -> &mut Self {
+        self.draw();
+        self.send(Msg::Click { column, line });
+        self.draw();
+        self
+    }
+
+    /// The end: the session is kept.
+    pub fn leave(&mut self) -> &mut Self {
+        if let Some(path) = &self.session_file {
+            Session::of(&self.model).save(path).expect("a place for the session");
         }
         self
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use crossterm::event::{Event, KeyEventKind};
+use crossterm::event::{Event, KeyEventKind, MouseButton, MouseEventKind};
 
 use super::{keymap::Chord, msg::Msg};
 
@@ -16,6 +16,14 @@ pub fn message(event: Event) -> Option<Msg> {
         Event::Key(key) if key.kind != KeyEventKind::Release => Some(Msg::Key(Chord::of(key))),
         Event::Paste(text) => Some(Msg::Paste(text)),
         Event::Resize(width, height) => Some(Msg::Resize(width, height)),
+        Event::Mouse(mouse) => match mouse.kind {
+            MouseEventKind::ScrollDown => Some(Msg::Wheel { down: true }),
+            MouseEventKind::ScrollUp => Some(Msg::Wheel { down: false }),
+            MouseEventKind::Down(MouseButton::Left) => {
+                Some(Msg::Click { column: mouse.column, line: mouse.row })
+            }
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -59,7 +59,13 @@ pub const GLOBAL: &[Binding] = &[
     bind(A::PageUp, &["pgup"], "page up", "A page up", 0),
     bind(A::Top, &["g", "home"], "newest", "To the first row; in the stream the newest, followed", 0),
     bind(A::Bottom, &["G", "end"], "oldest", "To the last row; in the stream the oldest that is kept", 0),
-    bind(A::Back, &["esc"], "back", "Back: clears the filter first, then leaves a drill-down", 0),
+    bind(
+        A::Back,
+        &["esc"],
+        "back",
+        "Back: clears the filter first, then leads back to where one came from",
+        0,
+    ),
     bind(A::Close, &["q"], "quit", "Closes what is open; at the root asks whether to quit", 90),
     bind(A::Interrupt, &["ctrl-c"], "quit now", "Twice: quits at once", 0),
     bind(
@@ -79,6 +85,13 @@ pub const GLOBAL: &[Binding] = &[
     bind(A::Palette, &[":"], "palette", "Runs anything by its name", 95),
     bind(A::Help, &["?"], "keys", "This help; type to search it", 99),
     bind(A::MoreKeys, &["."], "more", "More keys in the last line", 98),
+    bind(
+        A::Mouse,
+        &["ctrl-o"],
+        "mouse",
+        "Takes the mouse (wheel and click), or gives it back to the terminal",
+        0,
+    ),
     bind(A::Suspend, &["ctrl-z"], "suspend", "Suspends; `fg` resumes", 0),
     bind(A::Redraw, &["ctrl-l"], "redraw", "Draws everything anew", 0),
 ];
@@ -86,6 +99,7 @@ pub const GLOBAL: &[Binding] = &[
 /// What only the palette runs; a configuration may give it keys.
 pub const PALETTE_ONLY: &[Binding] = &[
     bind(A::Quit, &[], "quit", "Quits; asks where connectors would stop", 0),
+    bind(A::Reread, &[], "read again", "Reads the store again, without asking any cluster", 0),
     bind(A::Messages, &[], "messages", "Every message of this session", 0),
     bind(A::Logs, &[], "logs", "The log file of this process", 0),
     bind(A::ThemeDark, &[], "dark theme", "Colours for a dark background", 0),

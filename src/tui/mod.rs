@@ -18,6 +18,7 @@ mod overlays;
 mod panes;
 mod query;
 mod run;
+mod session;
 mod source;
 mod text;
 mod theme;
@@ -30,6 +31,7 @@ pub use keymap::{Binding, GLOBAL, KeyError, Keymap};
 pub use options::{Ask, Clock, Engine, Error, Exit, Link, Options, Pages};
 pub use panes::{PANES, PaneDef};
 pub use run::run;
+pub use session::Session;
 pub use theme::{Theme, ThemeChoice};
 
 /// For tests and measurements: the dashboard without a terminal, one message at a time.

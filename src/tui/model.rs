@@ -21,6 +21,10 @@ use crate::{
 
 /// Messages kept for `:messages`.
 const MESSAGES: usize = 200;
+/// Names of incidents kept for filters.
+const NAMES: usize = 50;
+/// What stands on the screen is read again at most so often.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 /// How long a toast stands.
 const TOAST_FOR: SignedDuration = SignedDuration::from_secs(5);
 
@@ -36,8 +40,12 @@ pub struct Model {
     pub overlays: Vec<Box<dyn Overlay>>,
     /// The filter being written.
     pub prompt: Option<Prompt>,
-    /// A person has chosen a screen: the start no longer does.
+    /// A person has pressed a key: which screen is shown is theirs to choose from then on.
     pub chosen: bool,
+    /// Where the last screens were left by going deeper, for the way back.
+    pub trail: Vec<usize>,
+    /// When the session ended whose screen is shown again.
+    pub left_at: Option<Timestamp>,
 }
 
 /// A filter being written.
@@ -46,7 +54,7 @@ pub struct Prompt {
     pub editor: Editor,
     /// What was in force before.
     pub before: crate::event::filter::Filter,
-    /// Why what is written cannot be used; the previous result stays.
+    /// Why what is written cannot be used; what is shown is the result without it.
     pub error: Option<crate::event::filter::FilterError>,
     /// Which of the earlier filters is shown.
     pub history: Option<usize>,
@@ -108,10 +116,16 @@ pub struct Shared {
     pub totals: Totals,
     /// Events that came since then.
     pub since_totals: u64,
+    /// The newest row that the feed told of: what comes with an older one is a repeat.
+    pub newest_seq: u64,
     /// Open incidents (the incidents pane counts them).
     pub open_incidents: usize,
+    /// When the newest of them was opened.
+    pub newest_opening: Option<Timestamp>,
     /// The newest end of an incident: since when all is quiet.
     pub quiet_since: Option<Timestamp>,
+    /// What the incidents are about whose events were asked for, by id: a filter is read better by name.
+    pub names: Vec<(String, String)>,
     /// The list of incidents was read once.
     pub incidents_read: bool,
     /// Events per second.
@@ -132,6 +146,28 @@ pub struct Shared {
     pub moving: Cell<bool>,
     /// The first of two ctrl-c.
     pub interrupted: Option<Timestamp>,
+    /// The mouse is ours, not the terminal's.
+    pub mouse: bool,
+}
+
+/// When something was last read again, and how much was committed then.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Looked {
+    at: Option<Timestamp>,
+    commits: u64,
+}
+
+impl Looked {
+    /// Something was committed since, and the last look was a moment ago.
+    pub fn is_due(&mut self, shared: &Shared) -> bool {
+        let commits = shared.status.as_ref().map_or(0, |s| s.store.commits);
+        let rested = self.at.is_none_or(|at| shared.now.duration_since(at) >= LOOK_AGAIN);
+        let due = commits != self.commits && rested;
+        if due {
+            *self = Self { at: Some(shared.now), commits };
+        }
+        due
+    }
 }
 
 impl Shared {
@@ -153,6 +189,82 @@ impl Shared {
             self.toast = None;
         }
         over
+    }
+
+    /// Remembers what an incident is about.
+    pub fn name_incident(&mut self, incident: &crate::event::incident::Incident) {
+        let subject = &incident.subject;
+        let name = if subject.namespace.is_empty() {
+            super::text::object(subject)
+        } else {
+            format!("{}/{}", subject.namespace, super::text::object(subject))
+        };
+        self.names.retain(|(id, _)| *id != incident.id.0);
+        self.names.push((incident.id.0.clone(), name));
+        let spare = self.names.len().saturating_sub(NAMES);
+        self.names.drain(..spare);
+    }
+
+    /// A kubectl command for a cluster: with several, one without its context would look at another.
+    pub fn command(&self, cluster: &str, command: &str) -> String {
+        let clusters = self.status.as_ref().map_or(&[][..], |s| s.clusters.as_slice());
+        let context = clusters.iter().find(|c| c.name == cluster).map_or("", |c| c.context.as_str());
+        match command.strip_prefix("kubectl ") {
+            Some(rest) if clusters.len() > 1 && !context.is_empty() => {
+                format!("kubectl --context {} {rest}", super::panes::shell(context))
+            }
+            _ => command.to_owned(),
+        }
+    }
+
+    /// What is watched, where that is not everything: the namespaces that the streams name.
+    pub fn watched(&self) -> Vec<&str> {
+        let streams = self.status.iter().flat_map(|s| &s.clusters).flat_map(|c| &c.streams);
+        let mut names: Vec<&str> =
+            streams.filter(|s| s.kind.namespaced()).map(|s| s.namespace.as_str()).collect();
+        if names.iter().any(|n| n.is_empty()) {
+            return Vec::new();
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Where, in words. All that is watched is not all that there is.
+    pub fn scope_words(&self) -> String {
+        let watched = self.watched();
+        if !self.scope.namespaces.is_empty() || watched.is_empty() {
+            return self.scope.words();
+        }
+        let some = watched.iter().take(2).copied().collect::<Vec<_>>().join(",");
+        let more = if watched.len() > 2 { format!(",+{}", watched.len() - 2) } else { String::new() };
+        self.scope.words().replace("all namespaces", &format!("only {some}{more}"))
+    }
+
+    /// Times that were not watched: what overlaps is one.
+    pub fn gaps(&self) -> usize {
+        let mut gaps: Vec<_> =
+            self.totals.gaps.iter().map(|g| (&g.cluster, g.from, g.to.unwrap_or(self.now))).collect();
+        gaps.sort();
+        let mut count = 0;
+        let mut last: Option<(&String, Timestamp)> = None;
+        for (cluster, from, to) in gaps {
+            match &mut last {
+                Some((c, end)) if *c == cluster && from <= *end => *end = (*end).max(to),
+                _ => {
+                    count += 1;
+                    last = Some((cluster, to));
+                }
+            }
+        }
+        count
+    }
+
+    /// A filter as it is shown: an incident that is known by name, by its name.
+    pub fn worded(&self, filter: &str) -> String {
+        self.names.iter().rev().fold(filter.to_owned(), |text, (id, name)| {
+            text.replace(&format!("incident:{id}"), &format!("incident of {name}"))
+        })
     }
 
     /// The question that scope and range alone ask.
@@ -248,8 +360,11 @@ impl Model {
             theme,
             totals: Totals::default(),
             since_totals: 0,
+            newest_seq: 0,
             open_incidents: 0,
+            newest_opening: None,
             quiet_since: None,
+            names: Vec::new(),
             incidents_read: false,
             rate: Rate::default(),
             filters: Vec::new(),
@@ -260,6 +375,7 @@ impl Model {
             stale: false,
             moving: Cell::new(false),
             interrupted: None,
+            mouse: false,
         };
         for notice in &options.notices {
             shared.say(Level::Bad, notice.clone());
@@ -271,6 +387,8 @@ impl Model {
             overlays: Vec::new(),
             prompt: None,
             chosen: false,
+            trail: Vec::new(),
+            left_at: None,
         }
     }
 }

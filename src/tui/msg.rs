@@ -1,6 +1,6 @@
 //! What reaches `update`: keys, the feed, answers of the workers and of the engine, and the passing of time.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -10,12 +10,13 @@ use super::{
     query::EventQuery,
 };
 use crate::{
+    event::incident::Phase,
     event::{
         Event, IncidentId, ObjectRef, Recommendation,
         incident::{Incident, Member},
     },
     feed::{Feed, Reply},
-    store::{DeadLetter, DeliveryRow, GapRow},
+    store::{DeadLetter, DeliveryRow, GapRow, pages::Recovery},
 };
 
 /// One message.
@@ -25,6 +26,18 @@ pub enum Msg {
     Key(Chord),
     /// Pasted text: goes to a field, or nowhere.
     Paste(String),
+    /// The wheel, while the mouse is ours.
+    Wheel {
+        /// Towards older rows.
+        down: bool,
+    },
+    /// The left button, while the mouse is ours.
+    Click {
+        /// From the left, 0 first.
+        column: u16,
+        /// From the top, 0 first.
+        line: u16,
+    },
     /// The terminal has another size.
     Resize(u16, u16),
     /// What was committed, in order; as many as were waiting.
@@ -46,12 +59,14 @@ pub enum Msg {
     Copied(Result<String, String>),
 }
 
-/// How one connector stands with one incident.
+/// How one connector stands with one incident: a mark for each kind of message that it had to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToldMark {
     /// The connector.
     pub connector: String,
-    /// What became of the newest message.
+    /// What the message said: that it opened, got worse, is over.
+    pub phase: Phase,
+    /// What became of the newest message of this phase.
     pub state: ToldState,
     /// When; of a waiting one, when it is due.
     pub at: Timestamp,
@@ -79,12 +94,14 @@ pub enum ToldState {
 pub struct Beside {
     /// `4/6 pods`, `23 affected`.
     pub affected: String,
-    /// A mark per connector that has or had something to say.
+    /// A mark per connector and phase that has or had something to say, in the order of time.
     pub told: Vec<ToldMark>,
+    /// It ends soon, if it stays so.
+    pub recovery: Option<Recovery>,
 }
 
 /// Everything about one incident.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct IncidentDetail {
     /// Which.
     pub id: IncidentId,
@@ -100,6 +117,8 @@ pub struct IncidentDetail {
     pub told: Vec<ToldMark>,
     /// Commands to look.
     pub look: Vec<Recommendation>,
+    /// It ends soon, if it stays so.
+    pub recovery: Option<Recovery>,
 }
 
 /// One object of an owner chain.
@@ -112,7 +131,7 @@ pub struct OwnerLine {
 }
 
 /// Everything about one event.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EventDetail {
     /// Its row.
     pub seq: u64,
@@ -195,6 +214,13 @@ pub enum Answer {
         /// In all.
         total: u64,
     },
+    /// What the log of deliveries says of each connector, by name.
+    Connectors {
+        /// A line per connector that the log or the queue names.
+        logs: BTreeMap<String, ConnectorLog>,
+        /// The whole log was looked at: what is not here never was.
+        whole: bool,
+    },
     /// Cluster and namespace, in order.
     Scopes(Vec<(String, String)>),
     /// Counts, gaps, memory.
@@ -203,6 +229,17 @@ pub enum Answer {
     Logs(Vec<String>),
     /// The store could not be read: in words.
     Failed(String),
+}
+
+/// What the store knows of a connector, whichever engine sent it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConnectorLog {
+    /// The newest delivery that was acknowledged.
+    pub delivered: Option<Timestamp>,
+    /// The newest failure, and what it said.
+    pub failed: Option<(Timestamp, String)>,
+    /// When what failed is tried again.
+    pub next_attempt: Option<Timestamp>,
 }
 
 /// What the header and the health screen say about the store.

@@ -77,6 +77,8 @@ pub struct Options {
     pub watch_only: bool,
     /// What `:logs` shows.
     pub log_file: Option<PathBuf>,
+    /// Where the session is kept for the next one; `None` = nowhere.
+    pub session_file: Option<PathBuf>,
     /// Clock times on the screen and in filters.
     pub timezone: TimeZone,
     /// Said once at the start, as toasts (a configuration that is only half right, for instance).
@@ -91,6 +93,7 @@ impl Default for Options {
             engine: Engine::Own,
             watch_only: false,
             log_file: None,
+            session_file: None,
             timezone: TimeZone::UTC,
             notices: Vec::new(),
         }

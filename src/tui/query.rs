@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, IncidentId, Severity, filter::Filter, incident::Incident};
 use crate::store::DeliveryRow;
 
 /// Clusters × namespaces; an empty set means all.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Scope {
     /// Names of clusters.
     pub clusters: BTreeSet<String>,

@@ -27,6 +27,7 @@ use super::{
     model::{Level, Model},
     msg::Msg,
     options::{Ask, Clock, Error, Exit, Link, Options},
+    session::Session,
     source::Source,
     update, view,
 };
@@ -38,6 +39,8 @@ const FRAME: Duration = Duration::from_millis(34);
 const BATCH: usize = 512;
 /// Answers of the workers that wait: they stop reading when the screen does not keep up.
 const ANSWERS: usize = 64;
+/// How often a process in the background looks whether the terminal is its own again.
+const BEHIND: Duration = Duration::from_millis(200);
 /// How long an answer of the engine is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -53,7 +56,10 @@ pub async fn run(link: Link, options: Options, clock: Clock) -> Result<Exit, Err
     let theme = options.theme.resolve(env("NO_COLOR").as_deref(), env("COLORFGBG").as_deref());
     let (answers, inbox) = mpsc::channel(ANSWERS);
     let source = Source::start(&link.pages, options.log_file.as_ref(), &answers)?;
-    let model = Model::new(&options, keymap, theme, clock());
+    let mut model = Model::new(&options, keymap, theme, clock());
+    if let Some(session) = options.session_file.as_deref().and_then(Session::load) {
+        session.restore(&mut model);
+    }
     let guard = Guard::take()?;
     let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
     let mut screen = Screen {
@@ -65,11 +71,25 @@ pub async fn run(link: Link, options: Options, clock: Clock) -> Result<Exit, Err
         actions: link.actions,
         replies: FuturesUnordered::new(),
         last_frame: None,
+        behind: false,
     };
     if let Ok(size) = screen.terminal.size() {
         screen.model.shared.size = (size.width, size.height);
     }
-    screen.go(link.feed, inbox, link.stop).await
+    let exit = screen.go(link.feed, inbox, link.stop).await;
+    if let Some(path) = &options.session_file
+        && let Err(error) = Session::of(&screen.model).save(path)
+    {
+        tracing::warn!(path = %path.display(), %error, "the session is not kept");
+    }
+    match exit {
+        // The window was closed or the connection lost: there is nobody left to be told of it.
+        Err(error) => {
+            tracing::info!(%error, "the terminal is gone");
+            Ok(Exit::Stopped)
+        }
+        Ok(exit) => Ok(exit),
+    }
 }
 
 struct Screen {
@@ -81,6 +101,8 @@ struct Screen {
     actions: mpsc::Sender<Ask>,
     replies: FuturesUnordered<BoxFuture<'static, Msg>>,
     last_frame: Option<Instant>,
+    /// Continued behind another program: the terminal is not ours until the shell gives it back.
+    behind: bool,
 }
 
 /// The signals of job control.
@@ -129,7 +151,7 @@ impl Screen {
         mut feed: broadcast::Receiver<Feed>,
         mut inbox: mpsc::Receiver<Msg>,
         stop: tokio_util::sync::CancellationToken,
-    ) -> Result<Exit, Error> {
+    ) -> io::Result<Exit> {
         let mut jobs = Jobs::new()?;
         let mut keys = EventStream::new();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -151,11 +173,15 @@ impl Screen {
                         None => continue,
                     },
                     // The terminal is gone: a closed window, a lost connection.
-                    Some(Err(error)) => return Err(error.into()),
+                    Some(Err(error)) => return Err(error),
                     None => return Ok(Exit::Stopped),
                 },
                 stopping = jobs.next() => {
                     if stopping { self.suspend()? } else { self.resume()? }
+                    continue;
+                }
+                () = tokio::time::sleep(BEHIND), if self.behind => {
+                    self.resume()?;
                     continue;
                 }
                 () = sleep_until(due) => {
@@ -172,7 +198,7 @@ impl Screen {
             if let Some(exit) = self.effects(effects)? {
                 return Ok(exit);
             }
-            if urgent && self.model.shared.dirty {
+            if urgent && self.model.shared.dirty && !self.behind {
                 self.draw()?;
             }
         }
@@ -180,7 +206,8 @@ impl Screen {
 
     /// When the next frame is to be drawn, if one is.
     fn due(&self) -> Option<Instant> {
-        self.model.shared.dirty.then(|| self.last_frame.map_or_else(Instant::now, |at| at + FRAME))
+        (self.model.shared.dirty && !self.behind)
+            .then(|| self.last_frame.map_or_else(Instant::now, |at| at + FRAME))
     }
 
     fn draw(&mut self) -> io::Result<()> {
@@ -206,6 +233,7 @@ impl Screen {
                 }
                 Effect::Suspend => self.suspend()?,
                 Effect::Redraw => self.resume()?,
+                Effect::Mouse(on) => self.guard.mouse(on)?,
                 Effect::Quit(exit) => return Ok(Some(exit)),
                 // `update` keeps these to itself.
                 Effect::Go { .. } | Effect::Show(_) => {}
@@ -252,9 +280,15 @@ impl Screen {
         Ok(())
     }
 
-    /// Takes the terminal (again) and draws everything anew.
+    /// Takes the terminal (again) and draws everything anew. In the background it waits: whoever touches the terminal
+    /// from there is stopped, and could not even end.
     fn resume(&mut self) -> io::Result<()> {
+        self.behind = !self.guard.in_foreground();
+        if self.behind {
+            return Ok(());
+        }
         self.guard.enter()?;
+        self.guard.mouse(self.model.shared.mouse)?;
         execute!(io::stdout(), Clear(ClearType::All))?;
         // A new one knows nothing of what was there and draws everything; ratatui's own `clear` would ask the
         // terminal for its cursor, and wait for an answer that some never give.

@@ -116,7 +116,11 @@ pub fn wrap(text: &str, cells: usize, lines: usize) -> Vec<String> {
                 used += 1;
             }
             while w > cells {
-                let part = take(word.chars(), cells.saturating_sub(used).max(1));
+                let mut part = take(word.chars(), cells.saturating_sub(used).max(1));
+                if part.is_empty() {
+                    // Not even one wide character fits: it goes alone, or the line would never end.
+                    part.extend(word.chars().next());
+                }
                 let rest = word.get(part.len()..).unwrap_or_default().to_owned();
                 line.push_str(&part);
                 out.push(std::mem::take(&mut line));
@@ -226,6 +230,22 @@ pub fn count(n: u64, word: &str) -> String {
     format!("{} {word}{}", number(n), if n == 1 { "" } else { "s" })
 }
 
+/// `is` or `are`
+pub fn are(n: u64) -> &'static str {
+    if n == 1 { "is" } else { "are" }
+}
+
+/// A title without the kind and the name that it begins with, where a column beside it names them.
+pub fn without_object<'a>(title: &'a str, object: &crate::event::ObjectRef) -> &'a str {
+    let rest = title.strip_prefix(&object.kind).map_or(title, str::trim_start);
+    let named =
+        rest.strip_prefix(&object.name).filter(|r| !object.name.is_empty() && r.starts_with([' ', ':']));
+    match named.map(|r| r.trim_start_matches([':', ' '])) {
+        Some(rest) if !rest.is_empty() => rest,
+        _ => title,
+    }
+}
+
 /// kubectl's short word for a kind, the kind itself in lower case where there is none.
 pub fn short_kind(kind: &str) -> String {
     match kind {
@@ -288,6 +308,16 @@ mod tests {
         assert_eq!(wrap("one two three", 7, 9), ["one two", "three"]);
         assert_eq!(wrap("abcdefghij", 4, 9), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("one two three four", 7, 2), ["one two", "three …"]);
+    }
+
+    #[test]
+    fn a_title_loses_only_what_stands_beside_it() {
+        let object =
+            crate::event::ObjectRef { kind: "Pod".into(), name: "web-1".into(), ..Default::default() };
+        assert_eq!(without_object("Pod web-1 is not ready", &object), "is not ready");
+        assert_eq!(without_object("web-1: a pod was made", &object), "a pod was made");
+        assert_eq!(without_object("Pod web-1", &object), "Pod web-1");
+        assert_eq!(without_object("Pods are gone", &object), "Pods are gone");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Cluster {
     /// The supervisor of a configured cluster.
     pub(super) fn new(index: usize, shared: Rc<Shared>, target: Target) -> Self {
         let uid = shared.known_uids.get(&target.context).cloned();
-        let (server, version) = (String::new(), String::new());
+        let (server, version) = shared.board.known(index);
         Self { index, shared, target, uid, server, version, state: ClusterState::Connecting }
     }
 
@@ -107,7 +107,9 @@ impl Cluster {
             kinds.insert(Kind::Namespace);
         }
         let resources = discovery::resources(&api, &kinds).await.map_err(told)?;
-        self.uid = Some(uid.clone());
+        if let Some(old) = self.uid.replace(uid.clone()).filter(|old| *old != uid) {
+            self.replaced(old).await;
+        }
         self.version.clone_from(&git);
         let cx = Cx {
             index: self.index,
@@ -133,10 +135,13 @@ impl Cluster {
         Ok(cx)
     }
 
-    /// The cluster's uid: the one that is stored for the context, else that of kube-system, else a hash.
+    /// The cluster's uid: that of kube-system, else the one that is stored for the context, else a hash. A stored hash
+    /// stays while it fits, so that a right that comes later does not make it another cluster; a stored uid does not,
+    /// where kube-system has another: the context leads to another cluster now.
     async fn identify(&self, api: &Api, access: &Access) -> Result<ClusterUid> {
-        if let Some(uid) = &self.uid {
-            return Ok(uid.clone());
+        let hash = ClusterUid::from_server(&access.server, &access.ca);
+        if self.uid.as_ref() == Some(&hash) {
+            return Ok(hash);
         }
         match api.get(&Resource::newest(Kind::Namespace).object_path("", "kube-system")).await {
             Ok(json) => {
@@ -148,10 +153,25 @@ impl Cluster {
                 Ok(ClusterUid::from(namespace.meta.uid.as_str()))
             }
             Err(e) if matches!(e.fault, Fault::Forbidden | Fault::NotFound) => {
-                Ok(ClusterUid::from_server(&access.server, &access.ca))
+                if let Some(stored) = &self.uid {
+                    return Ok(stored.clone());
+                }
+                tracing::info!(
+                    cluster = %self.target.name,
+                    "the namespace kube-system may not be read: the cluster is known by its address and CA instead"
+                );
+                Ok(hash)
             }
             Err(e) => Err(e),
         }
+    }
+
+    /// The context leads to another cluster than before: what is stored of the old one is out of scope, which is no
+    /// end of anything.
+    async fn replaced(&self, old: ClusterUid) {
+        tracing::warn!(cluster = %self.target.name, "this is another cluster than before: it begins anew");
+        self.say(Said::Live(old.clone())).await;
+        self.say(Said::Scope { cluster: old, streams: Vec::new() }).await;
     }
 
     /// Two contexts may lead to one cluster: it is watched once.
@@ -209,7 +229,8 @@ impl Cluster {
         let now = self.shared.now();
         let since = match self.state {
             ClusterState::Away { since, .. } => since,
-            _ => now,
+            // The watches may have been begun anew during the outage.
+            _ => self.shared.board.away_since(self.index).unwrap_or(now),
         };
         let why = error.to_string();
         self.set_state(ClusterState::Away { since, why, retry_at: Some(now + wait) }).await;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
@@ -35,9 +35,16 @@ pub struct Access {
 
 /// The configured clusters. Reads the kubeconfig only where the name of its current context is needed.
 pub fn targets(settings: &ClusterSettings) -> Vec<Target> {
+    targets_of(settings, std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())
+}
+
+fn targets_of(settings: &ClusterSettings, in_pod: bool) -> Vec<Target> {
+    // Without a context it is the cluster around us, if there is one: else a kubeconfig that cannot be read.
+    let inside = settings.in_cluster.unwrap_or(in_pod);
     let name = |context: &str, several: bool| match (&settings.name, several) {
         (Some(name), false) => name.clone(),
         (Some(name), true) => format!("{name}/{context}"),
+        (None, _) if context.is_empty() && !inside => "kubeconfig".to_owned(),
         (None, _) if context.is_empty() => "in-cluster".to_owned(),
         (None, _) => context.to_owned(),
     };
@@ -63,11 +70,12 @@ pub async fn connect(settings: &ClusterSettings, target: &Target) -> Result<Acce
     let server = config.cluster_url.to_string();
     let ca = config.root_cert.clone().unwrap_or_default().concat();
     let expires_at = credentials_end(&config);
+    let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
     // Building runs a credential plugin, which may take seconds: not on the thread of the streams.
     let built = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
     let client = built
         .map_err(|e| Error::new(Fault::Plugin, format!("the client could not be made: {e}")))?
-        .map_err(|e| Error::from_kube(&e))?;
+        .map_err(|e| Error::from_kube(&e).of_plugin(plugin.as_deref()))?;
     let expires_at = client.valid_until().or(expires_at);
     Ok(Access { client, server: server.trim_end_matches('/').to_owned(), ca, expires_at })
 }
@@ -214,8 +222,49 @@ pub fn explain(error: Error, access: &Access, now: Timestamp) -> Error {
     match access.expires_at {
         Some(end) if error.fault == Fault::Unauthorized && end <= now => {
             let ago = now.duration_since(end);
-            Error::new(Fault::Expired, format!("the credentials expired at {end} ({ago:#} ago)"))
+            Error::new(Fault::Expired, format!("the credentials expired at {end} ({} ago)", rough(ago)))
         }
         _ => error,
+    }
+}
+
+/// In one unit, the largest that fits: `3 years`, `1 day`, `40 seconds`.
+fn rough(time: SignedDuration) -> String {
+    const UNITS: [(i64, &str); 5] =
+        [(31_557_600, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let secs = time.as_secs().max(1);
+    let (size, unit) = UNITS.into_iter().find(|(size, _)| secs >= *size).unwrap_or((1, "second"));
+    let n = secs / size;
+    format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_past_are_told_in_one_unit() {
+        for (secs, text) in [
+            (26_483 * 3_600, "3 years"),
+            (86_400, "1 day"),
+            (7_300, "2 hours"),
+            (61, "1 minute"),
+            (0, "1 second"),
+        ] {
+            assert_eq!(rough(SignedDuration::from_secs(secs)), text);
+        }
+    }
+
+    #[test]
+    fn a_kubeconfig_that_cannot_be_read_is_not_the_cluster_around_us() {
+        let named = |in_cluster, in_pod| {
+            let kubeconfig = vec![PathBuf::from("/nowhere/config")];
+            let settings = ClusterSettings { kubeconfig, in_cluster, ..ClusterSettings::default() };
+            targets_of(&settings, in_pod).remove(0).name
+        };
+        assert_eq!(named(None, false), "kubeconfig");
+        assert_eq!(named(Some(false), true), "kubeconfig");
+        assert_eq!(named(None, true), "in-cluster");
+        assert_eq!(named(Some(true), false), "in-cluster");
     }
 }

@@ -37,8 +37,16 @@ pub struct Diagnosis {
     pub credentials_end: Option<Timestamp>,
     /// Why nothing more could be found out, with a next step.
     pub problem: Option<Error>,
+    /// As whom the server knows us, if it says so: `system:serviceaccount:barrelman:barrelman`.
+    pub user: Option<String>,
     /// Rights that are missing, each with the missing verbs only.
     pub missing: Vec<Rule>,
+    /// The same, of kinds that are watched only where that is permitted.
+    pub optional: Vec<Rule>,
+    /// The uid of its namespace kube-system.
+    pub uid: Option<String>,
+    /// That may not be read.
+    pub unnamed: bool,
     /// Kinds that are switched on and that the server does not have.
     pub absent: Vec<Kind>,
     /// Configured namespaces that do not exist, globs that match none, and other things to know.
@@ -98,9 +106,46 @@ async fn ask(
         if found.absent.iter().any(absent) {
             continue;
         }
-        found.missing.extend(refused(&api, rule).await.map_err(told)?);
+        let kind = |kind: &Kind| Resource::newest(*kind).plural == rule.resource;
+        let optional = rights::optional(watch).iter().any(kind);
+        let refused = refused(&api, rule).await.map_err(told)?;
+        if optional { found.optional.extend(refused) } else { found.missing.extend(refused) }
     }
+    match api.get(&Resource::newest(Kind::Namespace).object_path("", "kube-system")).await {
+        Ok(json) => found.uid = uid(&json),
+        Err(e) if e.fault == Fault::NotFound => {}
+        Err(e) if e.fault == Fault::Forbidden => found.unnamed = true,
+        Err(e) => return Err(told(e)),
+    }
+    found.user = user(&api).await;
     remark_on_namespaces(&api, watch, found).await
+}
+
+fn uid(namespace: &[u8]) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_slice(namespace).ok()?;
+    json.pointer("/metadata/uid")?.as_str().map(str::to_owned)
+}
+
+/// As whom the server knows us. Servers before 1.28 do not tell, and nothing depends on it but the text of a hint.
+async fn user(api: &Api) -> Option<String> {
+    #[derive(Deserialize)]
+    struct ReviewIn {
+        status: StatusIn,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct StatusIn {
+        user_info: UserIn,
+    }
+    #[derive(Deserialize)]
+    struct UserIn {
+        username: String,
+    }
+    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+    let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let answer = api.post(path, review.to_string().into_bytes()).await.ok()?;
+    let name = serde_json::from_slice::<ReviewIn>(&answer).ok()?.status.user_info.username;
+    Some(crate::event::sanitize::clean_cut(&name, 256).into_owned())
 }
 
 /// What is missing of a rule: the same with the refused verbs only.

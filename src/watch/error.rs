@@ -112,6 +112,9 @@ pub struct Error {
 /// Of this module.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// A credential plugin whose name the error does not tell.
+const PLUGIN: &str = "the credential plugin of the kubeconfig";
+
 /// Longest text of an error.
 const MAX_WHAT: usize = 600;
 
@@ -156,6 +159,15 @@ impl Error {
             _ => {}
         }
         Self::from_chain(error)
+    }
+
+    /// With the name of the credential plugin, where it is about that.
+    pub fn of_plugin(mut self, command: Option<&str>) -> Self {
+        if let Some(command) = command.filter(|_| self.fault == Fault::Plugin) {
+            let named = self.what.replacen(PLUGIN, &format!("the credential plugin {command}"), 1);
+            self.what = sanitize::clean_cut(&named, MAX_WHAT).into_owned();
+        }
+        self
     }
 
     /// From a chain of causes.
@@ -225,10 +237,10 @@ fn plugin(error: &kube::client::AuthError) -> Error {
     use kube::client::AuthError;
     match error {
         AuthError::AuthExecStart(io) if io.kind() == io::ErrorKind::NotFound => {
-            Error::new(Fault::Plugin, "the credential plugin of the kubeconfig is not installed")
+            Error::new(Fault::Plugin, format!("{PLUGIN} is not installed"))
         }
         AuthError::AuthExecStart(io) => {
-            Error::new(Fault::Plugin, format!("the credential plugin cannot be started: {io}"))
+            Error::new(Fault::Plugin, format!("{PLUGIN} cannot be started: {io}"))
         }
         AuthError::AuthExecRun { cmd, out } => {
             let command = cmd.split_whitespace().next().unwrap_or_default().trim_matches('"');
@@ -240,7 +252,7 @@ fn plugin(error: &kube::client::AuthError) -> Error {
             )
         }
         AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed | AuthError::AuthExec(_) => {
-            Error::new(Fault::Plugin, "the credential plugin gave no usable credentials")
+            Error::new(Fault::Plugin, format!("{PLUGIN} gave no usable credentials"))
         }
         AuthError::ReadTokenFile(io, path) => {
             Error::new(Fault::Unauthorized, format!("the token file {} cannot be read: {io}", path.display()))

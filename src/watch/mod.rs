@@ -44,7 +44,7 @@ pub use ask::{Handle, Questions, handle};
 pub use board::Board;
 pub use diagnose::{Diagnosis, diagnose};
 pub use error::{Error, Fault};
-pub use rights::{Account, Extras, Rule, manifest as rbac, needed as rights};
+pub use rights::{Account, Extras, Rule, manifest as rbac, needed as rights, optional};
 
 use crate::{
     config::{ClusterSettings, WatchSettings},
@@ -166,6 +166,7 @@ pub async fn serve(options: Options, links: Links) -> Result<(), RunError> {
     let statuses = targets.iter().map(|t| ClusterStatus {
         name: t.name.clone(),
         context: t.context.clone(),
+        optional: rights::optional(&options.watch).into_iter().collect(),
         ..ClusterStatus::default()
     });
     links.board.reset(statuses.collect());

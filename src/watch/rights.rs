@@ -1,6 +1,9 @@
 //! Which rights the configured watches need: for `check`, for `rbac`, and to name the one that is missing.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use super::{
     resources::{Resource, is_selected},
@@ -62,8 +65,26 @@ fn rule(resource: &Resource, verbs: Vec<&'static str>, namespace: Option<String>
     }
 }
 
-/// Every right that these settings need, kind by kind. With globs the namespaces are not known beforehand: the
-/// rights are needed in the whole cluster.
+/// The kinds that are watched only where that is permitted: those in no namespace, while only some namespaces are
+/// watched and nobody asked for them by name.
+pub fn optional(settings: &WatchSettings) -> BTreeSet<Kind> {
+    let scope = Scope::new(&settings.namespaces);
+    let mut kinds = settings.kinds.clone();
+    let globs = !scope.globs().is_empty();
+    let wanted = |k: &Kind| settings.insisted.contains(k) || (globs && *k == Kind::Namespace);
+    kinds.retain(|k| !scope.is_all() && !k.namespaced() && !wanted(k));
+    kinds
+}
+
+/// The right to know the cluster by the uid of the namespace kube-system. Without it, the cluster is known by a hash of
+/// its address and CA.
+pub fn identity() -> Rule {
+    let rule = rule(&Resource::newest(Kind::Namespace), vec!["get"], None);
+    Rule { name: Some("kube-system"), ..rule }
+}
+
+/// Every right that the watches of these settings can use, kind by kind. With globs the namespaces are not known
+/// beforehand: the rights are needed in the whole cluster.
 pub fn needed(settings: &WatchSettings, extras: Extras) -> Vec<Rule> {
     let scope = Scope::new(&settings.namespaces);
     let places: Vec<Option<String>> = if scope.is_all() || !scope.globs().is_empty() {
@@ -93,8 +114,6 @@ pub fn needed(settings: &WatchSettings, extras: Extras) -> Vec<Rule> {
         };
         rules.extend(places.iter().map(log));
     }
-    let identity = rule(&Resource::newest(Kind::Namespace), vec!["get"], None);
-    rules.push(Rule { name: Some("kube-system"), ..identity });
     rules
 }
 
@@ -107,18 +126,41 @@ pub struct Account<'a> {
     pub namespace: &'a str,
 }
 
-/// The least RBAC manifest for these settings, as YAML: a ServiceAccount, roles where the scope is, bindings.
+/// The least RBAC manifest for these settings, as YAML: the account's Namespace, a ServiceAccount, roles where the scope
+/// is, bindings. Of what is optional nothing is asked for: in single namespaces nothing of the whole cluster.
 pub fn manifest(settings: &WatchSettings, extras: Extras, account: Account<'_>) -> String {
+    // They are there in every cluster, and not ours to describe.
+    let own = !(account.namespace == "default" || account.namespace.starts_with("kube-"));
     let (name, account) = (yaml_name(account.name), yaml_name(account.namespace));
     let mut yaml = String::new();
+    let optional = optional(settings);
+    let mut asked = settings.clone();
+    asked.kinds.retain(|k| !optional.contains(k));
     let mut by_place: BTreeMap<Option<String>, Vec<Rule>> = BTreeMap::new();
-    for rule in needed(settings, extras) {
+    let mut rules = needed(&asked, extras);
+    let reads = |r: &Rule| r.resource == "namespaces" && r.verbs.contains(&"get");
+    if rules.iter().any(|r| r.namespace.is_none()) && !rules.iter().any(reads) {
+        rules.push(identity());
+    }
+    for rule in rules {
         by_place.entry(rule.namespace.clone()).or_default().push(rule);
     }
     let _ = writeln!(
         yaml,
         "# What barrelman needs for its configuration, and nothing more. It never writes to what it watches."
     );
+    if !optional.is_empty() {
+        let kinds: Vec<&str> = optional.iter().map(|k| k.plural()).collect();
+        let _ = writeln!(
+            yaml,
+            "# Not asked for, because they are in no namespace: {}.\n\
+             # `[watch.kinds] nodes = true` adds the nodes; `--scope cluster` adds all, in all namespaces.",
+            kinds.join(", ")
+        );
+    }
+    if own {
+        let _ = write!(yaml, "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {account}\n---\n");
+    }
     let _ = write!(
         yaml,
         "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: {name}\n  namespace: {account}\n"
@@ -187,6 +229,7 @@ mod tests {
             namespaces: namespaces.iter().map(ToString::to_string).collect(),
             selector: selector.map(str::to_owned),
             kinds: kinds.iter().copied().collect(),
+            insisted: BTreeSet::new(),
             poll_interval: Duration::from_mins(5),
             metrics_interval: Duration::from_mins(1),
             watch_timeout: Duration::from_mins(1),
@@ -207,12 +250,34 @@ mod tests {
                 "get,list,watch deployments.apps in namespace prod",
                 "get,list,watch deployments.apps in namespace dev",
                 "list,watch nodes",
-                "get namespaces named kube-system",
             ]
         );
         assert_eq!(
             needs(&settings(&["team-*"], None, &[Kind::Pod])),
-            ["list,watch pods", "list,watch namespaces", "get namespaces named kube-system"]
+            ["list,watch pods", "list,watch namespaces"]
+        );
+    }
+
+    #[test]
+    fn what_is_in_no_namespace_is_optional_while_only_some_namespaces_are_watched() {
+        let kinds = [Kind::Pod, Kind::Node, Kind::Namespace, Kind::PersistentVolume];
+        let names = |s: &WatchSettings| optional(s).iter().map(|k| k.plural()).collect::<Vec<_>>().join(" ");
+        assert_eq!(names(&settings(&[], None, &kinds)), "");
+        assert_eq!(names(&settings(&["*"], None, &kinds)), "");
+        let mut some = settings(&["prod"], None, &kinds);
+        assert_eq!(names(&some), "nodes namespaces persistentvolumes");
+        assert_eq!(names(&settings(&["team-*"], None, &kinds)), "nodes persistentvolumes");
+        let account = Account { name: "barrelman", namespace: "default" };
+        let yaml = manifest(&some, Extras { logs: true, manifests: true }, account);
+        assert!(!yaml.contains("Cluster") && yaml.contains("pods/log"), "{yaml}");
+        assert!(!yaml.contains("kind: Namespace\n"), "{yaml}");
+        some.insisted.insert(Kind::Node);
+        assert_eq!(names(&some), "namespaces persistentvolumes");
+        let yaml = manifest(&some, Extras::default(), account);
+        let cluster = yaml.split("---\n").find(|d| d.contains("kind: ClusterRole\n")).unwrap();
+        assert!(
+            cluster.contains("resources: [nodes]") && !cluster.contains("persistentvolumes"),
+            "{cluster}"
         );
     }
 

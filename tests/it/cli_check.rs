@@ -34,9 +34,16 @@ async fn a_cluster_with_every_right_is_well_and_a_missing_one_is_named() {
     );
     served.cluster.set_access(Access::full().deny("watch", "pods", None).deny("*", "nodes", None));
     let said = home.run_async(&["check"]).await.failed(1);
-    assert!(said.contains("the right is missing: watch pods\n    → barrelman rbac"), "{said}");
+    let step =
+        "the right is missing: watch pods\n    → as somebody who may: barrelman rbac | kubectl apply -f -\n";
+    assert!(said.contains(step), "{said}");
     assert!(said.contains("the right is missing: list,watch nodes"), "{said}");
     assert!(!said.contains("missing: list,watch pods"), "only what is missing: {said}");
+    let said =
+        home.run_async(&["check", "-n", "shop", "-n", "team-*", "-l", "app in (a, b)"]).await.failed(1);
+    let step =
+        "→ as somebody who may: barrelman rbac -n shop -n 'team-*' -l 'app in (a, b)' | kubectl apply -f -\n";
+    assert!(said.contains(step), "the flags of this call: {said}");
     served.shut_down().await;
 }
 
@@ -46,6 +53,7 @@ async fn namespaces_that_are_not_there_and_globs_without_a_match_are_told() {
     let said = home.run_async(&["check", "-n", "nope,team-*,squad-*"]).await.ok();
     assert!(said.contains("the namespace nope does not exist"), "{said}");
     assert!(said.contains("no namespace matches squad-*") && !said.contains("matches team-*"), "{said}");
+    assert!(said.contains("every right that is needed is there"), "{said}");
     served.shut_down().await;
 }
 
@@ -60,10 +68,11 @@ async fn why_a_cluster_cannot_be_used_is_told_apart() {
     let expired = at(&served.kubeconfig.replace("token: simulated", &format!("token: {token}")));
     let said = expired.run_async(&["check"]).await.failed(4);
     assert!(said.contains("the credentials expired at 2023-11-14") && !said.contains(token), "{said}");
+    assert!(said.contains(" years ago)"), "{said}");
     let plugin = "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      command: no-such-plugin\n      interactiveMode: Never";
     let missing = at(&served.kubeconfig.replace("token: simulated", plugin));
     let said = missing.run_async(&["check"]).await.failed(4);
-    assert!(said.contains("credential plugin of the kubeconfig is not installed"), "{said}");
+    assert!(said.contains("the credential plugin no-such-plugin is not installed"), "{said}");
     let kubeconfig = served.kubeconfig.clone();
     served.shut_down().await;
     let said = at(&kubeconfig).run_async(&["check"]).await.failed(4);
@@ -79,7 +88,104 @@ async fn why_a_cluster_cannot_be_used_is_told_apart() {
     let said = at(&bad).run_async(&["check"]).await.failed(4);
     assert!(said.contains("✖ cluster"), "{said}");
     let said = Home::new().run_async(&["check"]).await.failed(4);
-    assert!(said.contains("set KUBECONFIG"), "{said}");
+    assert!(said.contains("set KUBECONFIG") && !said.contains("in-cluster"), "{said}");
+}
+
+/// A server with this certificate; every handshake ends, and nothing is answered.
+async fn tls(certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> (String, tokio::task::JoinSet<()>) {
+    let key =
+        tokio_rustls::rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der())
+            .unwrap();
+    let chain = vec![certificate.cert.der().clone()];
+    let config =
+        tokio_rustls::rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config.unwrap()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // The client hangs up: that is what is tested.
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    (url, tasks)
+}
+
+fn kubeconfig(server: &str, ca: Option<&str>) -> String {
+    use base64::Engine as _;
+    let ca = ca.map(|pem| base64::engine::general_purpose::STANDARD.encode(pem));
+    let ca = ca.map(|ca| format!(", certificate-authority-data: {ca}")).unwrap_or_default();
+    format!(
+        "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: '{server}'{ca}}}}}]\n\
+         users: [{{name: u, user: {{token: t}}}}]\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\ncurrent-context: x\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_tls_is_told_apart() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let made = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        rcgen::generate_simple_self_signed(names).unwrap()
+    };
+    let (ours, other) = (made(&["127.0.0.1"]), made(&["127.0.0.1"]));
+    let (url, _tasks) = tls(&ours).await;
+    let said = at(&kubeconfig(&url, Some(&other.cert.pem()))).run_async(&["check"]).await.failed(4);
+    assert!(said.contains("signed by a CA that is not trusted"), "{said}");
+    assert!(said.contains("certificate-authority-data"), "a next step: {said}");
+    let elsewhere = made(&["api.example.com"]);
+    let (url, _tasks) = tls(&elsewhere).await;
+    let said = at(&kubeconfig(&url, Some(&elsewhere.cert.pem()))).run_async(&["check"]).await.failed(4);
+    assert!(said.contains("is for another name") && said.contains("tls-server-name"), "{said}");
+    let mut past = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    past.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    past.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let cert = past.self_signed(&signing_key).unwrap();
+    let past = rcgen::CertifiedKey { cert, signing_key };
+    let (url, _tasks) = tls(&past).await;
+    let said = at(&kubeconfig(&url, Some(&past.cert.pem()))).run_async(&["check"]).await.failed(4);
+    assert!(said.contains("the server's certificate has expired"), "{said}");
+}
+
+/// Time stands still but for what waits for it: the server takes the connection, and never answers.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answers_is_told_as_such() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let home = at(&kubeconfig(&format!("http://{}", listener.local_addr().unwrap()), None));
+    let flags = barrelman::config::Flags {
+        kubeconfig: Some(home.path().join("kubeconfig")),
+        ..barrelman::config::Flags::default()
+    };
+    let sources = barrelman::config::Sources { flags, ..barrelman::config::Sources::default() };
+    let settings = barrelman::config::resolve(&sources).unwrap().settings;
+    let extras = barrelman::watch::Extras::default();
+    let found = barrelman::watch::diagnose(
+        &settings.clusters,
+        &settings.watch,
+        extras,
+        crate::support::watching::clock,
+    )
+    .await;
+    let problem = found[0].problem.as_ref().expect("no answer").to_string();
+    assert!(problem.contains("no answer within 20 s") && problem.contains("VPN"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_contexts_of_one_cluster_are_told() {
+    let (home, served) = cluster().await;
+    let text = served.kubeconfig.clone();
+    let context = text.lines().find_map(|l| l.strip_prefix("current-context: ")).unwrap().trim().to_owned();
+    let mut parsed = kube::config::Kubeconfig::from_yaml(&text).unwrap();
+    let mut second = parsed.contexts[0].clone();
+    second.name = "again".into();
+    parsed.contexts.push(second);
+    home.file("kubeconfig", &serde_json::to_string(&parsed).unwrap());
+    let said = home.run_async(&["check", "--context", &context, "--context", "again"]).await.failed(1);
+    assert!(said.contains(&format!("✖ cluster again: is the same cluster as {context}")), "{said}");
+    served.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,7 +207,8 @@ async fn connectors_are_asked_without_sending_and_what_cannot_happen_is_told() {
         "high_cpu (needs metrics.k8s.io",
         "node_unhealthy (nodes switched off)",
         "[watch.kinds] nodes = true",
-        "✖ connector unset (webhook): url: the environment variable NOT_SET is not set",
+        "✖ connector unset (webhook): url: the environment variable NOT_SET is not set\n    → set NOT_SET in the environment",
+        "· connector hook (webhook): these cannot happen",
         "! connector later (slack): off; webhook_url: still holds a placeholder",
     ] {
         assert!(said.contains(part), "{part}: {said}");
@@ -141,8 +248,13 @@ fn the_rights_are_yaml_for_the_account_and_scope_that_are_asked_for() {
     let yaml =
         home.run(&["rbac", "--account", "lookout", "--install-namespace", "monitoring", "-n", "shop"]).ok();
     assert!(yaml.contains("name: lookout") && yaml.contains("namespace: monitoring"), "{yaml}");
+    assert!(yaml.contains("kind: Namespace\nmetadata:\n  name: monitoring\n"), "{yaml}");
+    assert!(yaml.contains("kind: Role\n") && !yaml.contains("Cluster"), "only where the scope is: {yaml}");
+    let yaml = home.run(&["rbac", "--scope", "cluster", "-n", "shop"]).ok();
     assert!(yaml.contains("kind: ClusterRole\n") && !yaml.contains("kind: Role\n"), "{yaml}");
-    let yaml = home.run(&["rbac", "--scope", "namespaced", "-n", "shop,blog"]).ok();
+    assert!(home.run(&["rbac"]).ok().contains("kind: ClusterRole\n"));
+    assert!(home.run(&["rbac", "-n", "team-*"]).ok().contains("kind: ClusterRole\n"));
+    let yaml = home.run(&["rbac", "-n", "shop,blog"]).ok();
     assert_eq!(yaml.matches("kind: RoleBinding").count(), 2, "{yaml}");
     for verb in ["create", "update", "patch", "delete", "\"*\"", "deletecollection"] {
         assert!(!yaml.contains(verb), "{verb}");

@@ -32,7 +32,69 @@ fn every_mistake_is_told_at_once_and_ends_with_2() {
     }
     home.config("[[connectors]]\nname = \"a\"\ntype = \"webhook\"\nconfig = { url = \"https://a.example\", metod = \"POST\" }\n");
     let said = home.run(&["config", "check"]).failed(2);
-    assert!(said.contains("✖ connector a (webhook): metod") && said.contains("method"), "{said}");
+    assert!(
+        said.contains("config.toml:4: connectors[0].config.metod: unknown option: did you mean \"method\"? (connector a)"),
+        "{said}"
+    );
+    home.config(
+        "ignore = [\"naemspace:x\", \"sevrity:high\"]\n[log]\nlevel = \"loud\"\n[ui.keys]\nfolow = \"x\"\n\
+         [[connectors]]\nname = \"a\"\ntype = \"webhook\"\nenabled = \"yes\"\nconfig = { url = \"${NOT_SET}\", metod = \"POST\", events = [\"pod_crsh\"] }\n\
+         [[connectors]]\nname = \"b\"\ntype = \"slak\"\n",
+    );
+    let said = home.run(&["config", "check"]).failed(2);
+    for part in [
+        "config.toml:1: ignore[0]: not a filter",
+        "config.toml:1: ignore[1]: not a filter",
+        "config.toml:3: log.level: expected trace, debug",
+        "ui.keys: ",
+        "config.toml:9: connectors[0].enabled: expected true or false",
+        "! ",
+        "config.toml:10: connectors[0].config.url: the environment variable NOT_SET is not set (connector a)",
+        "config.toml:10: connectors[0].config.metod: unknown option: did you mean \"method\"?",
+        "config.toml:10: connectors[0].config.events: unknown event type \"pod_crsh\"",
+        "config.toml:13: connectors[1].type: unknown type \"slak\", did you mean \"slack\"?",
+    ] {
+        assert!(said.contains(part), "{part}\nin\n{said}");
+    }
+    assert!(said.contains("8 problems in the configuration"), "{said}");
+}
+
+#[test]
+fn what_cannot_happen_is_noted() {
+    let home = Home::new();
+    home.config("[[connectors]]\nname = \"a\"\ntype = \"webhook\"\nconfig = { url = \"https://a.example\", events = [\"http_500\", \"pod_crash\"] }\n");
+    let said = home.run(&["config", "check"]).ok();
+    assert!(said.contains("· connector a (webhook): these cannot happen: http_500 (needs "), "{said}");
+    let saved = home
+        .run(&[
+            "connectors",
+            "add",
+            "b",
+            "--type",
+            "webhook",
+            "--set",
+            "url=https://b.example",
+            "--set",
+            "events=high_cpu",
+        ])
+        .ok();
+    assert!(saved.contains("b is saved; these cannot happen: high_cpu"), "{saved}");
+}
+
+#[test]
+fn a_token_under_a_type_that_does_not_exist_is_hidden_whole() {
+    let home = Home::new();
+    home.config("[[connectors]]\nname = \"a\"\ntype = \"slak\"\nconfig = { token = \"xoxb-0123456789-abcdef\", note = \"short\" }\n");
+    let said = home.run(&["config", "show"]).ok();
+    assert!(said.contains("token = \"•••• (no such option)\"") && !said.contains("cdef"), "{said}");
+}
+
+#[test]
+fn without_a_terminal_there_is_no_dashboard_and_the_way_out_is_told() {
+    let home = Home::new();
+    assert!(home.run(&[]).failed(2).contains("barrelman forward watches"));
+    assert!(home.run(&["demo"]).failed(2).contains("barrelman demo --headless"));
+    assert!(!home.data().exists());
 }
 
 #[test]

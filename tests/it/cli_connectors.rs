@@ -100,12 +100,8 @@ fn both_shapes_of_the_guide_are_imported_and_an_export_loads_again() {
     let home = Home::new();
     let one = home.file("one.json", GUIDE);
     let said = home.run(&["connectors", "import", &one]).ok();
-    assert!(
-        said.contains(
-            "Production Alerts is saved; it is off: barrelman connectors enable 'Production Alerts'"
-        ),
-        "{said}"
-    );
+    assert!(said.contains("Production Alerts is saved; these cannot happen: high_cpu (needs "), "{said}");
+    assert!(said.contains("; it is off: barrelman connectors enable 'Production Alerts'"), "{said}");
     let two = home.file(
         "two.json",
         r#"{"connectors": [{"name": "a", "type": "webhook", "enabled": true, "config": {"url": "https://a.example", "events": ["all"]}},
@@ -190,6 +186,8 @@ async fn a_test_sends_a_real_message_and_tells_the_answer() {
 async fn beside_an_engine_everything_goes_through_its_socket() {
     let home = Home::new();
     let store = Store::open(&home.data()).unwrap();
+    let letter = dead_letter("hook");
+    let dead = store.write(move |tx| tx.append(&DEAD, &letter)).await.unwrap().to_string();
     let socket = attach::bind(&home.data()).await.unwrap();
     let hook = ConnectorStatus {
         name: "hook".into(),
@@ -225,7 +223,7 @@ async fn beside_an_engine_everything_goes_through_its_socket() {
         &["connectors", "disable", "hook"],
         &["connectors", "test", "hook"],
         &["connectors", "remove", "hook", "--yes"],
-        &["deliveries", "retry", "--connector", "hook", "3", "5"],
+        &["deliveries", "retry", "--connector", "hook", &dead],
         &["deliveries", "purge", "--yes"],
     ] {
         assert_eq!(home.run_async(args).await.ok(), "done by the engine\n", "{args:?}");
@@ -305,6 +303,21 @@ fn dead_letters_are_listed_retried_and_purged_by_number_and_connector() {
     assert_eq!(home.run(&["deliveries", "purge", "--connector", "b", "--yes"]).ok(), "1 thrown away\n");
     assert_eq!(home.run(&["deliveries", "purge", "--yes"]).ok(), "1 thrown away\n");
     assert_eq!(audit(&home), ["retry a", "purge b", "purge a"]);
+    for args in [
+        &["list", "--connector", "nope"][..],
+        &["retry", "--connector", "nope"],
+        &["purge", "--connector", "nope", "--yes"],
+    ] {
+        let args: Vec<&str> = std::iter::once("deliveries").chain(args.iter().copied()).collect();
+        assert!(home.run(&args).failed(2).contains("there is no connector \"nope\""), "{args:?}");
+    }
+    assert!(home.run(&["deliveries", "retry", "99999"]).failed(2).contains("there is no dead letter 99999"));
+    home.config(
+        "[[connectors]]\nname = \"oncall\"\ntype = \"webhook\"\nconfig = { url = \"https://a.example\" }\n",
+    );
+    let said = home.run(&["deliveries", "--connector", "oncal", "--limit", "5"]).failed(2);
+    assert!(said.contains("did you mean oncall?"), "{said}");
+    home.run(&["deliveries", "--connector", "oncall", "--dead", "--limit", "5", "-o", "jsonl"]).ok();
 }
 
 #[test]

@@ -123,6 +123,17 @@ async fn following_an_engine_prints_each_event_once_though_the_feed_lags_and_bre
     for title in ["b", "c", "d"] {
         assert_eq!(next().await, [title]);
     }
+    // A stored one repeats itself: it is printed again, once per count.
+    let grown = event("x", 10);
+    let seq = tokio::task::block_in_place(|| store.write_blocking(move |tx| put_event(tx, &grown))).unwrap();
+    let _ = feed.send(Feed::Event { seq, event: Arc::new(event("x", 10)) });
+    assert_eq!(next().await, ["x"]);
+    for count in [2, 2, 3] {
+        let grown = Event { count, title: format!("x{count}"), ..event("x", 10) };
+        let _ = feed.send(Feed::Event { seq, event: Arc::new(grown) });
+    }
+    assert_eq!(next().await, ["x2"]);
+    assert_eq!(next().await, ["x3"]);
     let _ = feed.send(Feed::Lagged { missed: 3 });
     stop.cancel();
     serving.join_next().await.unwrap().unwrap();
@@ -147,6 +158,58 @@ async fn served(
     async move {
         let _open = (status, none);
         attach::serve(socket, engine, stop).await;
+    }
+}
+
+#[test]
+fn a_table_that_is_followed_keeps_its_columns() {
+    let home = Home::new();
+    let store = fill(&home, &["a"]);
+    let mut follow = home.start(&["events", "--follow"]);
+    let head = follow.line();
+    let column = head.find("TITLE").unwrap();
+    append(&store, &["a-pod-with-a-longer-name"]);
+    for name in ["a", "a-pod-with-a-longer-name"] {
+        let line = follow.line();
+        assert_eq!(line.char_indices().nth(column).map(|(i, _)| &line[i..]), Some(name), "{head}\n{line}");
+    }
+}
+
+#[test]
+fn text_from_a_cluster_is_no_formula_in_a_spreadsheet() {
+    let home = Home::new();
+    let _store = fill(&home, &["=cmd|' /C calc'!A0", "plain"]);
+    let csv = home.run(&["events", "-o", "csv"]).ok();
+    assert!(csv.contains(",'=cmd|' /C calc'!A0,") && !csv.contains(",=cmd"), "{csv}");
+    assert!(csv.contains(",plain,"), "{csv}");
+}
+
+#[test]
+fn after_a_crash_it_is_read_and_what_is_damaged_is_called_so() {
+    let (home, crashed) = (Home::new(), Home::new());
+    let store = fill(&home, &["a"]);
+    std::fs::create_dir_all(crashed.data()).unwrap();
+    // As a kill leaves it: copied while it is open.
+    let file = barrelman::store::maintain::file_of;
+    std::fs::copy(file(&home.data()), file(&crashed.data())).unwrap();
+    assert!(matches!(
+        barrelman::store::Reader::open(&crashed.data()),
+        Err(barrelman::store::Error::NeedsWriter(_))
+    ));
+    assert_eq!(titles(&crashed.run(&["events", "-o", "jsonl"]).ok()), ["a"]);
+    store.close();
+    let whole = std::fs::read(file(&home.data())).unwrap();
+    std::fs::write(file(&crashed.data()), &whole[..whole.len() / 3]).unwrap();
+    for args in [
+        &["events"][..],
+        &["incidents"],
+        &["deliveries"],
+        &["connectors", "list"],
+        &["store", "verify"],
+        &["forward"],
+    ] {
+        let said = crashed.run(args).failed(5);
+        assert!(said.contains("is damaged") && !said.contains("by itself"), "{args:?}: {said}");
     }
 }
 

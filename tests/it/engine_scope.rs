@@ -388,3 +388,63 @@ fn a_list_that_begins_anew_in_the_same_batch_takes_nothing_for_gone() {
     assert_eq!(gone.len(), 0, "{gone:#?}");
     assert_eq!(rig.sent.len(), 0);
 }
+
+#[test]
+fn under_a_selector_events_about_what_it_leaves_out_are_left_out() {
+    let mut rig = Rig::shop_with(HOOK);
+    let Some(Said::Scope { cluster, streams }) =
+        rig.watched[0].list().into_iter().find(|s| matches!(s, Said::Scope { .. }))
+    else {
+        panic!("a watch says its scope");
+    };
+    let selected = |mut s: barrelman::object::StreamId| {
+        if s.kind == Kind::Pod {
+            s.selector = "tier=x".into();
+        }
+        s
+    };
+    rig.say(vec![Said::Scope { cluster, streams: streams.into_iter().map(selected).collect() }]);
+    let pods: Vec<String> = rig
+        .cluster()
+        .list(Kind::Pod)
+        .iter()
+        .filter(|p| p["metadata"]["namespace"] == "shop")
+        .map(|p| p["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect();
+    let (inside, outside) = (&pods[0], &pods[1]);
+    let key = barrelman::object::ObjectKey::new(Kind::Pod, "shop", outside);
+    rig.say(vec![Said::LeftScope(rig.watched[0].stream(Kind::Pod), key)]);
+    for (name, pod) in [("in", inside), ("out", outside)] {
+        let uid = rig.cluster().get("pods", "shop", pod).unwrap()["metadata"]["uid"].clone();
+        rig.cluster()
+            .create(
+                json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": "shop"},
+                "type": "Warning", "reason": "Odd", "message": "odd", "count": 1,
+                "involvedObject": {"kind": "Pod", "namespace": "shop", "name": pod, "uid": uid}}),
+            )
+            .unwrap();
+    }
+    rig.advance(20);
+    let told: Vec<String> =
+        rig.events_of(EventType::KubernetesEvent).into_iter().map(|e| e.object.name).collect();
+    assert!(told.contains(inside) && !told.contains(outside), "{told:#?}");
+}
+
+#[test]
+fn a_complete_list_is_known_before_its_watch_begins() {
+    let mut rig = Rig::empty(HOOK);
+    rig.add("shop", |cluster| {
+        let start = crate::support::noon();
+        let mut sim = barrelman::demo::Sim::demo(cluster, start - jiff::SignedDuration::from_mins(30), 1.0);
+        sim.fail_probes("shop/search").unwrap();
+        sim.advance(start);
+        Some(sim)
+    });
+    // Every list is there, no watch is live yet: a Service is judged by its slices all the same.
+    let live = |s: &Said| matches!(s, Said::Stream(_, barrelman::status::StreamState::Live));
+    let said = rig.watched[0].list().into_iter().filter(|s| !live(s)).collect();
+    rig.say(said);
+    rig.say_for(5);
+    let search = rig.incident(SEARCH);
+    assert!(search.standing && search.event_type == EventType::ServiceUnavailable, "{:#?}", rig.story());
+}

@@ -68,3 +68,47 @@ fn it_names_the_painchain_environment() {
         assert!(text.contains(name), "{name}");
     }
 }
+
+#[test]
+fn it_quotes_what_the_program_says() {
+    let held = barrelman::store::Error::Held("/data".into()).to_string();
+    let quoted = "another barrelman holds the store";
+    assert!(readme().contains(&format!("**\"{quoted}\".**")) && held.starts_with(quoted), "{held}");
+}
+
+/// The manifest and the rights stand in one namespace, under one account.
+#[test]
+fn its_manifest_fits_the_rights_that_it_says_to_apply_first() {
+    let manifest =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/kubernetes.yaml"))
+            .unwrap();
+    let documents: Vec<serde_json::Value> =
+        manifest.split("\n---\n").map(|d| serde_saphyr::from_str(d).unwrap()).collect();
+    for document in &documents {
+        assert_eq!(document["metadata"]["namespace"], "barrelman");
+    }
+    let deployment = documents.iter().find(|d| d["kind"] == "Deployment").unwrap();
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["serviceAccountName"], "barrelman");
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    let container = &pod["containers"][0];
+    for (path, value) in [
+        ("/securityContext/readOnlyRootFilesystem", serde_json::json!(true)),
+        ("/securityContext/allowPrivilegeEscalation", serde_json::json!(false)),
+        ("/securityContext/capabilities/drop/0", serde_json::json!("ALL")),
+        ("/livenessProbe/httpGet/path", serde_json::json!("/healthz")),
+        ("/readinessProbe/httpGet/path", serde_json::json!("/readyz")),
+    ] {
+        assert_eq!(container.pointer(path), Some(&value), "{path}");
+    }
+    assert!(container.pointer("/resources/limits/memory").is_some());
+    // Its configuration is one that can be used.
+    let config =
+        documents.iter().find(|d| d["kind"] == "ConfigMap").unwrap()["data"]["config.toml"].as_str().unwrap();
+    let sources = barrelman::config::Sources {
+        file: Some(("config.toml".to_owned(), config.to_owned())),
+        ..barrelman::config::Sources::default()
+    };
+    let settings = barrelman::config::resolve(&sources).unwrap_or_else(|p| panic!("{p}")).settings;
+    assert_eq!(settings.listen.unwrap().port(), 8080);
+}

@@ -215,6 +215,71 @@ fn an_account_of_one_namespace_works_there_and_says_what_it_cannot_see() {
     assert_eq!(forward.stop(), Some(0));
 }
 
+/// What the README says to do in a cluster, word for word, and that the rights it makes are enough.
+#[test]
+fn the_quick_start_in_a_cluster_works_on_a_fresh_one() {
+    let Some(cluster) = ControlPlane::up(1) else { return };
+    let home = crate::support::cli::Home::new();
+    cluster.apply(&home.run(&["rbac"]).ok());
+    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/kubernetes.yaml");
+    cluster.apply(&std::fs::read_to_string(manifest).unwrap());
+    let volume = cluster.kubectl(&[
+        "-n",
+        "barrelman",
+        "get",
+        "pvc,deployment,serviceaccount",
+        "-l",
+        "app.kubernetes.io/name=barrelman",
+        "-o",
+        "name",
+    ]);
+    assert_eq!(volume.lines().count(), 2, "{volume}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let kubeconfig = account(&cluster, dir.path(), "barrelman", "barrelman");
+    let kubeconfig = kubeconfig.to_str().unwrap();
+    let said = home.run(&["check", "--kubeconfig", kubeconfig]).ok();
+    assert!(
+        said.contains("every right that is needed is there") && !said.contains("address and CA"),
+        "{said}"
+    );
+
+    // In one namespace, with nothing for the whole cluster.
+    cluster.apply(&namespaces(&["shop"]));
+    let scoped = &["rbac", "-n", "shop", "--account", "lookout", "--install-namespace", "watch-tower"];
+    let yaml = home.run(scoped).ok();
+    assert!(!yaml.contains("Cluster"), "{yaml}");
+    cluster.apply(&yaml);
+    let other = tempfile::tempdir().unwrap();
+    let kubeconfig = account(&cluster, other.path(), "watch-tower", "lookout");
+    let path = kubeconfig.to_str().unwrap();
+    let said = home.run(&["check", "-n", "shop", "--kubeconfig", path]).ok();
+    assert!(said.contains("known by its address and CA") && said.contains("list,watch nodes"), "{said}");
+    let said = home.run(&["check", "-n", "elsewhere", "--kubeconfig", path]).failed(1);
+    let step = format!(
+        "barrelman rbac -n elsewhere --account lookout --install-namespace watch-tower | kubectl --kubeconfig {path} apply -f -"
+    );
+    assert!(
+        said.contains("the right is missing: list,watch pods in namespace elsewhere") && said.contains(&step),
+        "{said}"
+    );
+
+    let world = World::new();
+    let (hook, beats) = (world.sink(), world.sink());
+    let more =
+        format!("[watch]\nnamespaces = [\"shop\"]\n[heartbeat]\nurl = \"{}\"\ninterval_secs = 5", beats.url);
+    let mut forward = Forward::start(other.path(), &config(&kubeconfig, &more, &[("hook", &hook, "")]));
+    forward.ready();
+    assert_eq!(forward.get("/readyz"), Some((200, "ready\n".into())));
+    let until = Instant::now() + Duration::from_secs(20);
+    while beats.seen().is_empty() {
+        assert!(Instant::now() < until, "no heartbeat: {}", forward.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    eprintln!("a fresh cluster: rights, manifest, check, heartbeat\n{said}");
+    assert_eq!(forward.stop(), Some(0));
+}
+
 /// The ClusterRole that PainChain's own connector asks for.
 const PAINCHAIN_ROLE: &str = r#"
 apiVersion: v1

@@ -887,9 +887,9 @@ fn run(troubles: Vec<Trouble>, incidents: &str, wait: Duration) {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// For a look at what was left, where BARRELMAN_KEEP names a directory.
+/// For a look at what was left, where BARRELMAN_TEST_KEEP names a directory.
 fn keep(dir: &std::path::Path) {
-    if let Some(to) = std::env::var_os("BARRELMAN_KEEP").map(PathBuf::from) {
+    if let Some(to) = std::env::var_os("BARRELMAN_TEST_KEEP").map(PathBuf::from) {
         for entry in std::fs::read_dir(dir).into_iter().flatten().flatten().filter(|e| e.path().is_file()) {
             let _ = std::fs::copy(entry.path(), to.join(entry.file_name()));
         }

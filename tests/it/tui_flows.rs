@@ -150,7 +150,7 @@ fn enter_on_an_incident_shows_its_events_and_escape_leads_back() {
     let bench = bench(300);
     let mut h = bench.open();
     let screen = h.keys("enter").settle().screen();
-    assert!(screen.contains("incident:00000000000000000000000000000001"), "{screen}");
+    assert!(screen.contains("/ incident of payments/deploy/payments-api"), "{screen}");
     assert!(
         screen.contains("2 of ") && screen.contains("pod_crash_loop") && !screen.contains("indexer"),
         "{screen}"
@@ -178,6 +178,42 @@ fn a_wrong_filter_shows_a_caret_and_keeps_the_previous_result() {
     assert!(h.screen().contains("^^^^"));
     let screen = h.keys("esc").settle().screen();
     assert!(!screen.contains("^^^^") && screen.contains("pod_created"), "{screen}");
+}
+
+#[test]
+fn what_was_typed_before_a_mistake_is_no_search_for_text() {
+    let bench = bench(300);
+    let mut h = bench.open();
+    h.keys("2").settle();
+    let before = rows(&h.screen());
+    // Each letter is a filter of its own until the mistake shows.
+    h.keys("/").text("sevrity>=high").settle();
+    let screen = h.screen();
+    let after = rows(&screen);
+    assert!(screen.contains("^^^^^^^") && !after.is_empty() && before.starts_with(&after), "{screen}");
+    let screen = h.keys("enter").settle().screen();
+    assert!(screen.contains("^^^^^^^") && rows(&screen) == after, "{screen}");
+    // The message can be read on the smallest terminal too.
+    let screen = h.resize(60, 16).screen();
+    let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("did you mean severity?"), "{screen}");
+    h.keys("esc").settle();
+    h.keys("/ s e v tab").text("high").settle();
+    assert!(h.screen().contains("severity>=high"), "{}", h.screen());
+}
+
+#[test]
+fn where_there_is_no_filter_what_is_typed_does_nothing() {
+    let bench = bench(20);
+    for screen in ["6", "8"] {
+        let mut h = bench.open();
+        h.keys(screen).settle();
+        let before = h.screen();
+        assert!(!before.contains("/ filter"), "{before}");
+        h.keys("/").text("pods").keys("enter");
+        assert_eq!(h.screen(), before);
+        assert!(h.asked.is_empty() && h.exit.is_none());
+    }
 }
 
 fn rows(screen: &str) -> Vec<String> {
@@ -369,8 +405,17 @@ fn dead_letters_are_retried_one_by_one_and_purged_only_after_asking() {
         "{:?}",
         h.asked
     );
-    h.reply(Reply::Done("1 queued".into()));
-    h.keys("P P");
+    // The engine has put it back: the list follows its answer.
+    let [Action::RetryDead { seqs, .. }] = &h.asked[..] else { unreachable!() };
+    let seq = seqs[0];
+    bench.store.write_blocking(move |tx| tx.remove_entry(&barrelman::store::DEAD, seq)).unwrap();
+    h.reply(Reply::Done("1 queued".into())).settle();
+    let screen = h.screen();
+    assert!(screen.contains("Dead letters (0)") && screen.contains("no dead letters"), "{screen}");
+    let mut h = self::bench(20).open();
+    h.keys("7 tab").settle();
+    assert!(h.keys("P").screen().contains("1 dead letter is thrown away"), "{}", h.screen());
+    h.keys("esc P P");
     assert!(h.asked.is_empty(), "the key that asked does not agree");
     h.keys("P y");
     assert!(matches!(&h.asked[..], [Action::PurgeDead { .. }]), "{:?}", h.asked);
@@ -406,6 +451,242 @@ fn the_scope_narrows_every_list() {
     let screen = h.keys("2").settle().screen();
     assert!(screen.contains("of 3") && !screen.contains(" payments "), "{screen}");
     assert!(h.keys("0").settle().screen().contains("all namespaces"));
+}
+
+#[test]
+fn a_paused_connector_is_switched_on_again_with_the_key_that_its_next_step_names() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    h.keys("6 j").settle();
+    assert!(h.screen().contains("then switch it on with space"), "{}", h.screen());
+    h.keys("space");
+    assert_eq!(h.asked, [Action::EnableConnector { name: "email-leads".into(), enabled: true }]);
+}
+
+#[test]
+fn the_last_delivery_is_what_the_store_says_whichever_engine_made_it() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    let mut status = sample::status(sample::now());
+    for connector in &mut status.connectors {
+        connector.last_delivered = None;
+        connector.last_error = None;
+    }
+    h.feed(vec![Feed::Status { status: Arc::new(status) }]).keys("6").settle();
+    let screen = h.screen();
+    let line = |name: &str| screen.lines().find(|l| l.contains(name)).unwrap().to_owned();
+    assert!(line("slack-oncall").contains(" 59s "), "{screen}");
+    assert!(line("audit-hook").contains(" never "), "{screen}");
+}
+
+#[test]
+fn an_engine_that_runs_again_is_shown_without_being_asked_for() {
+    let bench = bench(50);
+    let attached = Options { engine: Engine::Attached("forward, pid 1".into()), ..Options::default() };
+    let mut h = bench.open_with(&attached);
+    h.feed(vec![Feed::Engine { label: None }]);
+    assert!(h.screen().contains("ENGINE GONE"));
+    let queries = h.queries();
+    h.feed(vec![Feed::Engine { label: Some("forward, pid 2".into()) }]).settle();
+    let screen = h.screen();
+    assert!(!screen.contains("ENGINE GONE") && screen.contains("shows forward, pid 2"), "{screen}");
+    assert!(h.queries() > queries + 3);
+}
+
+#[test]
+fn only_the_refresh_tries_a_cluster_again() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    h.feed(vec![Feed::Status { status: Arc::new(sample::troubled(sample::now())) }]);
+    h.keys("s").settle().text("check").keys("enter").settle().keys("t 3").settle().keys("0").settle();
+    assert!(h.asked.is_empty(), "{:?}", h.asked);
+    h.keys("r");
+    assert_eq!(h.asked, [Action::Reconnect { cluster: "prod-us".into() }]);
+}
+
+#[test]
+fn an_incident_that_heals_says_since_when_and_when_it_ends() {
+    let bench = bench(20);
+    let now = sample::now();
+    let mut h = bench.open();
+    assert!(!h.screen().contains("recovering"));
+    bench.store.write_blocking(move |tx| sample::heal(tx, now)).unwrap();
+    // The engine tells of no change; what it committed is looked at again.
+    let mut status = sample::status(now);
+    status.store.commits += 1;
+    h.feed(vec![Feed::Status { status: Arc::new(status) }]).tick().settle();
+    let screen = h.keys("j j").settle().screen();
+    let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(screen.contains("◒") && screen.contains("recovering: "), "{screen}");
+    assert!(words.contains("recovering since 09:40:57,") && words.contains("closes at 09:41:57"), "{screen}");
+}
+
+#[test]
+fn the_stream_is_in_the_order_of_its_column_and_can_be_sorted() {
+    let bench = bench(60);
+    let mut h = bench.open();
+    h.keys("2").settle();
+    let times =
+        |screen: &str| -> Vec<String> { rows(screen).iter().map(|r| r.chars().take(8).collect()).collect() };
+    let screen = h.screen();
+    let seen = times(&screen);
+    assert!(screen.contains("SEEN▼") && seen.len() > 20 && seen.is_sorted_by(|a, b| a >= b), "{screen}");
+    let screen = h.keys("o").settle().screen();
+    let happened = times(&screen);
+    assert!(screen.contains("TIME▼") && happened.is_sorted_by(|a, b| a >= b), "{screen}");
+    let screen = h.keys("O").settle().screen();
+    assert!(screen.contains("TIME▲"), "{screen}");
+    let screen = h.keys("g").settle().screen();
+    assert!(times(&screen).is_sorted(), "{screen}");
+    let screen = h.keys("f").settle().screen();
+    assert_eq!(times(&screen), seen, "{screen}");
+}
+
+#[test]
+fn the_session_is_found_again_but_not_before_what_broke_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("session.json");
+    let options = Options { session_file: Some(file.clone()), ..Options::default() };
+    let bench = bench(100);
+    let mut h = bench.open_with(&options);
+    h.keys("s").settle().text("check").keys("enter").settle();
+    h.keys("2 /").text("type:pod_*").keys("enter").settle().keys("!");
+    h.leave();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let mut h = bench.open_with(&options);
+    let screen = h.screen();
+    assert!(
+        screen.contains("SEEN▼") && screen.contains("▸ checkout") && screen.contains("/ type:pod_*"),
+        "{screen}"
+    );
+    assert!(screen.contains("! only"), "{screen}");
+    h.keys("0 esc").settle();
+    h.leave();
+    // Something broke meanwhile.
+    let mut incident = sample::incident(sample::now(), 2);
+    incident.id = sample::id(79);
+    incident.opened_at = sample::now().checked_add(jiff::SignedDuration::from_secs(5)).unwrap();
+    bench
+        .store
+        .write_blocking(move |tx| tx.put(&barrelman::store::INCIDENTS, incident.id.as_str(), &incident))
+        .unwrap();
+    assert!(bench.open_with(&options).screen().contains("AFFECTED"));
+    // A file that is none changes nothing.
+    std::fs::write(&file, "no session").unwrap();
+    assert!(bench.open_with(&options).screen().contains("AFFECTED"));
+}
+
+#[test]
+fn nobody_has_touched_a_key_so_the_first_incident_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench { store: Store::open(dir.path()).unwrap(), _dir: dir };
+    for touched in [false, true] {
+        let mut h = bench.open();
+        assert!(h.screen().contains("no event yet"));
+        if touched {
+            h.keys("j");
+        }
+        h.feed(vec![Feed::Incident { incident: Arc::new(sample::incident(sample::now(), 1)) }]).settle();
+        assert_eq!(h.screen().contains("AFFECTED"), !touched, "{}", h.screen());
+    }
+}
+
+#[test]
+fn the_wheel_and_a_click_choose_a_row_or_a_screen() {
+    let bench = bench(200);
+    let mut h = bench.open();
+    h.keys("2").settle();
+    h.click(10, 12).settle();
+    assert_eq!(cursor(&mut h).0, 12);
+    h.wheel(true).settle();
+    assert_eq!(cursor(&mut h).0, 15);
+    let column = h.screen().lines().nth(1).unwrap().find("6 Conn").unwrap() as u16;
+    h.click(column, 1).settle();
+    assert!(h.screen().contains("ORIGIN") || h.screen().contains("QUEUE"), "{}", h.screen());
+    h.keys("1").settle();
+    // The heading of what ended is no row; the row under it is the first that ended.
+    let ended = h.screen().lines().position(|l| l.starts_with(" ended")).unwrap() as u16;
+    h.click(5, ended).settle();
+    assert_ne!(cursor(&mut h).0, usize::from(ended));
+    h.click(5, ended + 1).settle();
+    assert_eq!(cursor(&mut h).0, usize::from(ended) + 1);
+}
+
+#[test]
+fn twenty_streams_with_one_reason_are_one_entry_and_nothing_is_cut() {
+    use barrelman::{event::Kind, status::StreamState};
+    let bench = bench(20);
+    let mut h = bench.open();
+    h.resize(120, 40).keys("8").settle();
+    let mut status = sample::status(sample::now());
+    let retry_at = sample::now().checked_add(jiff::SignedDuration::from_secs(9)).unwrap();
+    let template = status.clusters[0].streams[0].clone();
+    let kinds = Kind::ALL.iter().take(20).copied();
+    status.clusters[0].streams = kinds
+        .map(|kind| {
+            let mut stream = template.clone();
+            stream.kind = kind;
+            stream.state = StreamState::Retrying { retry_at };
+            stream.last_error =
+                format!("cannot list {}: connection refused; see that the API server runs", kind.plural());
+            stream
+        })
+        .collect();
+    status.clusters[0].streams[3].state = StreamState::Forbidden { missing: "list,watch nodes".into() };
+    h.feed(vec![Feed::Status { status: Arc::new(status) }]);
+    let screen = h.screen();
+    assert!(screen.contains("19 streams") && screen.contains("connection refused"), "{screen}");
+    assert!(screen.contains("Engine") && screen.contains("Database"), "{screen}");
+    let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("barrelman rbac | kubectl apply -f -"), "{screen}");
+    h.resize(80, 60);
+    assert!(!h.screen().lines().skip(2).any(|l| l.ends_with('…')), "{}", h.screen());
+}
+
+#[test]
+fn the_help_finds_the_keys_of_every_screen_and_cuts_nothing() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    h.resize(80, 24).keys("8 ?").text("follow");
+    let screen = h.screen();
+    assert!(screen.contains("Stream") && screen.contains("Follows the newest"), "{screen}");
+    h.keys("esc esc 2 ?");
+    for _ in 0..60 {
+        let screen = h.screen();
+        assert!(!screen.lines().skip(3).any(|l| l.contains('…')), "{screen}");
+        h.keys("down down down");
+    }
+}
+
+#[test]
+fn a_description_is_wrapped_to_its_end() {
+    let bench = bench(20);
+    let mut event = sample::busy(1, sample::now());
+    event.description = format!("{} and the very end", "long words ".repeat(30));
+    let mut h = bench.open();
+    h.resize(80, 24).keys("2").settle();
+    h.feed(vec![Feed::Event { seq: 5_000_000, event: Arc::new(event) }]).settle().keys("d");
+    assert!(h.screen().contains("the very end"), "{}", h.screen());
+    h.keys("w");
+    assert!(!h.screen().contains("the very end"), "{}", h.screen());
+}
+
+#[test]
+fn the_words_stay_true_on_the_smallest_screen() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    let screen = h.resize(60, 16).settle().screen();
+    assert!(screen.contains("told") && screen.contains("look"), "{screen}");
+    // Nothing to select: no key for it.
+    let dir = tempfile::tempdir().unwrap();
+    let empty = Bench { store: Store::open(dir.path()).unwrap(), _dir: dir };
+    let mut h = empty.open();
+    for screen in ["1", "2", "7"] {
+        let shown = h.keys(screen).settle().screen();
+        let footer = shown.lines().last().unwrap().to_owned();
+        assert!(!footer.contains('⏎') && !footer.contains("copy"), "{screen}: {footer}");
+    }
 }
 
 #[test]

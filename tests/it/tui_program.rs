@@ -29,7 +29,7 @@ fn the_demo_shows_every_screen_and_leaves_the_terminal_as_it_was() {
     let home = Home::new();
     let mut t = Terminal::spawn(program(home.path(), &["demo", "--speed", "20"]), (80, 24));
     t.until("1 Inc").until("demo [RO]").until("● LIVE");
-    t.press("2").until("WHEN▼");
+    t.press("2").until("SEEN▼");
     t.press("6").until("on-call").until("● on");
     t.press("7").until("Dead letters").until("200 in");
     t.press("8").until("Cluster demo").until("streams");
@@ -70,6 +70,12 @@ async fn beside_a_forwarder_it_says_whose_engine_it_shows_and_takes_over_when_th
         let mut t = Terminal::spawn(command, (120, 40));
         t.until("shows forward, pid ").until("● LIVE");
         t.press("6").until("● on").press(" ").until_gone("● on").press(" ").until("● on");
+        forwarder.kill();
+        t.until("ENGINE GONE").until(":take-over watches and delivers from here");
+        // Another one is found by itself, and shown.
+        let forwarder = place.spawn();
+        t.until_gone("ENGINE GONE").until("● LIVE").until("shows forward, pid ");
+        t.press("6").until("● on");
         forwarder.kill();
         t.until("ENGINE GONE").until(":take-over watches and delivers from here");
         t.press(":take-over\r").until("y take over").press("y");

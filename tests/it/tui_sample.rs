@@ -314,6 +314,8 @@ fn story(tx: &Tx<'_>, now: Timestamp) -> Result<()> {
             e.description = t.why.into();
             e.incident = Some(incident.id.clone());
             e.subject = incident.subject.clone();
+            // They are stored after the busy ones: seen late, in the order of their rows.
+            e.observed_at = ago(now, 59 - t.n as i64 * 2 - i as i64);
             put_event(tx, &e)?;
             let member = Member {
                 fingerprint: e.fingerprint.clone(),
@@ -392,6 +394,39 @@ fn dead_letter(now: Timestamp, at: Timestamp) -> DeadLetter {
     }
 }
 
+/// The trouble of incident 2 is over for ten seconds, and ends when it is for a minute.
+pub fn heal(tx: &Tx<'_>, now: Timestamp) -> Result<()> {
+    use barrelman::store::{DUES, Due, DueRow, FIRINGS, FiringRow, Read};
+    let mut incident = incident(now, 2);
+    incident.held = true;
+    tx.put(&INCIDENTS, incident.id.as_str(), &incident)?;
+    let member: Member = tx.all(&MEMBERS, &keys::prefix(&[incident.id.as_str()]))?.remove(0).1;
+    let key = barrelman::object::ObjectKey::of(&member.object).expect("a pod");
+    let row = FiringRow {
+        rule: "pod_unschedulable".into(),
+        key: key.clone(),
+        object: member.object.clone(),
+        event_type: member.event_type,
+        severity: member.severity,
+        discriminator: String::new(),
+        fingerprint: member.fingerprint.clone(),
+        since: member.since,
+        event: incident.worst_event.clone(),
+        seq: 1,
+        incident: Some(incident.id.clone()),
+        healthy_since: Some(ago(now, 10)),
+        standing: false,
+    };
+    let uid = &incident.cluster_uid;
+    tx.put(&FIRINGS, &keys::firing(uid, &key, &row.rule, row.event_type.name(), ""), &row)?;
+    let due = DueRow {
+        at: ago(now, -50),
+        cluster: uid.0.clone(),
+        what: Due::Judge { rule: row.rule.clone(), key: key.clone() },
+    };
+    tx.put(&DUES, &keys::judge_due(uid, &row.rule, &key), &due)
+}
+
 /// A status in which all is well but what the day says.
 pub fn status(now: Timestamp) -> Status {
     use barrelman::event::Kind;
@@ -437,6 +472,7 @@ pub fn status(now: Timestamp) -> Status {
             state: ClusterState::Live,
             requests: 530,
             objects: 41_207,
+            optional: Vec::new(),
             streams: [Kind::Pod, Kind::Deployment, Kind::ReplicaSet, Kind::Node, Kind::Service, Kind::Event]
                 .into_iter()
                 .map(stream)

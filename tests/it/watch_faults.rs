@@ -117,6 +117,37 @@ async fn gone_as_the_reply_lists_again() {
     assert_eq!(stream(&watching.board.snapshot()[0], Kind::Pod).relists, 1);
 }
 
+/// History that is gone is no failure of the server: the list comes at once, however long the waits had grown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn after_an_outage_a_lost_history_costs_no_further_wait() {
+    let scene = Scene::new(Options { streaming_lists: false, ..support::options(1) }).await;
+    let mut watching = scene.live();
+    let faults = scene.cluster().faults();
+    faults.inject(Rule::new(Fault::internal()).verb("watch").times(3));
+    faults.inject(Rule::new(Fault::gone()).verb("watch").times(1));
+    faults.end_watches(None, WatchEnd::Broken);
+    scene.pod("default", "in-the-gap");
+    watching.until_shown("that history is gone", |c| stream(c, Kind::Pod).relists == 1);
+    let gone = Instant::now();
+    watching.until("the change in the gap", |said| seen(said, "in-the-gap"));
+    // The fourth wait would be 4 s at least.
+    assert!(gone.elapsed() < Duration::from_secs(2), "{:?}", gone.elapsed());
+}
+
+/// A server that has no history for anybody is not asked for the whole list again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_history_that_is_always_gone_is_no_hot_loop() {
+    let scene = Scene::new(Options { streaming_lists: false, ..support::options(1) }).await;
+    let _watching = scene.live();
+    let faults = scene.cluster().faults();
+    faults.reset_counts();
+    faults.inject(Rule::new(Fault::gone()).verb("watch"));
+    faults.end_watches(None, WatchEnd::Broken);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let lists = faults.count("list", "/pods");
+    assert!((1..=6).contains(&lists), "{lists} lists in 6 s: {:?}", faults.requests());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn failures_of_the_new_list_are_survived() {
     survives(|c| {
@@ -378,4 +409,34 @@ async fn a_check_tells_missing_rights_and_namespaces_and_wrong_contexts() {
     scene.cluster().gate().stop().await;
     let found = barrelman::watch::diagnose(&asked.clusters, &asked.watch, extras, clock).await.remove(0);
     assert!(found.problem.expect("nothing listens").to_string().starts_with("the connection was refused"));
+}
+
+/// A context that leads to another cluster than the one that is stored for it (recreated, mostly): it begins anew, and
+/// what is stored of the old one is out of scope rather than deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn another_cluster_under_the_same_context_is_another_cluster() {
+    let scene = Scene::new(support::options(1)).await;
+    let mut asked = scene.options(&[Kind::Pod]);
+    let context =
+        barrelman::watch::diagnose(&asked.clusters, &asked.watch, barrelman::watch::Extras::default(), clock)
+            .await
+            .remove(0)
+            .context;
+    let old = barrelman::event::ClusterUid("6f2a0a5e-0000-4000-8000-000000000001".into());
+    asked.known_uids = [(context.clone(), old.clone())].into();
+    let mut watching = Watching::start(asked);
+    watching.until(
+        "that the old one is out of scope",
+        |said| matches!(said, Said::Scope { cluster, streams } if *cluster == old && streams.is_empty()),
+    );
+    watching.until("the new one's pod", |said| listed(said, Kind::Pod, "first"));
+    assert!(watching.said.iter().any(|said| matches!(said, Said::Cluster { uid, .. } if *uid != old)));
+
+    // Where the server does not tell, what is stored stays.
+    scene.cluster().set_access(Access::full().deny("get", "namespaces", None));
+    let mut asked = scene.options(&[Kind::Pod]);
+    asked.known_uids = [(context, old.clone())].into();
+    let mut watching = Watching::start(asked);
+    watching.until("the pod", |said| listed(said, Kind::Pod, "first"));
+    assert!(watching.said.iter().all(|said| !matches!(said, Said::Cluster { uid, .. } if *uid != old)));
 }

@@ -7,8 +7,7 @@ use serde_json::json;
 use super::{check_parts, out::Console, table::one_line};
 use crate::{
     cli::{Check, Exit},
-    config::Resolved,
-    connector::Pages,
+    config::{Flags, Resolved},
 };
 
 /// How a thing is.
@@ -17,6 +16,8 @@ use crate::{
 pub enum Level {
     /// As it should be.
     Ok,
+    /// Nothing is wrong, but it is good to know.
+    Note,
     /// It works, but somebody should know.
     Warn,
     /// It does not work.
@@ -60,6 +61,16 @@ impl Finding {
         Self { level: Level::Ok, area, what: what.into(), text: text.into(), next: String::new() }
     }
 
+    /// Good to know.
+    pub fn note(
+        area: Area,
+        what: impl Into<String>,
+        text: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self { level: Level::Note, ..Self::warn(area, what, text, next) }
+    }
+
     /// Somebody should know.
     pub fn warn(
         area: Area,
@@ -85,7 +96,12 @@ impl Finding {
 ///
 /// # Errors
 /// The output; what is wrong with the rest is a finding.
-pub async fn run(args: &Check, resolved: &Resolved, console: &mut Console<'_>) -> Result<Exit> {
+pub async fn run(
+    args: &Check,
+    flags: &Flags,
+    resolved: &Resolved,
+    console: &mut Console<'_>,
+) -> Result<Exit> {
     let settings = &resolved.settings;
     let mut findings: Vec<Finding> = resolved
         .warnings
@@ -99,15 +115,11 @@ pub async fn run(args: &Check, resolved: &Resolved, console: &mut Console<'_>) -
         let next = "take watch_only away to deliver";
         findings.push(Finding::warn(Area::Config, "configuration", "watch_only: nothing is delivered", next));
     }
-    for problem in Pages::new(&settings.incidents).err().unwrap_or_default() {
-        let next = "correct it in the configuration, then: barrelman config check";
-        findings.push(Finding::fail(Area::Config, "configuration", problem.to_string(), next));
-    }
     findings.extend(check_parts::store(settings, console.clock).await);
     let (reached, asked) = if args.offline {
         (0, 0)
     } else {
-        let (found, reached, asked) = check_parts::clusters(settings, console.clock).await;
+        let (found, reached, asked) = check_parts::clusters(settings, flags, console.clock).await;
         findings.extend(found);
         (reached, asked)
     };
@@ -139,6 +151,7 @@ fn print(findings: &[Finding], offline: bool, console: &mut Console<'_>) -> Resu
     for finding in findings {
         let mark = match finding.level {
             Level::Ok => "✓",
+            Level::Note => "·",
             Level::Warn => "!",
             Level::Fail => "✖",
         };

@@ -1,6 +1,6 @@
 //! What `check` looks at: each part answers findings. Reads only; sends nothing that a person would see.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::SignedDuration;
@@ -15,13 +15,12 @@ use crate::{
     app::{
         connector_edits::told,
         connectors::{Workshop, all_specs},
+        never,
     },
-    config::{ConnectorSpec, Origin, Settings, WatchSettings},
+    config::{ConnectorSpec, Flags, Origin, Settings, WatchSettings, secret},
     connector::Built,
-    detect::{CONDITIONS, MOMENTS},
-    event::{EventType, Kind},
     store::{CONNECTOR_STATES, ConnectorState, Read, Reader},
-    watch::{self, Clock, Diagnosis, Extras},
+    watch::{self, Clock, Diagnosis, Extras, Rule},
 };
 
 /// Credentials that end within this time are told.
@@ -32,18 +31,32 @@ const CHECK_WITHIN: Duration = Duration::from_secs(30);
 pub use check_store::store;
 
 /// Every cluster: can it be reached, as whom, with which rights. Also how many were reached, of how many.
-pub async fn clusters(settings: &Settings, clock: Clock) -> (Vec<Finding>, usize, usize) {
+pub async fn clusters(settings: &Settings, flags: &Flags, clock: Clock) -> (Vec<Finding>, usize, usize) {
     let extras = Extras { logs: settings.incidents.logs, manifests: false };
     let diagnoses = watch::diagnose(&settings.clusters, &settings.watch, extras, clock).await;
     let reached = diagnoses.iter().filter(|d| d.problem.is_none()).count();
     let asked = diagnoses.len();
-    (diagnoses.into_iter().flat_map(|d| cluster(d, clock)).collect(), reached, asked)
+    let twice = twice(&diagnoses);
+    (diagnoses.iter().flat_map(|d| cluster(d, flags, clock)).chain(twice).collect(), reached, asked)
 }
 
-fn cluster(diagnosis: Diagnosis, clock: Clock) -> Vec<Finding> {
-    let what = format!("cluster {}", diagnosis.cluster);
+/// Contexts that lead to one cluster: it is watched once.
+fn twice(diagnoses: &[Diagnosis]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if let Some(problem) = diagnosis.problem {
+    for (i, one) in diagnoses.iter().enumerate().filter(|(_, d)| d.uid.is_some()) {
+        if let Some(first) = diagnoses.iter().take(i).find(|d| d.uid == one.uid) {
+            let text = format!("is the same cluster as {}, which is watched", first.cluster);
+            let what = format!("cluster {}", one.cluster);
+            findings.push(Finding::fail(Area::Cluster, what, text, "remove one of the contexts"));
+        }
+    }
+    findings
+}
+
+fn cluster(diagnosis: &Diagnosis, flags: &Flags, clock: Clock) -> Vec<Finding> {
+    let (area, what) = (Area::Cluster, format!("cluster {}", diagnosis.cluster));
+    let mut findings = Vec::new();
+    if let Some(problem) = &diagnosis.problem {
         let at = if diagnosis.server.is_empty() { String::new() } else { format!(" ({})", diagnosis.server) };
         let text = format!("{}{at}", problem.what);
         findings.push(Finding::fail(Area::Reach, &what, text, problem.fault.next_step()));
@@ -56,25 +69,88 @@ fn cluster(diagnosis: Diagnosis, clock: Clock) -> Vec<Finding> {
         if left > SignedDuration::ZERO && left < SOON {
             let text = format!("the credentials end in {}", span(left.as_secs().unsigned_abs()));
             let next = "renew them before then; they are read again by themselves";
-            findings.push(Finding::warn(Area::Cluster, &what, text, next));
+            findings.push(Finding::warn(area, &what, text, next));
         }
     }
-    for rule in &diagnosis.missing {
-        let next = "barrelman rbac | kubectl apply -f -";
-        findings.push(Finding::fail(Area::Cluster, &what, format!("the right is missing: {rule}"), next));
-    }
+    findings.extend(rights(diagnosis, &what, flags));
     for kind in &diagnosis.absent {
         let text = format!("the server has no {}", kind.plural());
         let next = format!("nothing to do, or [watch.kinds] {} = false", kind.plural());
-        findings.push(Finding::warn(Area::Cluster, &what, text, next));
+        findings.push(Finding::warn(area, &what, text, next));
     }
     for remark in &diagnosis.remarks {
-        findings.push(Finding::warn(Area::Cluster, &what, remark, "check watch.namespaces"));
-    }
-    if findings.len() == 1 && findings.iter().all(|f| f.area == Area::Reach && f.next.is_empty()) {
-        findings.push(Finding::ok(Area::Cluster, &what, "every right that is needed is there"));
+        findings.push(Finding::warn(area, &what, remark, "check watch.namespaces"));
     }
     findings
+}
+
+fn rights(diagnosis: &Diagnosis, what: &str, flags: &Flags) -> Vec<Finding> {
+    let area = Area::Cluster;
+    let mut findings = Vec::new();
+    for rule in &diagnosis.missing {
+        let next = grant(diagnosis, flags, rule);
+        findings.push(Finding::fail(area, what, format!("the right is missing: {rule}"), next));
+    }
+    if !diagnosis.optional.is_empty() {
+        let rules: Vec<String> = diagnosis.optional.iter().map(ToString::to_string).collect();
+        let text = format!("not permitted, and watched only where it is: {}", rules.join("; "));
+        let next =
+            "nothing to do; [watch.kinds] nodes = true makes the nodes wanted, --scope cluster of rbac all";
+        findings.push(Finding::note(area, what, text, next));
+    }
+    if diagnosis.unnamed {
+        let text = "the namespace kube-system may not be read: the cluster is known by its address and CA";
+        findings.push(Finding::note(
+            area,
+            what,
+            text,
+            "nothing to do: that is kept, also when the right comes",
+        ));
+    }
+    if diagnosis.problem.is_none() && diagnosis.missing.is_empty() {
+        findings.insert(0, Finding::ok(area, what, "every right that is needed is there"));
+    }
+    findings
+}
+
+/// How a missing right is granted: with the flags and for the account of this very call.
+fn grant(diagnosis: &Diagnosis, flags: &Flags, rule: &Rule) -> String {
+    let mut rbac = "barrelman rbac".to_owned();
+    let mut flag = |name: &str, value: &str| rbac.extend([" ", name, " ", &quoted(value)]);
+    if let Some(config) = &flags.config {
+        flag("--config", &config.display().to_string());
+    }
+    flags.namespaces.iter().for_each(|n| flag("-n", n));
+    flags.selector.iter().for_each(|s| flag("-l", s));
+    let user = diagnosis.user.as_deref();
+    match user.and_then(|u| u.strip_prefix("system:serviceaccount:")).and_then(|u| u.split_once(':')) {
+        Some((namespace, name)) => {
+            flag("--account", name);
+            flag("--install-namespace", namespace);
+        }
+        None if user.is_some() => {
+            let user = user.unwrap_or_default();
+            return format!(
+                "grant {user} that rule ({rule}); {rbac} prints all of them, for a ServiceAccount"
+            );
+        }
+        None => {}
+    }
+    let mut kubectl = "kubectl".to_owned();
+    if let Some(kubeconfig) = &flags.kubeconfig {
+        kubectl.extend([" --kubeconfig ", &quoted(&kubeconfig.display().to_string())]);
+    }
+    if !flags.contexts.is_empty() {
+        kubectl.extend([" --context ", &quoted(&diagnosis.context)]);
+    }
+    format!("as somebody who may: {rbac} | {kubectl} apply -f -")
+}
+
+/// As a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain =
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c));
+    if plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// Every connector: can it be used, does the service answer, can what it wants happen.
@@ -128,6 +204,10 @@ pub async fn connectors(settings: &Settings, offline: bool) -> Vec<Finding> {
 }
 
 fn where_to_mend(spec: &ConnectorSpec) -> String {
+    let unset = secret::unset_variables(&spec.config, &|name| std::env::var(name).ok());
+    if !unset.is_empty() {
+        return format!("set {} in the environment of barrelman", unset.join(" and "));
+    }
     match spec.origin {
         Origin::File => "correct it in the configuration file".into(),
         Origin::Environment => "correct PAINCHAIN_API_URL and what belongs to it".into(),
@@ -140,8 +220,10 @@ async fn answers(what: &str, built: &Built) -> Finding {
     match asked.unwrap_or_else(|_| Err(format!("no answer within {} s", CHECK_WITHIN.as_secs()))) {
         Ok(line) => Finding::ok(Area::Connector, what, line),
         Err(line) => {
-            let next =
-                format!("correct its settings, then: barrelman connectors test '{}'", built.common.name);
+            // The service's own failure is nothing that a setting mends.
+            let first =
+                if line.contains("HTTP 5") { "ask its owner, or wait" } else { "correct its settings" };
+            let next = format!("{first}, then: barrelman connectors test '{}'", built.common.name);
             Finding::fail(Area::Connector, what, line, next)
         }
     }
@@ -164,45 +246,20 @@ fn specs(settings: &Settings) -> Vec<(ConnectorSpec, Option<String>)> {
     specs.into_iter().map(with_state).collect()
 }
 
-/// Types that a connector names and that cannot happen, with what would change that. Silent where it takes all.
-fn cannot_fire(what: &str, built: &Built, watch: &WatchSettings) -> Option<Finding> {
-    let types = built.common.events.as_ref()?.types();
-    if types.len() == EventType::all().len() {
-        return None;
-    }
-    let mut lines = Vec::new();
-    let mut kinds = BTreeSet::new();
-    for event_type in types {
-        let (made, of) = makers(event_type);
-        match event_type.def().needs {
-            Some(needs) if made => lines.push(format!("{event_type} (only with {needs})")),
-            Some(needs) => {
-                lines.push(format!("{event_type} (needs {needs}, which this version does not read)"));
-            }
-            None if !of.is_empty() && of.iter().all(|k| !watch.kinds.contains(k)) => {
-                let off: Vec<&str> = of.iter().map(|k| k.plural()).collect();
-                lines.push(format!("{event_type} ({} switched off)", off.join(", ")));
-                kinds.extend(of);
-            }
-            None => {}
-        }
-    }
-    if lines.is_empty() {
-        return None;
-    }
-    let next = match kinds.into_iter().map(Kind::plural).collect::<Vec<_>>().as_slice() {
-        [] => "nothing to do, or take them out of its events".to_owned(),
-        off => format!("[watch.kinds] {} = true, or take them out of its events", off.join(" = true, ")),
+/// What each connector of file and environment asks for and cannot be told: for `config check`.
+pub fn never(settings: &Settings) -> Vec<Finding> {
+    let Ok(workshop) = Workshop::new(settings) else { return Vec::new() };
+    let note = |spec: &ConnectorSpec| {
+        let built = workshop.build(spec).ok()?;
+        let what = format!("connector {} ({})", spec.name, spec.kind);
+        cannot_fire(&what, &built, &settings.watch)
     };
-    Some(Finding::warn(Area::Connector, what, format!("these cannot happen: {}", lines.join(", ")), next))
+    settings.connectors.iter().filter_map(note).collect()
 }
 
-/// Whether a rule tells of this type, and the kinds that its rules look at.
-fn makers(event_type: EventType) -> (bool, BTreeSet<Kind>) {
-    let conditions = CONDITIONS.iter().filter(|r| r.types().contains(&event_type)).map(|r| r.kind());
-    let moments = MOMENTS.iter().filter(|r| r.types().contains(&event_type));
-    let kinds: BTreeSet<Kind> = conditions.chain(moments.flat_map(|r| r.kinds().iter().copied())).collect();
-    (!kinds.is_empty(), kinds)
+fn cannot_fire(what: &str, built: &Built, watch: &WatchSettings) -> Option<Finding> {
+    let (text, next) = never::of(&built.common, watch)?;
+    Some(Finding::note(Area::Connector, what, text, next))
 }
 
 /// The engine that serves the data directory, in words.

@@ -21,6 +21,7 @@ const LITTLE: u64 = 64 << 20;
 pub async fn store(settings: &Settings, clock: Clock) -> Vec<Finding> {
     let dir = &settings.store.dir;
     let mut findings = vec![opened(settings, clock).await];
+    findings.extend(open_to_others(dir));
     findings.extend(room(&settings.store));
     if in_container()
         && let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo")
@@ -102,6 +103,26 @@ fn existing(dir: &Path) -> Option<PathBuf> {
         .map(|a| if a.as_os_str().is_empty() { Path::new(".") } else { a })
         .find(|a| a.is_dir())
         .map(Path::to_owned)
+}
+
+/// Files that others of this machine can read: events and what connectors are told are in them. A volume's group
+/// (`fsGroup` in a pod) is meant to.
+#[cfg(unix)]
+fn open_to_others(dir: &Path) -> Option<Finding> {
+    use std::os::unix::fs::PermissionsExt;
+    let others = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o007 != 0);
+    let file = maintain::file_of(dir);
+    // A closed directory closes what is in it.
+    if !others(dir) || !others(&file) {
+        return None;
+    }
+    let text = format!("{} can be read by everybody on this machine", file.display());
+    Some(Finding::warn(Area::Store, "store", text, format!("chmod 700 {0}; chmod 600 {0}/*", dir.display())))
+}
+
+#[cfg(not(unix))]
+fn open_to_others(_dir: &Path) -> Option<Finding> {
+    None
 }
 
 #[cfg(unix)]

@@ -8,15 +8,14 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{out::Console, usage};
+use super::{check_parts, out::Console, usage};
 use crate::{
     app::{
-        connector_edits::told,
-        connectors::{Workshop, secret_options, unknown_options},
+        configuration::look,
+        connectors::{hide_unknown, secret_options},
     },
     cli::{ConfigArgs, ConfigCommand, Exit},
-    config::{Env, Flags, Resolved, config_path, example::example, load, show},
-    connector::Pages,
+    config::{Env, Flags, config_path, example::example, load, show},
 };
 
 /// Writes, checks or shows the configuration.
@@ -30,18 +29,10 @@ pub fn run(args: &ConfigArgs, flags: Flags, console: &mut Console<'_>) -> Result
             Ok(Exit::Ok)
         }
         ConfigCommand::Init { force, .. } => init(&flags, *force, console),
-        ConfigCommand::Check => {
-            let (path, _) = path_of(&flags);
-            check(&load(flags)?, path.as_deref(), console)
-        }
+        ConfigCommand::Check => check(&flags, console),
         ConfigCommand::Show => {
             let mut resolved = load(flags)?;
-            for spec in &mut resolved.settings.connectors {
-                for option in unknown_options(spec) {
-                    // Whatever stands there may be a secret under a mistyped name.
-                    spec.config.insert(option, "•••• (no such option)".into());
-                }
-            }
+            hide_unknown(&mut resolved.settings.connectors);
             resolved.warnings.iter().for_each(|w| console.note(format!("warning: {w}")));
             console.out.write_all(show(&resolved, &secret_options).trim_start().as_bytes())?;
             Ok(Exit::Ok)
@@ -90,35 +81,23 @@ fn write_new(path: &Path, force: bool) -> std::io::Result<()> {
     options.open(path)?.write_all(example().as_bytes())
 }
 
-fn check(resolved: &Resolved, path: Option<&Path>, console: &mut Console<'_>) -> Result<Exit> {
-    for warning in &resolved.warnings {
+fn check(flags: &Flags, console: &mut Console<'_>) -> Result<Exit> {
+    let looked = look(flags);
+    for warning in &looked.resolved.warnings {
         console.line(format!("! {warning}"))?;
     }
-    let workshop = Workshop::new(&resolved.settings)?;
-    let mut wrong = 0;
-    for problem in crate::app::dashboard::key_problems(&resolved.settings) {
-        console.line(format!("✖ {problem}"))?;
-        wrong += 1;
+    for wrong in looked.connectors.iter().filter(|w| w.incomplete) {
+        console.line(format!("! {}", wrong.problem))?;
     }
-    for problem in Pages::new(&resolved.settings.incidents).err().unwrap_or_default() {
-        console.line(format!("✖ {problem}"))?;
-        wrong += 1;
+    let settings = looked.usable()?.settings;
+    for finding in check_parts::never(&settings) {
+        console.line(format!("· {}: {}", finding.what, finding.text))?;
     }
-    for spec in &resolved.settings.connectors {
-        let Err(problems) = workshop.build(spec) else { continue };
-        let incomplete = problems.iter().all(|p| p.incomplete);
-        let mark = if incomplete { "!" } else { "✖" };
-        console.line(format!("{mark} connector {} ({}): {}", spec.name, spec.kind, told(&problems)))?;
-        wrong += u64::from(!incomplete);
-    }
-    if wrong > 0 {
-        return Ok(Exit::Usage);
-    }
-    let file = match path.filter(|p| p.is_file()) {
+    let file = match path_of(flags).0.filter(|p| p.is_file()) {
         Some(path) => path.display().to_string(),
         None => "defaults, environment and flags (there is no file)".to_owned(),
     };
-    let connectors = super::counted(resolved.settings.connectors.len() as u64, "connector");
+    let connectors = super::counted(settings.connectors.len() as u64, "connector");
     console.line(format!("✓ the configuration can be used: {file}, {connectors}"))?;
     Ok(Exit::Ok)
 }

@@ -20,8 +20,7 @@ use crate::{
     feed::Action,
     status::ConnectorStatus,
     store::{
-        CONNECTOR_STATES, ConnectorState, DEAD_HEADS, DeliveryState, Error as StoreError, Read, Reader,
-        Snapshot,
+        CONNECTOR_STATES, ConnectorState, DEAD_HEADS, DeliveryState, Error as StoreError, Read, Snapshot,
         pages::{self, Limits},
     },
 };
@@ -78,7 +77,7 @@ fn added(add: &Add, settings: &Settings) -> Result<Action> {
 
 /// All connectors, with the switch that is in force; beside a running engine.
 fn specs(settings: &Settings) -> Result<Vec<ConnectorSpec>> {
-    let snapshot = match Reader::open(&settings.store.dir) {
+    let snapshot = match super::reader(&settings.store.dir) {
         Ok(reader) => reader.snapshot()?,
         Err(StoreError::Missing(_)) => return Ok(settings.connectors.clone()),
         Err(error) => return Err(error.into()),
@@ -178,7 +177,7 @@ async fn statuses(settings: &Settings) -> Result<Vec<ConnectorStatus>> {
         return Ok(status.connectors.clone());
     }
     let specs = specs(settings)?;
-    let snapshot = match Reader::open(&settings.store.dir) {
+    let snapshot = match super::reader(&settings.store.dir) {
         Ok(reader) => Some(reader.snapshot()?),
         Err(StoreError::Missing(_)) => None,
         Err(error) => return Err(error.into()),

@@ -1,5 +1,7 @@
 //! `deliveries list | retry | purge`.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -7,22 +9,22 @@ use serde_json::{Value, json};
 use super::{
     counted, filter,
     out::{Console, Listed, View},
-    running,
+    running, usage,
 };
 use crate::{
+    app::connectors::all_specs,
     cli::{Deliveries, DeliveriesCommand, Exit, List, Output, Which},
-    config::Resolved,
+    config::{Resolved, Settings},
+    event::nearest,
     feed::Action,
     store::{
-        DeadLetter, DeliveryRow, DeliveryState, Reader,
+        DEAD, DeadLetter, DeliveryRow, DeliveryState, Read, Reader,
         pages::{self, Limits},
     },
 };
 
 /// Waiting rows are counted up to here.
 const COUNTED: u64 = 100_000;
-/// `barrelman deliveries` alone.
-const DEFAULT_LIMIT: usize = 1000;
 
 /// Lists deliveries, or does something about dead letters.
 ///
@@ -32,18 +34,28 @@ pub async fn run(args: &Deliveries, resolved: &Resolved, console: &mut Console<'
     let settings = &resolved.settings;
     match &args.command {
         None => {
-            let list = List { since: None, until: None, output: Output::Table, limit: DEFAULT_LIMIT };
-            print(&Which::default(), false, &list, resolved, console)
+            let which = Which { connector: args.connector.clone(), numbers: Vec::new() };
+            print(&which, args.dead, &args.list, resolved, console).await
         }
-        Some(DeliveriesCommand::List { which, dead, list }) => print(which, *dead, list, resolved, console),
+        Some(DeliveriesCommand::List { which, dead, list }) => {
+            print(which, *dead, list, resolved, console).await
+        }
         Some(DeliveriesCommand::Retry { which }) => {
             let Which { connector, numbers } = which.clone();
+            let reader = super::reader(&settings.store.dir)?;
+            known(connector.as_deref(), settings, &reader).await?;
+            there(&numbers, &reader)?;
+            drop(reader);
             let done = running::act(settings, Action::RetryDead { connector, seqs: numbers }).await?;
             console.line(done)?;
             Ok(Exit::Ok)
         }
         Some(DeliveriesCommand::Purge { which, yes }) => {
             let Which { connector, numbers } = which.clone();
+            let reader = super::reader(&settings.store.dir)?;
+            known(connector.as_deref(), settings, &reader).await?;
+            there(&numbers, &reader)?;
+            drop(reader);
             if !yes && !console.confirm(&format!("Delete {} for good?", described(which)))? {
                 console.line("nothing was deleted")?;
                 return Ok(Exit::Ok);
@@ -55,6 +67,53 @@ pub async fn run(args: &Deliveries, resolved: &Resolved, console: &mut Console<'
     }
 }
 
+/// Refuses the name of a connector that is not there, and never was as far as the store remembers.
+async fn known(connector: Option<&str>, settings: &Settings, reader: &Reader) -> Result<()> {
+    let Some(name) = connector else { return Ok(()) };
+    let snapshot = reader.snapshot()?;
+    let mut names: BTreeSet<String> = all_specs(settings, &snapshot)?.into_iter().map(|s| s.name).collect();
+    names.extend(pages::outbox_counts(&snapshot, COUNTED)?.into_keys());
+    names.extend(super::connectors::dead_counts(&snapshot)?.into_keys());
+    drop(snapshot);
+    // An engine that was started with another configuration knows its own.
+    let status = running::status(&settings.store.dir).await.ok().flatten();
+    names.extend(status.iter().flat_map(|s| s.connectors.iter().map(|c| c.name.clone())));
+    if names.contains(name) {
+        return Ok(());
+    }
+    // One that was removed is still in the log.
+    let mut below = None;
+    loop {
+        let ours = |d: &DeliveryRow| d.connector == name;
+        let page = pages::deliveries_back(&reader.snapshot()?, below, Limits::rows(1), &ours)?;
+        if !page.rows.is_empty() {
+            return Ok(());
+        }
+        below = page.next;
+        if below.is_none() {
+            break;
+        }
+    }
+    let near = nearest(name, names.iter().map(String::as_str));
+    let hint = near.map_or_else(
+        || ": `barrelman connectors list` names them".to_owned(),
+        |near| format!(", did you mean {near}?"),
+    );
+    Err(usage(format!("there is no connector {name:?}{hint}")))
+}
+
+/// Refuses numbers of dead letters that are not there.
+fn there(numbers: &[u64], reader: &Reader) -> Result<()> {
+    let snapshot = reader.snapshot()?;
+    for number in numbers {
+        if snapshot.entry(&DEAD, *number)?.is_none() {
+            let hint = "`barrelman deliveries list --dead` numbers them";
+            return Err(usage(format!("there is no dead letter {number}: {hint}")));
+        }
+    }
+    Ok(())
+}
+
 fn described(which: &Which) -> String {
     let what = match which.numbers.len() {
         0 => "all dead letters".to_owned(),
@@ -63,7 +122,7 @@ fn described(which: &Which) -> String {
     which.connector.as_ref().map_or(what.clone(), |c| format!("{what} of {c}"))
 }
 
-fn print(
+async fn print(
     which: &Which,
     dead: bool,
     list: &List,
@@ -73,8 +132,9 @@ fn print(
     let now = console.view().now;
     let times = filter(&list.filter(&[]), &console.tz)?;
     let (since, until) = (times.since(now), times.until(now));
-    let reader = Reader::open(&resolved.settings.store.dir)?;
+    let reader = super::reader(&resolved.settings.store.dir)?;
     let connector = which.connector.as_deref();
+    known(connector, &resolved.settings, &reader).await?;
     let wanted = |name: &str, at: Timestamp| {
         connector.is_none_or(|c| c == name) && since.is_none_or(|s| at >= s) && until.is_none_or(|u| at <= u)
     };

@@ -34,7 +34,7 @@ pub async fn run(args: &Events, resolved: &Resolved, console: &mut Console<'_>) 
     if args.follow {
         return follow::run(&filter, &args.list, settings, console).await;
     }
-    let reader = Reader::open(&settings.store.dir)?;
+    let reader = super::reader(&settings.store.dir)?;
     let (rows, _) = stored(&reader, &filter, (args.list.limit, console.view().now), settings)?;
     let events: Vec<Row> = rows.into_iter().map(|(_, e)| Row(e)).collect();
     console.list(args.list.output, &events)?;

@@ -1,10 +1,11 @@
 //! `events --follow`: stored events, then those to come, each once and in the order of commits.
 //!
-//! The feed of a running engine only says that there is something to read: events are always read from the store, by
-//! seq, so that a lagging feed, a broken connection and an engine's restart lose and repeat nothing. Without an
-//! engine the store is looked at once a second.
+//! The feed of a running engine only says that there is something to read: new events are always read from the store,
+//! by seq, so that a lagging feed, a broken connection and an engine's restart lose and repeat nothing. Stored events
+//! whose count grew are printed again, from the feed; who lags may miss some of those. Without an engine the store is
+//! looked at once a second, and nothing grows.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Result;
 
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     cli::{Exit, List, Output},
     config::Settings,
-    event::filter::Filter,
+    event::{Event, filter::Filter},
     store::{
         Error, Reader,
         pages::{self, Limits, Span},
@@ -25,6 +26,8 @@ use crate::{
 
 /// How often a store is looked at that nobody serves.
 const POLL: Duration = Duration::from_secs(1);
+/// Usual widths of time, severity, status, type, cluster, namespace, object, count and title.
+const USUAL: [usize; 9] = [14, 8, 8, 21, 12, 16, 40, 3, 40];
 /// Rows between two flushes.
 const PAGE: usize = 500;
 
@@ -39,19 +42,30 @@ pub async fn run(
     console: &mut Console<'_>,
 ) -> Result<Exit> {
     let mut wake = Wake::new(settings).await;
-    let reader = Reader::open(&settings.store.dir)?;
+    let reader = super::reader(&settings.store.dir)?;
     let (rows, next) = stored(&reader, filter, (list.limit, console.view().now), settings)?;
+    let printed = rows.iter().map(|(seq, e)| (*seq, e.count)).collect();
     let rows: Vec<Row> = rows.into_iter().map(|(_, e)| Row(e)).collect();
     let view = console.view();
     let cells: Vec<Vec<String>> = rows.iter().map(|r| r.cells(&view)).collect();
-    let table = Table::fit(Row::TITLES, &cells, console.width);
-    console.list(list.output, &rows)?;
+    // What comes later stands below what is there: the columns leave room for it.
+    let usual = USUAL.iter().map(|width| "x".repeat(*width)).collect();
+    let table =
+        Table::fit(Row::TITLES, &cells.iter().cloned().chain([usual]).collect::<Vec<_>>(), console.width);
+    if list.output == Output::Table {
+        console.line(table.head(Row::TITLES))?;
+        cells.iter().try_for_each(|row| console.line(table.row(row)))?;
+    } else {
+        console.list(list.output, &rows)?;
+    }
     console.out.flush()?;
-    let mut follower = Follower { filter, output: list.output, settings, reader: Some(reader), next, table };
+    let output = list.output;
+    let mut follower = Follower { filter, output, settings, reader: Some(reader), next, table, printed };
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     loop {
         follower.print_new(console)?;
+        follower.print_grown(wake.take(), console)?;
         tokio::select! {
             _ = &mut interrupted => return Ok(Exit::Ok),
             () = wake.wait(settings) => {}
@@ -67,7 +81,12 @@ struct Follower<'a> {
     reader: Option<Reader>,
     next: u64,
     table: Table,
+    /// With which count the newest were printed.
+    printed: BTreeMap<u64, u64>,
 }
+
+/// The counts of so many events are remembered: of those that may still grow, within their dedup window.
+const PRINTED: usize = 10_000;
 
 impl Follower<'_> {
     fn print_new(&mut self, console: &mut Console<'_>) -> Result<()> {
@@ -83,7 +102,8 @@ impl Follower<'_> {
                 Err(error) => return Err(error.into()),
             };
             let more = page.examined >= PAGE || page.rows.len() >= PAGE;
-            for (_, event) in page.rows {
+            for (seq, event) in page.rows {
+                self.remember(seq, event.count);
                 self.print(&Row(event), console)?;
             }
             self.next = page.next.unwrap_or(self.next).max(self.next);
@@ -94,13 +114,34 @@ impl Follower<'_> {
         }
     }
 
-    fn read(&mut self, now: jiff::Timestamp) -> Result<pages::Page<(u64, crate::event::Event)>, Error> {
+    /// Repeats of stored events: they grow in their row, which has its old place.
+    fn print_grown(&mut self, grown: Vec<(u64, Arc<Event>)>, console: &mut Console<'_>) -> Result<()> {
+        let now = console.view().now;
+        for (seq, event) in grown {
+            let more = event.count > self.printed.get(&seq).copied().unwrap_or(1);
+            if seq < self.next && more && self.filter.matches(&event, now) {
+                self.remember(seq, event.count);
+                self.print(&Row(Event::clone(&event)), console)?;
+            }
+        }
+        console.out.flush()?;
+        Ok(())
+    }
+
+    fn remember(&mut self, seq: u64, count: u64) {
+        self.printed.insert(seq, count);
+        if self.printed.len() > PRINTED {
+            self.printed.pop_first();
+        }
+    }
+
+    fn read(&mut self, now: jiff::Timestamp) -> Result<pages::Page<(u64, Event)>, Error> {
         let reader = match &self.reader {
             Some(reader) => reader,
             None => self.reader.insert(Reader::open(&self.settings.store.dir)?),
         };
         let limits = Limits { rows: PAGE, examine: PAGE };
-        let wanted = |event: &crate::event::Event| self.filter.matches(event, now);
+        let wanted = |event: &Event| self.filter.matches(event, now);
         pages::events_on(&reader.snapshot()?, self.next, Span::ALL, limits, &wanted)
     }
 
@@ -114,41 +155,58 @@ impl Follower<'_> {
     }
 }
 
-/// Says when there may be something new.
+/// Says when there may be something new, and which stored events have grown.
 #[cfg(unix)]
-struct Wake(Option<crate::server::attach::Attached>);
+struct Wake {
+    attached: Option<crate::server::attach::Attached>,
+    told: Vec<(u64, Arc<Event>)>,
+}
 
 #[cfg(unix)]
 impl Wake {
     async fn new(settings: &Settings) -> Self {
         // Attached before the store is read: what is committed after the reading wakes us.
-        Self(crate::server::attach::connect(&settings.store.dir).await.ok())
+        let attached = crate::server::attach::connect(&settings.store.dir).await.ok();
+        Self { attached, told: Vec::new() }
+    }
+
+    /// What was told of since the last call.
+    fn take(&mut self) -> Vec<(u64, Arc<Event>)> {
+        std::mem::take(&mut self.told)
     }
 
     /// Cancel safe: what was announced and not taken is read from the store at the next call.
     async fn wait(&mut self, settings: &Settings) {
         use crate::feed::Feed;
-        let Some(attached) = &mut self.0 else {
+        let Some(attached) = &mut self.attached else {
             tokio::time::sleep(POLL).await;
             // An engine may have been started meanwhile.
-            self.0 = crate::server::attach::connect(&settings.store.dir).await.ok();
+            self.attached = crate::server::attach::connect(&settings.store.dir).await.ok();
             return;
         };
         loop {
             tokio::select! {
                 // The engine, or the connection, has ended: the store is looked at from now on.
                 _ = &mut attached.driver => {
-                    self.0 = None;
+                    self.attached = None;
                     return;
                 }
                 item = attached.feed.recv() => match item {
-                    Some(Feed::Event { .. } | Feed::Lagged { .. }) | None => break,
+                    Some(Feed::Event { seq, event }) => {
+                        self.told.push((seq, event));
+                        break;
+                    }
+                    Some(Feed::Lagged { .. }) | None => break,
                     Some(_) => {}
                 },
             }
         }
         // All that is announced already is read at once.
-        while attached.feed.try_recv().is_ok() {}
+        while let Ok(item) = attached.feed.try_recv() {
+            if let Feed::Event { seq, event } = item {
+                self.told.push((seq, event));
+            }
+        }
     }
 }
 
@@ -160,6 +218,10 @@ struct Wake;
 impl Wake {
     async fn new(_settings: &Settings) -> Self {
         Self
+    }
+
+    fn take(&mut self) -> Vec<(u64, Arc<Event>)> {
+        Vec::new()
     }
 
     async fn wait(&mut self, _settings: &Settings) {

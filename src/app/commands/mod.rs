@@ -22,10 +22,11 @@ use anyhow::Result;
 use jiff::tz::TimeZone;
 
 use crate::{
+    app::configuration::look,
     cli::{Cli, Command, Exit},
     config::{Problems, Resolved, load},
     event::filter::Filter,
-    store::Error as StoreError,
+    store::{Error as StoreError, Reader, Store},
 };
 
 use out::Console;
@@ -71,13 +72,34 @@ pub async fn one(cli: &Cli, command: &Command, console: &mut Console<'_>) -> Res
         Command::Connectors(args) => connectors::run(args, &loaded(console)?, console).await,
         Command::Deliveries(args) => deliveries::run(args, &loaded(console)?, console).await,
         // Its warnings are findings.
-        Command::Check(args) => check::run(args, &load(cli.flags())?, console).await,
+        Command::Check(args) => {
+            let looked = look(&cli.flags());
+            if !looked.problems.is_empty() {
+                return Err(Problems(looked.mistakes()).into());
+            }
+            check::run(args, &cli.flags(), &looked.resolved, console).await
+        }
         Command::Rbac(args) => rbac::run(args, &loaded(console)?, console),
         Command::Config(args) => config::run(args, cli.flags(), console),
         Command::Store(args) => store::run(args, &loaded(console)?, console),
         Command::Completions(args) => shell::completions(args, console),
         Command::Man => shell::man(console),
         Command::Forward(_) | Command::Demo(_) => Err(usage("this command is not run here")),
+    }
+}
+
+/// The store, for reading. One that was not closed in order is first opened as the next start would: that repairs it,
+/// or tells that it is damaged.
+///
+/// # Errors
+/// There is none, it is damaged, or of a newer version.
+fn reader(dir: &std::path::Path) -> Result<Reader, StoreError> {
+    match Reader::open(dir) {
+        Err(StoreError::NeedsWriter(_)) => {
+            Store::open(dir)?.close();
+            Reader::open(dir)
+        }
+        opened => opened,
     }
 }
 

@@ -121,9 +121,11 @@ impl Console<'_> {
     }
 
     /// One line of CSV.
-    pub fn csv<S: AsRef<[u8]>>(&mut self, fields: &[S]) -> io::Result<()> {
+    pub fn csv<S: AsRef<str>>(&mut self, fields: &[S]) -> io::Result<()> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(fields).map_err(io::Error::other)?;
+        writer
+            .write_record(fields.iter().map(|f| inert(f.as_ref()).into_owned()))
+            .map_err(io::Error::other)?;
         self.out.write_all(&writer.into_inner().map_err(|e| io::Error::other(e.to_string()))?)
     }
 
@@ -171,6 +173,15 @@ where
     match ended.and_then(|exit| flushed.map(|()| exit).map_err(Into::into)) {
         Err(error) if closed(&error) => Ok(crate::cli::Exit::Ok),
         ended => ended,
+    }
+}
+
+/// Text from a cluster must not become a formula in a spreadsheet: what begins like one gets a ' before it.
+fn inert(field: &str) -> std::borrow::Cow<'_, str> {
+    if field.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{field}").into()
+    } else {
+        field.into()
     }
 }
 

@@ -17,17 +17,17 @@ pub fn run(args: &Rbac, resolved: &Resolved, console: &mut Console<'_>) -> Resul
     let settings = &resolved.settings;
     let account = Account { name: &args.account, namespace: &args.install_namespace };
     let extras = Extras { logs: settings.incidents.logs, manifests: true };
-    let watch = match args.scope {
+    let names = &settings.watch.namespaces;
+    let named = !names.is_empty() && !names.iter().any(|n| n.contains(['*', '?']));
+    let scope = args.scope.unwrap_or(if named { Scope::Namespaced } else { Scope::Cluster });
+    let watch = match scope {
         // One ClusterRole, whatever the namespaces; globs need to see which there are.
         Scope::Cluster => WatchSettings { namespaces: Vec::new(), ..settings.watch.clone() },
+        Scope::Namespaced if named => settings.watch.clone(),
         Scope::Namespaced => {
-            let names = &settings.watch.namespaces;
-            if names.is_empty() || names.iter().any(|n| n.contains(['*', '?'])) {
-                return Err(usage(
-                    "--scope namespaced needs the names of the namespaces, without globs: -n payments -n checkout",
-                ));
-            }
-            settings.watch.clone()
+            return Err(usage(
+                "--scope namespaced needs the names of the namespaces, without globs: -n payments -n checkout",
+            ));
         }
     };
     console.out.write_all(watch::rbac(&watch, extras, account).as_bytes())?;

@@ -6,7 +6,7 @@ use super::{counted, out::Console};
 use crate::{
     cli::{Exit, StoreArgs, StoreCommand},
     config::Resolved,
-    store::{Error, Reader, maintain},
+    store::{Error, maintain},
 };
 
 /// Copies, verifies or compacts the database.
@@ -17,7 +17,7 @@ pub fn run(args: &StoreArgs, resolved: &Resolved, console: &mut Console<'_>) -> 
     let dir = &resolved.settings.store.dir;
     match &args.command {
         StoreCommand::Backup { to } => {
-            let size = maintain::backup(&Reader::open(dir)?.snapshot()?, to)?;
+            let size = maintain::backup(&super::reader(dir)?.snapshot()?, to)?;
             console.line(format!("{} is written, {}", to.display(), bytes(size)))?;
             Ok(Exit::Ok)
         }

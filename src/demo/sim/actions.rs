@@ -202,6 +202,17 @@ impl Sim {
         Ok(())
     }
 
+    /// Deletes one pod by its name, as a person does.
+    pub fn delete_pod(&mut self, pod: &str) -> Done {
+        let at = key(pod)?;
+        if !self.pods.contains_key(&at) {
+            return Err(ActionError::Missing { kind: "pod", name: pod.to_owned() });
+        }
+        self.terminate(&at, "kubectl");
+        self.reconcile_dirty();
+        Ok(())
+    }
+
     pub(super) fn set_replicas(&mut self, key: &Key, replicas: u32, manager: &str) {
         let Some(app) = self.apps.get_mut(key) else { return };
         app.replicas = replicas;

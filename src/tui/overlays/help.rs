@@ -3,7 +3,7 @@
 use crossterm::event::KeyCode;
 use ratatui::{Frame, layout::Rect, style::Style};
 
-use super::{Overlay, Turn};
+use super::{Overlay, Turn, viewer};
 use crate::{
     event::filter::KEYS,
     tui::{
@@ -11,6 +11,7 @@ use crate::{
         model::Shared,
         panes::PANES,
         text,
+        theme::Theme,
         widgets::{editor::Editor, paint},
     },
 };
@@ -34,8 +35,18 @@ impl Help {
         let needle = self.search.text().to_lowercase();
         let passes = |parts: &[&str]| parts.iter().any(|p| p.to_lowercase().contains(&needle));
         let Some(pane) = PANES.get(self.pane) else { return out };
-        let tables =
-            [(pane.title.0, pane.bindings), ("Everywhere", GLOBAL), ("By name, with :", PALETTE_ONLY)];
+        let mut tables =
+            vec![(pane.title.0, pane.bindings), ("Everywhere", GLOBAL), ("By name, with :", PALETTE_ONLY)];
+        // Who searches may not know on which screen a key works.
+        if !needle.is_empty() {
+            tables.extend(
+                PANES
+                    .iter()
+                    .enumerate()
+                    .filter(|(i, _)| *i != self.pane)
+                    .map(|(_, p)| (p.title.0, p.bindings)),
+            );
+        }
         for (title, bindings) in tables {
             let at = out.len();
             for b in bindings {
@@ -49,6 +60,15 @@ impl Help {
             if out.len() > at {
                 out.insert(at, (String::new(), title.to_owned(), String::new()));
             }
+        }
+        let at = out.len();
+        for (keys, name, help) in viewer::KEYS {
+            if passes(&[keys, name, help]) {
+                out.push(((*keys).to_owned(), (*name).to_owned(), (*help).to_owned()));
+            }
+        }
+        if out.len() > at {
+            out.insert(at, (String::new(), "In a page of text".to_owned(), String::new()));
         }
         let at = out.len();
         for key in KEYS {
@@ -95,7 +115,8 @@ impl Overlay for Help {
         let room = paint::centred(area, 110.min(area.width), area.height);
         let title = format!("Keys · search: {}▏", self.search.text());
         let inside = paint::frame(frame.buffer_mut(), room, &title, theme);
-        let lines = self.lines(shared);
+        let entries = self.lines(shared);
+        let lines = laid_out(&entries, inside.width.into(), theme);
         let height = usize::from(inside.height);
         self.scroll = self.scroll.min(lines.len().saturating_sub(height));
         if lines.is_empty() {
@@ -107,35 +128,31 @@ impl Overlay for Help {
                 theme,
             );
         }
-        let (keys_width, name_width) = if inside.width >= 90 { (16, 24) } else { (12, 18) };
-        for (y, (keys, name, help)) in lines.iter().skip(self.scroll).take(height).enumerate() {
-            if help.is_empty() {
-                paint::pieces(
-                    frame.buffer_mut(),
-                    inside,
-                    y as u16,
-                    &[(" ", theme.title), (name, theme.title)],
-                );
-                continue;
-            }
-            let keys = format!(" {} ", text::fit(keys, keys_width));
-            let name = format!("{} ", text::fit(name, name_width));
-            paint::pieces(
-                frame.buffer_mut(),
-                inside,
-                y as u16,
-                &[(&keys, theme.key), (&name, Style::new()), (help, theme.dim)],
-            );
+        let rest = lines.get(self.scroll..).unwrap_or_default();
+        paint::lines(frame.buffer_mut(), inside, rest, " ↓", theme);
+    }
+}
+
+/// The entries as lines: no key, name or meaning is cut, what is long goes on below.
+fn laid_out(entries: &[(String, String, String)], width: usize, theme: &Theme) -> Vec<Vec<(String, Style)>> {
+    let (keys_width, name_width) = if width >= 90 { (18, 24) } else { (12, 18) };
+    let mut out = Vec::new();
+    for (keys, name, help) in entries {
+        if help.is_empty() {
+            out.push(vec![(format!(" {name}"), theme.title)]);
+            continue;
         }
-        let below = lines.len().saturating_sub(self.scroll + height);
-        if below > 0 {
-            paint::right(
-                frame.buffer_mut(),
-                inside,
-                inside.height - 1,
-                (&format!(" +{below} lines ↓ "), theme.accent),
-                0,
-            );
+        let keys = text::wrap(keys, keys_width, 4);
+        let names = text::wrap(name, name_width, 4);
+        let helps = text::wrap(help, width.saturating_sub(keys_width + name_width + 4).max(1), 8);
+        for i in 0..keys.len().max(names.len()).max(helps.len()) {
+            let part = |parts: &[String], cells| text::fit(parts.get(i).map_or("", String::as_str), cells);
+            out.push(vec![
+                (format!(" {} ", part(&keys, keys_width)), theme.key),
+                (format!("{} ", part(&names, name_width)), Style::new()),
+                (helps.get(i).cloned().unwrap_or_default(), theme.dim),
+            ]);
         }
     }
+    out
 }

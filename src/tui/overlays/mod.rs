@@ -2,6 +2,7 @@
 
 pub mod confirm;
 pub mod help;
+pub mod notice;
 pub mod palette;
 pub mod range;
 pub mod scope;

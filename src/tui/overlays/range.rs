@@ -39,7 +39,7 @@ impl Range {
         if let Some((_, secs, _)) = CHOICES.get(self.at) {
             shared.range = secs.map(SignedDuration::from_secs);
         }
-        Turn::run(Action::Refresh)
+        Turn::run(Action::Reread)
     }
 }
 

@@ -21,10 +21,27 @@ use crate::{
 /// The longest line that is drawn, in characters.
 const LONGEST: usize = 8_192;
 
+/// Its own keys, for the help: keys, name, meaning.
+pub const KEYS: &[(&str, &str, &str)] = &[
+    ("w", "wrap", "Wraps long lines, or cuts them at the edge"),
+    ("h l", "left, right", "Where lines are cut: to what is left and right of the edge"),
+    ("n N", "next, previous", "To the next and the previous place that the search (/) found"),
+    ("c", "copy all", "Copies the whole page"),
+];
+
+/// A row of the screen: which line it belongs to, and its text.
+type Row = (usize, String);
+
 /// Its state.
 pub struct Viewer {
     title: String,
     lines: Vec<String>,
+    /// The lines as rows of the screen, for this width.
+    rows: Vec<Row>,
+    /// For which width the rows were made; `None`: they are to be made.
+    made_for: Option<usize>,
+    wrap: bool,
+    /// The first row that is shown.
     top: usize,
     left: usize,
     height: usize,
@@ -58,6 +75,9 @@ impl Viewer {
         Self {
             title: title.to_owned(),
             lines,
+            rows: Vec::new(),
+            made_for: None,
+            wrap: true,
             top: 0,
             left: 0,
             height: 0,
@@ -77,22 +97,56 @@ impl Viewer {
 
     /// The log file; its end is asked for beside.
     pub fn logs() -> Self {
-        Self { logs: true, ..Self::new("log of this process", vec!["reading …".to_owned()]) }
+        Self { logs: true, ..Self::new("log file", vec!["reading …".to_owned()]) }
     }
 
+    /// The next or previous line that holds what was searched for.
     fn scroll_to(&mut self, forward: bool) {
         if self.needle.is_empty() {
             return;
         }
         let needle = self.needle.to_lowercase();
         let hit = |i: &usize| self.lines.get(*i).is_some_and(|l| l.to_lowercase().contains(&needle));
+        let here = self.rows.get(self.top).map_or(0, |(line, _)| *line);
         let found = if forward {
-            (self.top + 1..self.lines.len()).chain(0..=self.top).find(hit)
+            (here + 1..self.lines.len()).chain(0..=here).find(hit)
         } else {
-            (0..self.top).rev().chain((self.top..self.lines.len()).rev()).find(hit)
+            (0..here).rev().chain((here..self.lines.len()).rev()).find(hit)
         };
-        if let Some(found) = found {
-            self.top = found;
+        if let Some(row) = found.and_then(|found| self.rows.iter().position(|(line, _)| *line == found)) {
+            self.top = row;
+        }
+    }
+
+    fn set(&mut self, lines: Vec<String>) {
+        self.lines = lines;
+        self.made_for = None;
+    }
+
+    /// The rows for this width; the line on top stays there.
+    fn lay_out(&mut self, width: usize) {
+        if self.made_for == Some(width) {
+            return;
+        }
+        let first = self.rows.get(self.top).map(|(line, _)| *line);
+        self.rows.clear();
+        for (i, line) in self.lines.iter().enumerate() {
+            let line: String = line.chars().take(LONGEST).collect();
+            if !self.wrap || text::width(&line) <= width {
+                self.rows.push((i, line));
+                continue;
+            }
+            let words = line.trim_start_matches(' ');
+            let indent = (line.len() - words.len()).min(width / 2);
+            let parts = text::wrap(words, width.saturating_sub(indent + 2).max(8), LONGEST);
+            for (part, words) in parts.into_iter().enumerate() {
+                let indent = " ".repeat(if part == 0 { indent } else { indent + 2 });
+                self.rows.push((i, format!("{indent}{words}")));
+            }
+        }
+        self.made_for = Some(width);
+        if let Some(first) = first.filter(|_| self.top < usize::MAX / 2) {
+            self.top = self.rows.iter().position(|(line, _)| *line == first).unwrap_or(0);
         }
     }
 
@@ -140,7 +194,12 @@ impl Overlay for Viewer {
             _ => match chord.code {
                 KeyCode::Char('n') => self.scroll_to(true),
                 KeyCode::Char('N') => self.scroll_to(false),
-                KeyCode::Char('l') | KeyCode::Right => self.left += 8,
+                KeyCode::Char('w') => {
+                    self.wrap = !self.wrap;
+                    self.left = 0;
+                    self.made_for = None;
+                }
+                KeyCode::Char('l') | KeyCode::Right if !self.wrap => self.left += 8,
                 KeyCode::Char('h') | KeyCode::Left => self.left = self.left.saturating_sub(8),
                 KeyCode::Char('c') => {
                     return Turn { effects: vec![Effect::Copy(self.lines.join("\n"))], ..Turn::stay() };
@@ -159,7 +218,7 @@ impl Overlay for Viewer {
 
     fn answer(&mut self, answer: &mut Answer, shared: &mut Shared) {
         if let (true, Answer::Logs(lines)) = (self.logs, answer) {
-            self.lines = std::mem::take(lines);
+            self.set(std::mem::take(lines));
             self.top = usize::MAX / 2;
             shared.dirty = true;
         }
@@ -170,17 +229,29 @@ impl Overlay for Viewer {
             return false;
         }
         self.waits = false;
-        self.lines = match text {
-            Ok(text) => text.lines().map(str::to_owned).collect(),
-            Err(why) => vec!["It could not be fetched:".to_owned(), why.clone()],
-        };
+        self.keys = text.is_ok();
+        self.set(match text {
+            Ok(text) => as_yaml(text).lines().map(str::to_owned).collect(),
+            Err(why) => {
+                vec![
+                    "It could not be fetched:".to_owned(),
+                    why.clone(),
+                    String::new(),
+                    "What was stored of it stands in d; 8 shows the cluster and the rights; y tries again."
+                        .to_owned(),
+                ]
+            }
+        });
         true
     }
 
     fn keys(&self) -> String {
         match &self.search {
             Some(_) => "⏎ search · Esc leaves the search".into(),
-            None => "j k h l move · / search · n N next · c copy all · Esc closes".into(),
+            None if self.wrap => {
+                "j k move · / search · n N next · w cut lines · c copy all · Esc closes".into()
+            }
+            None => "j k h l move · / search · n N next · w wrap · c copy all · Esc closes".into(),
         }
     }
 
@@ -192,10 +263,12 @@ impl Overlay for Viewer {
         };
         let inside = paint::frame(frame.buffer_mut(), area, &title, theme);
         self.height = inside.height.into();
-        self.top = self.top.min(self.lines.len().saturating_sub(self.height));
+        self.lay_out(usize::from(inside.width).saturating_sub(2).max(1));
+        self.top = self.top.min(self.rows.len().saturating_sub(self.height));
         let needle = self.needle.to_lowercase();
-        for (y, line) in self.lines.iter().skip(self.top).take(self.height).enumerate() {
-            let shown: String = line.chars().take(LONGEST).skip(self.left).collect();
+        for (y, (i, row)) in self.rows.iter().skip(self.top).take(self.height).enumerate() {
+            let shown: String = row.chars().skip(self.left).collect();
+            let line = self.lines.get(*i).map_or("", String::as_str);
             let found = !needle.is_empty() && line.to_lowercase().contains(&needle);
             if found {
                 paint::pieces(
@@ -215,8 +288,8 @@ impl Overlay for Viewer {
                 &[(" ", Style::new()), (key, theme.key), (rest, Style::new())],
             );
         }
-        let last = (self.top + self.height).min(self.lines.len());
-        let place = format!(" {}–{last} of {} ", self.top + 1, self.lines.len());
+        let last = (self.top + self.height).min(self.rows.len());
+        let place = format!(" {}–{last} of {} ", (self.top + 1).min(last), self.rows.len());
         let bottom = Rect {
             y: area.bottom().saturating_sub(1),
             height: 1,
@@ -225,6 +298,12 @@ impl Overlay for Viewer {
         };
         paint::right(frame.buffer_mut(), bottom, 0, (&place, theme.dim), 0);
     }
+}
+
+/// A manifest as people write it; what is no JSON stays as it is.
+fn as_yaml(text: &str) -> String {
+    let json = serde_json::from_str::<serde_json::Value>(text).ok();
+    json.and_then(|json| serde_saphyr::to_string(&json).ok()).unwrap_or_else(|| text.to_owned())
 }
 
 /// Where the key of a line of YAML ends.
@@ -236,5 +315,36 @@ fn yaml_key(line: &str) -> usize {
             colon + 1
         }
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_shown_as_yaml() {
+        let json = serde_json::json!({
+            "kind": "Pod",
+            "metadata": {"name": "web", "labels": {"app": "web", "on": "yes", "n": "1"}},
+            "spec": {"containers": [{"name": "a", "args": ["--x", "a: b", "#c"], "ready": true, "port": 80}], "text": "one\ntwo\n", "none": null, "empty": {}},
+        });
+        let yaml = as_yaml(&json.to_string());
+        assert!(yaml.contains("kind: Pod\n") && yaml.contains("  name: web\n"), "{yaml}");
+        let back: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();
+        assert_eq!(back, json, "{yaml}");
+        assert_eq!(as_yaml("kind: Pod\n"), "kind: Pod\n");
+    }
+
+    #[test]
+    fn long_lines_are_wrapped_and_keep_their_indent() {
+        let mut viewer = Viewer::new("t", vec!["  command: one two three four five".into(), "short".into()]);
+        viewer.lay_out(20);
+        let rows: Vec<&str> = viewer.rows.iter().map(|(_, r)| r.as_str()).collect();
+        assert_eq!(rows, ["  command: one two", "    three four five", "short"]);
+        viewer.wrap = false;
+        viewer.made_for = None;
+        viewer.lay_out(20);
+        assert_eq!(viewer.rows.len(), 2);
     }
 }

@@ -2,15 +2,19 @@
 
 use ratatui::{Frame, layout::Rect};
 
-use super::{Pane, PaneDef, connectors_view};
+use std::collections::BTreeMap;
+
+use super::{Pane, PaneDef, PaneState, connectors_view};
 use crate::{
     feed::{Action as Ask, Feed},
     status::ConnectorStatus,
+    store::DeliveryState,
     tui::{
         action::Action as A,
-        effect::{About, Effect},
+        effect::{About, Effect, Query},
         keymap::{Binding, bind},
         model::{Level, Shared},
+        msg::{Answer, ConnectorLog},
         overlays::confirm::Confirm,
         widgets::cursor::Cursor,
     },
@@ -54,9 +58,26 @@ pub struct Connectors {
     pub(super) cursor: Cursor,
     pub(super) order: Order,
     pub(super) reverse: bool,
+    /// What the store knows of each: an engine counts from its own start only.
+    pub(super) logs: BTreeMap<String, ConnectorLog>,
+    /// The whole log was looked at.
+    pub(super) whole: bool,
+    /// The log is to be read again.
+    stale: bool,
 }
 
 impl Connectors {
+    /// The newest acknowledged delivery, whichever engine made it.
+    pub(super) fn last(&self, c: &ConnectorStatus) -> Option<jiff::Timestamp> {
+        c.last_delivered.max(self.logs.get(&c.name).and_then(|l| l.delivered))
+    }
+
+    /// The newest failure, whichever engine met it.
+    pub(super) fn failure<'a>(&'a self, c: &'a ConnectorStatus) -> Option<&'a (jiff::Timestamp, String)> {
+        let logged = self.logs.get(&c.name).and_then(|l| l.failed.as_ref());
+        c.last_error.iter().chain(logged).max_by_key(|(at, _)| *at)
+    }
+
     fn arrange(&mut self, shared: &Shared) {
         let selected = self.rows.get(self.cursor.at).map(|c| c.name.clone());
         self.rows = shared.status.as_ref().map_or_else(Vec::new, |s| s.connectors.clone());
@@ -91,7 +112,7 @@ impl Pane for Connectors {
 
     fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {
         self.arrange(shared);
-        Vec::new()
+        vec![Effect::Query(Query::Connectors)]
     }
 
     fn act(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
@@ -128,7 +149,8 @@ impl Pane for Connectors {
                 vec![Effect::Go { screen: "deliveries", filter: Some(filter) }]
             }
             A::Toggle => {
-                let enabled = !connector.enabled;
+                // One that paused itself is switched on again: that is what its next step says.
+                let enabled = !connector.enabled || connector.state == "paused";
                 let about = About::Toast(format!("{name} {}", if enabled { "on" } else { "off" }));
                 let ask = Effect::Act { action: Ask::EnableConnector { name: name.clone(), enabled }, about };
                 if enabled || connector.queued + connector.in_flight == 0 {
@@ -136,9 +158,14 @@ impl Pane for Connectors {
                 }
                 let waiting = connector.queued + connector.in_flight;
                 let text = format!(
-                    "{name} has {waiting} messages waiting. They are kept until it is on again, but not longer than 24 h."
+                    "{name} has {} waiting. What waits is kept until it is on again, but not longer than 24 h.",
+                    crate::tui::text::count(waiting, "message")
                 );
                 vec![Effect::Show(Box::new(Confirm::new("Switch off?", text, "y", "switch off", vec![ask])))]
+            }
+            A::Test if shared.watch_only => {
+                shared.say(Level::Bad, "--watch-only: from here nothing is sent, no test either");
+                Vec::new()
             }
             A::Test => {
                 shared.say(Level::Good, format!("testing {name} …"));
@@ -150,7 +177,7 @@ impl Pane for Connectors {
                 Vec::new()
             }
             A::Retry => {
-                let about = About::Toast(format!("retry of {name}"));
+                let about = About::Dead(format!("retry of {name}"));
                 vec![Effect::Act {
                     action: Ask::RetryDead { connector: Some(name), seqs: Vec::new() },
                     about,
@@ -161,10 +188,61 @@ impl Pane for Connectors {
     }
 
     fn feed(&mut self, item: &Feed, shared: &mut Shared) -> Vec<Effect> {
-        if matches!(item, Feed::Status { .. }) {
-            self.arrange(shared);
+        match item {
+            Feed::Status { .. } => self.arrange(shared),
+            Feed::Delivery { delivery, .. } => {
+                let log = self.logs.entry(delivery.connector.clone()).or_default();
+                match delivery.state {
+                    DeliveryState::Delivered => {
+                        log.delivered = log.delivered.max(Some(delivery.at));
+                        log.next_attempt = None;
+                    }
+                    DeliveryState::Dead | DeliveryState::Retrying => {
+                        log.failed = Some((delivery.at, delivery.detail.clone()));
+                        // When it is tried again stands in the queue alone.
+                        self.stale = true;
+                    }
+                    DeliveryState::Dropped => {}
+                }
+            }
+            _ => {}
         }
         Vec::new()
+    }
+
+    fn answer(&mut self, answer: &mut Answer, shared: &mut Shared) -> Vec<Effect> {
+        if let Answer::Connectors { logs, whole } = answer {
+            let logs = std::mem::take(logs);
+            shared.dirty |= self.logs != logs;
+            self.logs = logs;
+            self.whole = *whole;
+        }
+        Vec::new()
+    }
+
+    fn refresh(&mut self, _: &mut Shared) -> Vec<Effect> {
+        if std::mem::take(&mut self.stale) { vec![Effect::Query(Query::Connectors)] } else { Vec::new() }
+    }
+
+    fn steps_to(&self, line: u16) -> Option<i32> {
+        self.cursor.steps_to(line, self.rows.len())
+    }
+
+    fn has_row(&self) -> bool {
+        !self.rows.is_empty()
+    }
+
+    fn keep(&self) -> PaneState {
+        PaneState { order: self.order as u8, reverse: self.reverse, ..PaneState::default() }
+    }
+
+    fn take_up(&mut self, state: &PaneState) {
+        self.order = match state.order {
+            1 => Order::State,
+            2 => Order::Queue,
+            _ => Order::Name,
+        };
+        self.reverse = state.reverse;
     }
 
     fn view(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {

@@ -27,18 +27,15 @@ pub fn view(pane: &mut Connectors, frame: &mut Frame<'_>, area: Rect, shared: &S
     table(pane, buf, list, shared);
     if let Some(connector) = pane.rows.get(pane.cursor.at).filter(|_| below > 0) {
         let room = Rect { y: area.y + list.height, height: below, ..area };
-        detail(connector, buf, room, shared);
+        detail(pane, connector, buf, room, shared);
     }
 }
 
 /// The glyph and style of a state.
-pub fn state(connector: &ConnectorStatus, theme: &Theme) -> (&'static str, Style) {
+fn state(pane: &Connectors, connector: &ConnectorStatus, theme: &Theme) -> (&'static str, Style) {
+    let fails = pane.failure(connector).map(|(at, _)| *at) > pane.last(connector);
     match connector.state.as_str() {
-        "on" if connector.dead > 0
-            || connector.last_error.as_ref().map(|e| e.0) > connector.last_delivered =>
-        {
-            ("▲", theme.warn)
-        }
+        "on" if connector.dead > 0 || fails => ("▲", theme.warn),
         "on" => ("●", theme.good),
         "off" => ("○", theme.dim),
         "paused" => ("▮", theme.bad),
@@ -65,14 +62,17 @@ fn table(pane: &mut Connectors, buf: &mut Buffer, area: Rect, shared: &Shared) {
     );
     paint::pieces(buf, area, 0, &[(&head, theme.title)]);
     let height = usize::from(area.height.saturating_sub(1));
+    pane.cursor.line = area.y + 1;
     let visible = pane.cursor.visible(pane.rows.len(), height);
     for (line, i) in visible.enumerate() {
         let Some(c) = pane.rows.get(i) else { break };
         let line = line as u16 + 1;
-        let (mark, style) = state(c, theme);
-        let last = c.last_delivered.map_or_else(|| "never".to_owned(), |at| shared.age(at));
+        let (mark, style) = state(pane, c, theme);
+        let never = if pane.whole { "never" } else { "–" };
+        let last = pane.last(c).map_or_else(|| never.to_owned(), |at| shared.age(at));
         let dead_style = if c.dead > 0 { theme.bad } else { theme.dim };
-        let why = if c.why.is_empty() { c.last_error.as_ref().map_or("", |(_, e)| e) } else { &c.why };
+        let failure = pane.failure(c).filter(|(at, _)| Some(*at) > pane.last(c) || c.dead > 0);
+        let why = if c.why.is_empty() { failure.map_or("", |(_, e)| e) } else { &c.why };
         paint::pieces(
             buf,
             area,
@@ -101,17 +101,21 @@ fn table(pane: &mut Connectors, buf: &mut Buffer, area: Rect, shared: &Shared) {
     }
 }
 
-fn detail(c: &ConnectorStatus, buf: &mut Buffer, area: Rect, shared: &Shared) {
+fn detail(pane: &Connectors, c: &ConnectorStatus, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     paint::rule(buf, area, 0, &format!("{} · {} · {}", c.name, c.kind, c.state), theme);
     let mut lines: Vec<(&str, String, Style)> = Vec::new();
     if !c.why.is_empty() {
         lines.push(("why", c.why.clone(), theme.bad));
     }
-    if let Some((at, error)) = &c.last_error {
+    if let Some((at, error)) = pane.failure(c) {
         lines.push(("failed", format!("{}  {error}", shared.clock(*at)), theme.warn));
     }
-    if let Some(at) = c.last_delivered {
+    if let Some(at) = pane.logs.get(&c.name).and_then(|l| l.next_attempt).filter(|at| *at > shared.now) {
+        shared.moving.set(true);
+        lines.push(("again", format!("tried again in {}", text::age(shared.now, at)), theme.warn));
+    }
+    if let Some(at) = pane.last(c) {
         lines.push(("last ok", shared.clock(at), theme.good));
     }
     let oldest = c.oldest.map(|at| format!(", the oldest {} old", shared.age(at))).unwrap_or_default();
@@ -119,10 +123,10 @@ fn detail(c: &ConnectorStatus, buf: &mut Buffer, area: Rect, shared: &Shared) {
     lines.push((
         "count",
         format!(
-            "{} delivered, {} attempts failed, {} dead letters",
+            "{} delivered, {} failed since the engine started; {}",
             text::number(c.delivered),
-            text::number(c.failed),
-            text::number(c.dead)
+            text::count(c.failed, "attempt"),
+            text::count(c.dead, "dead letter")
         ),
         Style::new(),
     ));
@@ -138,7 +142,7 @@ fn detail(c: &ConnectorStatus, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let mut y = 1;
     for (word, rest, style) in lines {
         for (i, part) in
-            text::wrap(&rest, usize::from(area.width).saturating_sub(11), 2).into_iter().enumerate()
+            text::wrap(&rest, usize::from(area.width).saturating_sub(11), 3).into_iter().enumerate()
         {
             let word = text::fit(if i == 0 { word } else { "" }, 9);
             paint::pieces(buf, area, y, &[(" ", theme.key), (&word, theme.key), (&part, style)]);

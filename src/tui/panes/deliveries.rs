@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ratatui::{Frame, layout::Rect};
 
-use super::{Pane, PaneDef, deliveries_view};
+use super::{Pane, PaneDef, PaneState, deliveries_view};
 use crate::{
     event::filter::Filter,
     feed::{Action as Ask, Feed},
@@ -89,18 +89,20 @@ impl Deliveries {
     fn retry(&self, shared: &mut Shared) -> Vec<Effect> {
         if let Some((seq, letter)) = self.dead.get(self.dead_cursor.at).filter(|_| self.show_dead) {
             let name = &letter.row.notification.connector;
-            let about = About::Toast(format!("retry for {name}"));
+            let about = About::Dead(format!("retry for {name}"));
             return vec![Effect::Act { action: Ask::RetryDead { connector: None, seqs: vec![*seq] }, about }];
         }
         if self.show_dead || self.dead_total == 0 {
             shared.say(Level::Good, "there are no dead letters");
             return Vec::new();
         }
-        let about = About::Toast("retry of all dead letters".into());
+        let about = About::Dead("retry of all dead letters".into());
         let ask = Effect::Act { action: Ask::RetryDead { connector: None, seqs: Vec::new() }, about };
         let text = format!(
-            "{} go back into their queues and are sent at once.",
-            text::count(self.dead_total, "dead letter")
+            "{} {} back into the queue and {} sent at once.",
+            text::count(self.dead_total, "dead letter"),
+            if self.dead_total == 1 { "goes" } else { "go" },
+            text::are(self.dead_total),
         );
         vec![Effect::Show(Box::new(Confirm::new("Retry all?", text, "y", "retry all", vec![ask])))]
     }
@@ -112,11 +114,14 @@ impl Deliveries {
         }
         let all = self.query.filter.is_empty() && self.dead.len() as u64 >= self.dead_total;
         let seqs = if all { Vec::new() } else { self.dead.iter().map(|(s, _)| *s).collect() };
-        let about = About::Toast("purge".into());
+        let count = self.dead.len() as u64;
+        let about = About::Dead("purge".into());
         let ask = Effect::Act { action: Ask::PurgeDead { connector: None, seqs }, about };
         let text = format!(
-            "{} are thrown away for good. Nobody will ever be told of them. The log keeps a line of each.",
-            text::count(self.dead.len() as u64, "dead letter")
+            "{} {} thrown away for good. Nobody will ever be told of {}. The log keeps a line of each.",
+            text::count(count, "dead letter"),
+            text::are(count),
+            if count == 1 { "it" } else { "them" },
         );
         // Another key than the one that asked, so that a key held down destroys nothing.
         vec![Effect::Show(Box::new(Confirm::new("Purge?", text, "y", "purge", vec![ask])))]
@@ -228,6 +233,11 @@ impl Pane for Deliveries {
                 shared.dirty = true;
             }
         }
+        // Others retry and purge too.
+        if let Feed::Status { status } = item {
+            let dead: u64 = status.connectors.iter().map(|c| c.dead).sum();
+            self.stale |= !status.connectors.is_empty() && dead != self.dead_total;
+        }
         Vec::new()
     }
 
@@ -256,15 +266,41 @@ impl Pane for Deliveries {
                 self.more(shared)
             }
             Answer::Dead { rows, total } => {
+                let same = self.dead_total == *total
+                    && self.all_dead.iter().map(|(seq, _)| seq).eq(rows.iter().map(|(seq, _)| seq));
                 self.all_dead = std::mem::take(rows);
                 self.dead_total = *total;
                 shared.totals.dead = *total;
                 self.arrange_dead(shared);
-                shared.dirty = true;
+                shared.dirty |= !same;
                 Vec::new()
             }
             _ => Vec::new(),
         }
+    }
+
+    fn steps_to(&self, line: u16) -> Option<i32> {
+        if self.show_dead {
+            self.dead_cursor.steps_to(line, self.dead.len())
+        } else {
+            self.window.steps_to(line)
+        }
+    }
+
+    fn has_row(&self) -> bool {
+        if self.show_dead { !self.dead.is_empty() } else { !self.window.rows().is_empty() }
+    }
+
+    fn keep(&self) -> PaneState {
+        PaneState {
+            filter: self.query.filter.source().to_owned(),
+            warnings: self.query.warnings,
+            ..PaneState::default()
+        }
+    }
+
+    fn take_up(&mut self, state: &PaneState) {
+        self.query.warnings = state.warnings;
     }
 
     fn filter(&self) -> Option<&Filter> {

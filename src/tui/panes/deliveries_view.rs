@@ -4,8 +4,7 @@ use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
     deliveries::Deliveries,
-    incidents::told_state,
-    incidents_view::{sign, style},
+    told::{sign, style, told_state},
 };
 use crate::{
     store::{DeadLetter, DeliveryRow, DeliveryState},
@@ -136,6 +135,7 @@ fn log_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Shared
     }
     let waiting = !pane.window.follow && pane.window.unseen > 0;
     let height = usize::from(area.height.saturating_sub(1 + u16::from(waiting)));
+    pane.window.line = area.y + 1;
     let visible = pane.window.visible(height);
     let oldest = visible.clone().filter_map(|i| pane.window.rows().get(i)).map(|(_, r)| r.at).min();
     let time = shared.clock_width(shared.is_today(oldest));
@@ -162,6 +162,7 @@ fn dead_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Share
         return;
     }
     let height = usize::from(area.height.saturating_sub(1));
+    pane.dead_cursor.line = area.y + 1;
     let visible = pane.dead_cursor.visible(pane.dead.len(), height);
     let oldest = visible.clone().filter_map(|i| pane.dead.get(i)).map(|(_, d)| d.at).min();
     let time = shared.clock_width(shared.is_today(oldest));
@@ -183,7 +184,7 @@ pub fn page(row: &DeliveryRow, shared: &Shared) -> Vec<String> {
         format!("phase         {}", row.phase.as_str()),
         format!("state         {:?}", row.state),
         format!("attempts      {}", row.attempts),
-        format!("answer        {} {}", row.status, row.detail),
+        format!("answer        {}", answer(row)),
         format!(
             "latency       {} ms from the making of the message to the answer",
             text::number(row.latency_ms)
@@ -196,10 +197,38 @@ pub fn page(row: &DeliveryRow, shared: &Shared) -> Vec<String> {
     ]
 }
 
+/// The status where there was one, and what was said.
+fn answer(row: &DeliveryRow) -> String {
+    if row.status == 0 { row.detail.clone() } else { format!("{} {}", row.status, row.detail) }
+}
+
+/// What a person does about a message that was given up.
+fn next_step(reason: crate::connector::Reason, shared: &Shared) -> String {
+    use crate::connector::Reason as R;
+    let key = |a| shared.keymap.shown(a);
+    let mend = match reason {
+        R::Unauthorized => "give the connector a valid secret or the missing right",
+        R::NotFound => "correct the address, or make a new one at the service",
+        R::BadRequest | R::Render | R::UnexpectedAnswer => {
+            "change the connector's settings or template so that the service takes it"
+        }
+        R::Tls => "see to the certificate of the service, or to the CA that is trusted",
+        R::Network | R::Timeout | R::RateLimited | R::ServerError | R::Expired => {
+            "see that the service can be reached and answers"
+        }
+    };
+    format!(
+        "{mend}; {} sends a test of it (6), then {} sends this again",
+        key(crate::tui::action::Action::Test),
+        key(crate::tui::action::Action::Retry)
+    )
+}
+
 /// A dead letter as a page, with the request as it was; secrets are not in it.
 pub fn dead_page(letter: &DeadLetter, shared: &Shared) -> Vec<String> {
     let mut out = page(&as_row(letter), shared);
     out.push(format!("reason        {}", letter.reason.as_str()));
+    out.push(format!("next          {}", next_step(letter.reason, shared)));
     out.push(String::new());
     match &letter.row.claim {
         Some(claim) => {

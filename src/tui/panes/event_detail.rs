@@ -4,7 +4,7 @@ use ratatui::style::Style;
 
 use super::{
     incident_detail::{Line, chain},
-    incidents_view::{sign, style},
+    told,
 };
 use crate::{
     event::{Event, ObjectRef, TimeSource, incident::IncidentStatus},
@@ -26,14 +26,17 @@ pub fn lines(event: &Event, detail: Option<&EventDetail>, shared: &Shared, width
     }
     out.push(Vec::new());
     let mut facts = format!(
-        "{} · {} · {} · first {} · last {} · ×{}",
+        "{} · {} · {} · happened {} · seen {}",
         event.event_type,
         event.severity,
         event.status.as_str(),
-        shared.clock(event.first_seen),
-        shared.clock(event.last_seen),
-        event.count
+        shared.clock(event.timestamp),
+        shared.clock(event.observed_at),
     );
+    if event.count > 1 {
+        let (first, last) = (shared.clock(event.first_seen), shared.clock(event.last_seen));
+        facts = format!("{facts} · ×{}, first {first}, last {last}", event.count);
+    }
     for (yes, word) in
         [(event.late, " · found late, after a gap"), (event.standing, " · standing: so at the first look")]
     {
@@ -61,14 +64,15 @@ pub fn lines(event: &Event, detail: Option<&EventDetail>, shared: &Shared, width
         out.push(Vec::new());
         out.extend(wrapped(&format!("Incident ({state}, {}): {}", incident.severity, incident.title), 2));
     }
-    if let Some(told) = detail.map(|d| &d.told).filter(|t| !t.is_empty()) {
+    if let Some(marks) = detail.map(|d| &d.told).filter(|t| !t.is_empty()) {
         out.push(title("Delivered to"));
-        for mark in told {
-            out.push(vec![
-                (format!("{} ", sign(mark.state)), style(mark.state, theme)),
-                (mark.connector.clone(), Style::new()),
-                (format!("  {}  {}", shared.clock(mark.at), mark.detail), theme.dim),
-            ]);
+        for pieces in told::told(marks, shared) {
+            let whole: String = pieces.iter().map(|(t, _)| t.as_str()).collect();
+            if text::width(&whole) <= width {
+                out.push(pieces);
+            } else {
+                out.extend(wrapped(&whole, 3));
+            }
         }
     }
     related(&mut out, event, shared, width);
@@ -99,7 +103,11 @@ fn related(out: &mut Vec<Line>, event: &Event, shared: &Shared, width: usize) {
     if !event.recommendations.is_empty() {
         out.push(title("Look"));
         for r in &event.recommendations {
-            out.push(vec![(format!("{}  ", r.action), theme.dim), (r.command.clone(), Style::new())]);
+            // A command is of use only whole.
+            out.extend(text::wrap(&r.action, width, 2).into_iter().map(|l| vec![(l, theme.dim)]));
+            let command = shared.command(&event.cluster, &r.command);
+            let command = text::wrap(&command, width.saturating_sub(2).max(1), 6);
+            out.extend(command.into_iter().map(|l| plain(format!("  {l}"))));
         }
     }
     if !event.labels.is_empty() {
@@ -162,7 +170,11 @@ pub fn fields(event: &Event, shared: &Shared) -> Vec<String> {
     section(
         &mut out,
         "look",
-        event.recommendations.iter().map(|r| format!("{}: {}", r.action, r.command)).collect(),
+        event
+            .recommendations
+            .iter()
+            .map(|r| format!("{}: {}", r.action, shared.command(&event.cluster, &r.command)))
+            .collect(),
     );
     section(
         &mut out,
@@ -197,10 +209,24 @@ pub fn page(event: &Event, detail: Option<&EventDetail>, shared: &Shared) -> Vec
         out.push(String::new());
         out.push("delivered to".to_owned());
         out.extend(detail.told.iter().map(|t| {
-            format!("  {} {} {} {}", sign(t.state), t.connector, text::full(t.at, &shared.tz), t.detail)
+            let at = text::full(t.at, &shared.tz);
+            format!("  {} {} {} {at} {}", told::sign(t.state), t.connector, t.phase.as_str(), t.detail)
         }));
     }
     out
+}
+
+/// The filter that shows what owns an event's object.
+pub fn owner_filter(event: &Event) -> Option<String> {
+    let owner = if event.subject.key() == event.object.key() {
+        let o = event.owner_references.iter().find(|o| o.controller).or(event.owner_references.first())?;
+        (o.kind.clone(), o.name.clone())
+    } else {
+        (event.subject.kind.clone(), event.subject.name.clone())
+    };
+    let quoted = crate::event::filter::quote(&format!("{}/{}", owner.0, owner.1));
+    let ns = if event.object.namespace.is_empty() { "-".to_owned() } else { event.object.namespace.clone() };
+    Some(format!("subject:{quoted} ns:{ns}"))
 }
 
 /// A command that looks at an event's object: the event's own first one, else describe.
@@ -219,7 +245,7 @@ pub fn describe(object: &ObjectRef) -> String {
 }
 
 /// A word for a shell: an involved object's name is whatever somebody wrote, and this ends in a clipboard.
-fn shell(word: &str) -> String {
+pub fn shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '/' | ':');
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -18,9 +18,6 @@ use crate::{
     },
 };
 
-/// Cells of a wrapped value: what 80 columns leave beside the word.
-const ROW: usize = 66;
-
 const BINDINGS: &[Binding] = &[
     bind(A::Open, &["enter"], "streams", "Shows every stream, or only those that are not well", 10),
     bind(A::Logs, &["L"], "logs", "The log file of this process", 20),
@@ -47,8 +44,34 @@ pub struct Health {
 
 type Line = Vec<(String, Style)>;
 
-fn line(word: &str, rest: impl Into<String>, style: Style, theme: &Theme) -> Line {
-    vec![(format!(" {}", text::fit(word, 12)), theme.key), (rest.into(), style)]
+/// Cells of the word before a value.
+const WORD: usize = 13;
+
+/// Lines on their way to the screen: nothing is cut, what is long goes on in the next line.
+struct Page<'a> {
+    lines: Vec<Line>,
+    width: usize,
+    theme: &'a Theme,
+}
+
+impl Page<'_> {
+    fn title(&mut self, words: String) {
+        self.lines.push(vec![(words, self.theme.title)]);
+    }
+
+    /// A word and its value.
+    fn say(&mut self, word: &str, rest: impl AsRef<str>, style: Style) {
+        let parts = text::wrap(rest.as_ref(), self.width.saturating_sub(WORD + 1).max(1), 12);
+        for (i, part) in parts.into_iter().enumerate() {
+            // Names of clusters are as long as they are.
+            let own_line = i == 0 && text::width(word) > WORD - 2;
+            if own_line {
+                self.lines.push(vec![(format!(" {word}"), self.theme.key)]);
+            }
+            let word = if i == 0 && !own_line { word } else { "" };
+            self.lines.push(vec![(format!(" {}", text::fit(word, WORD - 1)), self.theme.key), (part, style)]);
+        }
+    }
 }
 
 impl Health {
@@ -57,33 +80,33 @@ impl Health {
         let Some(status) = &shared.status else {
             return vec![vec![(" connecting …  no word from the engine yet".to_owned(), theme.warn)]];
         };
-        let mut out = Vec::new();
+        let mut page = Page { lines: Vec::new(), width, theme };
         for warning in &status.warnings {
             for part in text::wrap(warning, width.saturating_sub(4), 4) {
-                out.push(vec![(" ▲ ".to_owned(), theme.warn), (part, theme.warn)]);
+                page.lines.push(vec![(" ▲ ".to_owned(), theme.warn), (part, theme.warn)]);
             }
         }
         for cluster in &status.clusters {
-            self.cluster(&mut out, cluster, shared, width);
+            self.cluster(&mut page, cluster, shared);
         }
-        engine(&mut out, status, shared);
-        database(&mut out, status, shared);
-        out
+        engine(&mut page, status, shared);
+        database(&mut page, status, shared);
+        page.lines
     }
 
-    fn cluster(&self, out: &mut Vec<Line>, cluster: &ClusterStatus, shared: &Shared, width: usize) {
+    fn cluster(&self, page: &mut Page<'_>, cluster: &ClusterStatus, shared: &Shared) {
         let theme = &shared.theme;
-        out.push(vec![(format!("Cluster {}", cluster.name), theme.title)]);
+        page.title(format!("Cluster {}", cluster.name));
         let (text, style) = cluster_state(cluster, shared);
-        for (i, part) in text::wrap(&text, width.saturating_sub(14), 4).into_iter().enumerate() {
-            out.push(line(if i == 0 { "state" } else { "" }, part, style, theme));
-        }
+        page.say("state", text, style);
         let secs = (shared.now.as_second()
             - shared.status.as_ref().map_or(shared.now, |s| s.started_at).as_second())
         .max(1);
         let rate = cluster.requests as f64 / secs as f64;
-        out.push(line("server", format!("{} {}", cluster.server, cluster.version), Style::new(), theme));
-        out.push(line(
+        let server = format!("{} {}", cluster.server, cluster.version);
+        let server = if server.trim().is_empty() { "not known: it was never reached" } else { server.trim() };
+        page.say("server", server, Style::new());
+        page.say(
             "objects",
             format!(
                 "{} held · {} requests, {rate:.1}/s since the start",
@@ -91,23 +114,50 @@ impl Health {
                 text::number(cluster.requests)
             ),
             Style::new(),
-            theme,
-        ));
-        let ill: Vec<&StreamStatus> = cluster.streams.iter().filter(|s| self.all || stream_ill(s)).collect();
-        let live = cluster.streams.iter().filter(|s| s.state == StreamState::Live).count();
-        let quietest = cluster
-            .streams
-            .iter()
-            .filter(|s| s.state == StreamState::Live)
-            .filter_map(|s| s.last_activity)
-            .min();
+        );
+        let live = cluster.streams.iter().filter(|s| s.state == StreamState::Live);
+        let quietest = live.clone().filter_map(|s| s.last_activity).min();
         let quiet =
             quietest.map(|at| format!(", the quietest heard {} ago", shared.age(at))).unwrap_or_default();
-        let style = if live == cluster.streams.len() { theme.good } else { theme.warn };
-        out.push(line("streams", format!("{live} of {} live{quiet}", cluster.streams.len()), style, theme));
-        for stream in ill {
-            out.extend(stream_lines(stream, shared, width));
+        let (live, all) = (live.count(), cluster.streams.len());
+        let style = if live == all { theme.good } else { theme.warn };
+        page.say("streams", format!("{live} of {all} live{quiet}"), style);
+        let watched = shared.watched();
+        if !watched.is_empty() {
+            page.say("namespaces", format!("only these are watched: {}", watched.join(", ")), theme.warn);
         }
+        if self.all {
+            for stream in &cluster.streams {
+                streams(page, &[stream], shared);
+            }
+            return;
+        }
+        // Twenty streams that fail for one reason are one thing to read.
+        let mut alike: Vec<(String, Vec<&StreamStatus>)> = Vec::new();
+        for stream in cluster.streams.iter().filter(|s| stream_ill(s)) {
+            let reason = reason(stream);
+            match alike.iter_mut().find(|(r, _)| *r == reason) {
+                Some((_, streams)) => streams.push(stream),
+                None => alike.push((reason, vec![stream])),
+            }
+        }
+        for (_, group) in alike {
+            streams(page, &group, shared);
+        }
+    }
+}
+
+/// What makes streams alike: their state and what was said last, not which kind it was said of.
+fn reason(stream: &StreamStatus) -> String {
+    let own = [stream.kind.plural(), stream.kind.as_str(), stream.namespace.as_str()];
+    let general = |text: &str| {
+        own.iter().filter(|w| !w.is_empty()).fold(text.to_owned(), |text, word| text.replace(word, "…"))
+    };
+    match &stream.state {
+        StreamState::Retrying { .. } => format!("retrying {}", general(&stream.last_error)),
+        StreamState::Forbidden { missing } => format!("forbidden {}", general(missing)),
+        StreamState::Syncing => format!("syncing {}", stream.kind.plural()),
+        StreamState::Live | StreamState::Absent => format!("{:?} {}", stream.state, stream.kind.plural()),
     }
 }
 
@@ -132,13 +182,59 @@ fn cluster_state(cluster: &ClusterStatus, shared: &Shared) -> (String, Style) {
     }
 }
 
-fn stream_lines(stream: &StreamStatus, shared: &Shared, width: usize) -> Vec<Line> {
+/// Streams that are alike, as one entry.
+fn streams(page: &mut Page<'_>, group: &[&StreamStatus], shared: &Shared) {
+    let Some(stream) = group.first() else { return };
     let theme = &shared.theme;
-    let heard = stream
-        .last_activity
-        .map_or_else(|| "never heard".to_owned(), |at| format!("heard {} ago", shared.age(at)));
-    let ns = if stream.namespace.is_empty() { String::new() } else { format!(" in {}", stream.namespace) };
-    let (sign, words, style) = match &stream.state {
+    let (sign, words, style) = words(stream, group, shared);
+    let undecodable: u64 = group.iter().map(|s| s.undecodable).sum();
+    let broken = if undecodable > 0 {
+        format!(" · {} could not be decoded: see :logs", text::count(undecodable, "object"))
+    } else {
+        String::new()
+    };
+    let mut namespaces: Vec<&str> =
+        group.iter().map(|s| s.namespace.as_str()).filter(|n| !n.is_empty()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    let place = match namespaces.as_slice() {
+        [] => String::new(),
+        [one] => format!(" in {one}"),
+        several => format!(" in {} namespaces", several.len()),
+    };
+    let name = match group {
+        [one] => format!("{sign} {}{place}", one.kind.plural()),
+        several => format!("{sign} {} streams{place}", several.len()),
+    };
+    let mut words = format!("{words}{broken}");
+    if group.len() > 1 {
+        let mut kinds: Vec<&str> = group.iter().map(|s| s.kind.plural()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        words = format!("{words} ({})", kinds.join(", "));
+    }
+    let width = page.width;
+    if width < 100 {
+        page.lines.push(vec![(format!("   {name}"), style)]);
+        let parts = text::wrap(&words, width.saturating_sub(7), 8);
+        page.lines.extend(parts.into_iter().map(|l| vec![(format!("      {l}"), style)]));
+        return;
+    }
+    for (i, part) in text::wrap(&words, width.saturating_sub(39), 8).into_iter().enumerate() {
+        let name = text::fit(if i == 0 { &name } else { "" }, 34);
+        page.lines.push(vec![
+            (format!("   {name}"), style),
+            (format!(" {part}"), if i == 0 { style } else { theme.dim }),
+        ]);
+    }
+}
+
+/// The sign of a state, and the state in words; times are those of the whole group.
+fn words(stream: &StreamStatus, group: &[&StreamStatus], shared: &Shared) -> (&'static str, String, Style) {
+    let theme = &shared.theme;
+    let heard = group.iter().filter_map(|s| s.last_activity).max();
+    let heard = heard.map_or_else(|| "never heard".to_owned(), |at| format!("heard {} ago", shared.age(at)));
+    match &stream.state {
         StreamState::Live => {
             ("●", format!("live · {heard} · {}", text::count(stream.relists, "relist")), theme.good)
         }
@@ -150,76 +246,54 @@ fn stream_lines(stream: &StreamStatus, shared: &Shared, width: usize) -> Vec<Lin
             };
             ("◌", format!("syncing: {}{of}", text::number(stream.synced.0)), theme.warn)
         }
-        StreamState::Retrying { retry_at } => {
+        StreamState::Retrying { .. } => {
             shared.moving.set(true);
-            (
-                "↻",
-                format!(
-                    "lost, tried again in {} · {heard} · {}",
-                    text::age(shared.now, *retry_at),
-                    stream.last_error
-                ),
-                theme.warn,
-            )
+            let next = group.iter().filter_map(|s| match s.state {
+                StreamState::Retrying { retry_at } => Some(retry_at),
+                _ => None,
+            });
+            let next = next.min().map_or_else(String::new, |at| text::age(shared.now, at));
+            ("↻", format!("lost, tried again in {next} · {heard} · {}", stream.last_error), theme.warn)
         }
-        StreamState::Forbidden { missing } => (
-            "✖",
-            format!("forbidden. Grant: {missing}  (assets/rbac.yaml has it; it is tried again by itself)"),
-            theme.bad,
-        ),
+        StreamState::Forbidden { missing } => {
+            let missing: Vec<&str> = if group.len() > 1 {
+                group
+                    .iter()
+                    .filter_map(|s| match &s.state {
+                        StreamState::Forbidden { missing } => Some(missing.as_str()),
+                        _ => None,
+                    })
+                    .collect()
+            } else {
+                vec![missing]
+            };
+            let words = format!(
+                "forbidden. Grant: {}  (`barrelman rbac | kubectl apply -f -` does; it is tried again by itself)",
+                missing.join("; ")
+            );
+            ("✖", words, theme.bad)
+        }
         StreamState::Absent => ("–", "the server does not have this kind".to_owned(), theme.dim),
-    };
-    let broken = if stream.undecodable > 0 {
-        format!(" · {} could not be decoded: see :logs", text::count(stream.undecodable, "object"))
-    } else {
-        String::new()
-    };
-    let name = text::fit(&format!("{sign} {}{ns}", stream.kind.plural()), 34);
-    let words = format!("{words}{broken}");
-    if width < 100 {
-        let mut out = vec![vec![(format!("   {}", name.trim_end()), style)]];
-        out.extend(
-            text::wrap(&words, width.saturating_sub(7), 3)
-                .into_iter()
-                .map(|l| vec![(format!("      {l}"), style)]),
-        );
-        return out;
     }
-    text::wrap(&words, width.saturating_sub(38), 3)
-        .into_iter()
-        .enumerate()
-        .map(|(i, l)| {
-            vec![
-                (format!("   {}", if i == 0 { name.clone() } else { " ".repeat(34) }), style),
-                (format!(" {l}"), style),
-            ]
-        })
-        .collect()
 }
 
-fn engine(out: &mut Vec<Line>, status: &Status, shared: &Shared) {
-    let theme = &shared.theme;
-    out.push(vec![("Engine".to_owned(), theme.title)]);
+fn engine(page: &mut Page<'_>, status: &Status, shared: &Shared) {
+    page.title("Engine".to_owned());
     let whose = match &shared.engine {
         crate::tui::options::Engine::Own => "this process".to_owned(),
         crate::tui::options::Engine::Attached(label) => label.clone(),
     };
     let only = if status.watch_only { " · --watch-only: stores, never delivers" } else { "" };
-    out.push(line(
+    let up = text::age(status.started_at, shared.now);
+    page.say(
         "process",
-        format!(
-            "{whose} · pid {} · {} · up {}{only}",
-            status.pid,
-            status.mode,
-            text::age(status.started_at, shared.now)
-        ),
+        format!("{whose} · pid {} · {} · up {up}{only}", status.pid, status.mode),
         Style::new(),
-        theme,
-    ));
+    );
     let memory = shared.totals.memory.map_or_else(|| "not known here".to_owned(), text::bytes);
-    out.push(line("memory", memory, Style::new(), theme));
+    page.say("memory", memory, Style::new());
     let p = &status.pipeline;
-    out.push(line(
+    page.say(
         "pipeline",
         format!(
             "{} changes · {} events ({} folded) · {} messages · {:.1} events/s",
@@ -230,68 +304,57 @@ fn engine(out: &mut Vec<Line>, status: &Status, shared: &Shared) {
             p.rate
         ),
         Style::new(),
-        theme,
-    ));
+    );
     if p.faults > 0 {
-        out.push(line(
+        page.say(
             "faults",
             format!("{}: errors of this program, see :logs and please report them", text::number(p.faults)),
-            theme.bad,
-            theme,
-        ));
+            page.theme.bad,
+        );
     }
 }
 
-fn database(out: &mut Vec<Line>, status: &Status, shared: &Shared) {
+fn database(page: &mut Page<'_>, status: &Status, shared: &Shared) {
     let theme = &shared.theme;
     let store = &status.store;
-    out.push(vec![("Database".to_owned(), theme.title)]);
+    page.title("Database".to_owned());
     if let Some(error) = &store.error {
-        out.push(line("error", error.clone(), theme.bad, theme));
+        page.say("error", error, theme.bad);
     }
     if store.full {
-        out.push(line("full", "the outbox is at its cap and reading has stopped: mend or remove the connector that does not deliver (6)", theme.bad, theme));
+        page.say("full", "the outbox is at its cap and reading has stopped: mend or remove the connector that does not deliver (6)", theme.bad);
     }
-    out.push(line("file", format!("{} · {}", store.path, text::bytes(store.bytes)), Style::new(), theme));
+    page.say("file", format!("{} · {}", store.path, text::bytes(store.bytes)), Style::new());
     let oldest = store
         .oldest_event
         .or(shared.totals.oldest)
         .map(|at| format!(" since {}", text::full(at, &shared.tz)))
         .unwrap_or_default();
-    out.push(line("events", format!("{}{oldest}", text::number(shared.events())), Style::new(), theme));
+    page.say("events", format!("{}{oldest}", text::number(shared.events())), Style::new());
     let last = store.last_commit.map(|at| format!(" · the last {} ago", shared.age(at))).unwrap_or_default();
-    out.push(line("commits", format!("{}{last}", text::number(store.commits)), Style::new(), theme));
-    let evicted: u64 = store.evicted.values().sum();
-    if evicted > 0 {
-        let by: Vec<String> = store
-            .evicted
+    page.say("commits", format!("{}{last}", text::number(store.commits)), Style::new());
+    let counts = |rows: &std::collections::BTreeMap<String, u64>, without: &str| {
+        let rows: Vec<String> = rows
             .iter()
-            .filter(|(_, n)| **n > 0)
-            .map(|(t, n)| format!("{t} {}", text::number(*n)))
+            .filter(|(table, n)| **n > 0 && table.as_str() != without)
+            .map(|(table, n)| format!("{table} {}", text::number(*n)))
             .collect();
-        out.push(line("evicted", format!("by age or size: {}", by.join(", ")), theme.warn, theme));
+        rows.join(" · ")
+    };
+    if store.evicted.values().any(|n| *n > 0) {
+        page.say("evicted", format!("by age or size: {}", counts(&store.evicted, "")), theme.warn);
     }
-    let rows: Vec<String> = store
-        .rows
-        .iter()
-        .filter(|(_, n)| **n > 0)
-        .map(|(t, n)| format!("{t} {}", text::number(*n)))
-        .collect();
-    for (i, part) in
-        text::wrap(&rows.join(" · "), ROW, 8).into_iter().enumerate().filter(|(_, p)| !p.is_empty())
-    {
-        out.push(line(if i == 0 { "rows" } else { "" }, part, theme.dim, theme));
+    // The events stand above, counted to this moment; these are counted now and then.
+    let rows = counts(&store.rows, crate::store::EVENTS.name);
+    if !rows.is_empty() {
+        page.say("rows", rows, theme.dim);
     }
     if !shared.totals.gaps.is_empty() {
-        out.push(vec![("Not watched".to_owned(), theme.title)]);
+        page.title("Not watched".to_owned());
         for gap in shared.totals.gaps.iter().take(20) {
             let to = gap.to.map_or_else(|| "now".to_owned(), |to| text::full(to, &shared.tz));
-            out.push(line(
-                &gap.cluster,
-                format!("{} – {to}  {}", text::full(gap.from, &shared.tz), gap.why),
-                Style::new(),
-                theme,
-            ));
+            let times = format!("{} – {to}  {}", text::full(gap.from, &shared.tz), gap.why);
+            page.say(&gap.cluster, times, Style::new());
         }
     }
 }
@@ -340,14 +403,7 @@ impl Pane for Health {
     fn view(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
         let lines = self.lines(shared, area.width.into());
         self.scroll = self.scroll.min(lines.len().saturating_sub(area.height.into()));
-        for (y, line) in lines.iter().skip(self.scroll).take(area.height.into()).enumerate() {
-            let pieces: Vec<(&str, Style)> = line.iter().map(|(t, s)| (t.as_str(), *s)).collect();
-            paint::pieces(frame.buffer_mut(), area, y as u16, &pieces);
-        }
-        let below = lines.len().saturating_sub(self.scroll + usize::from(area.height));
-        if below > 0 {
-            let more = format!(" +{below} lines ");
-            paint::right(frame.buffer_mut(), area, area.height - 1, (&more, shared.theme.accent), 0);
-        }
+        let rest = lines.get(self.scroll..).unwrap_or_default();
+        paint::lines(frame.buffer_mut(), area, rest, ": j", &shared.theme);
     }
 }

@@ -2,12 +2,16 @@
 
 use ratatui::style::Style;
 
-use super::incidents_view::{sign, style, what};
+use super::{incidents_view::what, told};
 use crate::{
-    event::incident::{Incident, IncidentStatus, Suspect},
+    event::{
+        ObjectRef,
+        incident::{Incident, IncidentStatus, Member, Suspect},
+    },
+    store::pages::Recovery,
     tui::{
         model::Shared,
-        msg::{IncidentDetail, OwnerLine, ToldState},
+        msg::{IncidentDetail, OwnerLine},
         text,
         theme::Theme,
     },
@@ -23,6 +27,7 @@ const WORD: usize = 9;
 pub fn heading(incident: &Incident, shared: &Shared) -> String {
     let state = match incident.resolved_at.filter(|_| incident.status == IncidentStatus::Resolved) {
         Some(end) => format!("ended {} ago, lasted {}", shared.age(end), text::age(incident.opened_at, end)),
+        None if incident.reopened > 0 => format!("first seen {} ago", shared.age(incident.opened_at)),
         None => format!("open {}", shared.age(incident.opened_at)),
     };
     let reopened =
@@ -64,7 +69,12 @@ fn suspect(s: &Suspect, incident: &Incident, shared: &Shared) -> String {
     } else {
         format!("−{}", text::span(before.max(0)))
     };
-    format!("{level} {when} {} {}{manager} ({})", text::object(&s.object), s.title, s.link)
+    format!(
+        "{level} {when} {} {}{manager} ({})",
+        text::object(&s.object),
+        text::without_object(&s.title, &s.object),
+        s.link
+    )
 }
 
 fn owners(chain: &[OwnerLine]) -> String {
@@ -94,34 +104,65 @@ fn nobody(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared)
 }
 
 /// Who was told, as many to a line as fit.
-fn told(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared, width: usize) -> Vec<Line> {
+fn who(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared, width: usize) -> Vec<Line> {
     let theme = &shared.theme;
     let marks = detail.map_or(&[][..], |d| d.told.as_slice());
-    let mut lines = vec![vec![(text::fit("told", WORD), theme.key)]];
     if marks.is_empty() {
-        lines[0].push((nobody(detail, incident, shared).to_owned(), theme.dim));
+        let mut lines = worded("told", nobody(detail, incident, shared), theme, width, 2);
+        lines.iter_mut().flat_map(|l| l.iter_mut().skip(1)).for_each(|piece| piece.1 = theme.dim);
+        return lines;
     }
+    let mut lines: Vec<Line> = vec![vec![(text::fit("told", WORD), theme.key)]];
     let mut used = WORD;
-    for mark in marks {
-        let rest = match mark.state {
-            ToldState::Delivered => shared.clock(mark.at),
-            ToldState::Waiting => "waits".to_owned(),
-            ToldState::Dropped => "not told, over before".to_owned(),
-            ToldState::Dead => format!("given up: {}", text::cut(&mark.detail, 44)),
-            ToldState::Retrying => format!("tried again: {}", text::cut(&mark.detail, 40)),
-        };
-        let wide = text::width(&mark.connector) + text::width(&rest) + 5;
+    for pieces in told::told(marks, shared) {
+        let wide = pieces.iter().map(|(t, _)| text::width(t)).sum::<usize>();
         if used + wide > width && used > WORD {
             lines.push(vec![(" ".repeat(WORD), theme.key)]);
             used = WORD;
         }
-        used += wide;
-        if let Some(line) = lines.last_mut() {
-            line.push((format!("{} ", mark.connector), Style::new()));
-            line.push((sign(mark.state).to_owned(), style(mark.state, theme)));
-            line.push((format!(" {rest}  "), theme.dim));
+        if used + wide > width {
+            // Too long for a line of its own: what it answered matters, to its end.
+            let whole: String = pieces.iter().map(|(t, _)| t.as_str()).collect();
+            let style = pieces.iter().map(|(_, s)| *s).nth(1).unwrap_or_default();
+            let parts = text::wrap(&whole, width.saturating_sub(WORD).max(1), 3);
+            for (i, part) in parts.into_iter().enumerate() {
+                if i > 0 {
+                    lines.push(vec![(" ".repeat(WORD), theme.key)]);
+                }
+                if let Some(line) = lines.last_mut() {
+                    line.push((part, style));
+                }
+            }
+            used = width;
+            continue;
         }
+        if let Some(line) = lines.last_mut() {
+            if used > WORD {
+                line.push(("  ".to_owned(), Style::new()));
+            }
+            line.extend(pieces);
+        }
+        used += wide + 2;
     }
+    lines
+}
+
+/// It heals: since when, and when it will have healed.
+fn recovering(recovery: &Recovery, shared: &Shared) -> String {
+    let since = shared.clock(recovery.since);
+    match recovery.closes {
+        Some(at) if at > shared.now => {
+            format!("recovering since {since}, closes at {} if it stays so", shared.clock(at))
+        }
+        Some(_) => format!("recovering since {since}, closes in a moment if it stays so"),
+        None => format!("recovering since {since}, closes when all that is wanted is ready"),
+    }
+}
+
+fn healing(detail: Option<&IncidentDetail>, shared: &Shared, width: usize) -> Vec<Line> {
+    let Some(recovery) = detail.and_then(|d| d.recovery) else { return Vec::new() };
+    let mut lines = worded("heals", &recovering(&recovery, shared), &shared.theme, width, 2);
+    lines.iter_mut().flat_map(|l| l.iter_mut().skip(1)).for_each(|piece| piece.1 = shared.theme.good);
     lines
 }
 
@@ -139,10 +180,13 @@ pub fn peek(
     let theme = &shared.theme;
     let one = |word: &str, rest: &str| worded(word, rest, theme, width, 1);
     // In the order of the screen, with how early each goes.
-    let mut parts = vec![(0, worded("why", &why(incident), theme, width, 2))];
+    let mut parts = vec![(0, worded("why", &why(incident), theme, width, if height > 5 { 2 } else { 1 }))];
+    parts.push((0, healing(detail, shared, width)));
     for (i, s) in incident.suspects.iter().take(4).enumerate() {
         let word = if i == 0 { "suspect" } else { "" };
-        parts.push((if i == 0 { 1 } else { 4 + i }, one(word, &suspect(s, incident, shared))));
+        // Where hardly anything fits, what to do comes before what may have done it.
+        let first = if height > 5 { 1 } else { 3 };
+        parts.push((if i == 0 { first } else { 4 + i }, one(word, &suspect(s, incident, shared))));
     }
     if let Some(d) = detail {
         if d.owners.len() > 1 {
@@ -152,9 +196,9 @@ pub fn peek(
             parts.push((3, one("last", &format!("{} {}", shared.clock(last.timestamp), last.title))));
         }
     }
-    parts.push((0, told(detail, incident, shared, width)));
+    parts.push((0, who(detail, incident, shared, width)));
     if let Some(look) = detail.and_then(|d| d.look.first()) {
-        parts.push((2, one("look", &look.command)));
+        parts.push((2, one("look", &shared.command(&incident.cluster, &look.command))));
     }
     while parts.iter().map(|(_, lines)| lines.len()).sum::<usize>() > height {
         let Some(least) = parts.iter().map(|(rank, _)| *rank).max().filter(|rank| *rank > 0) else { break };
@@ -172,6 +216,7 @@ pub fn lines(
 ) -> Vec<Line> {
     let theme = &shared.theme;
     let mut lines = worded("what", &what(incident), theme, width, 3);
+    lines.extend(healing(detail, shared, width));
     if !incident.description.is_empty() && incident.description != incident.title {
         lines.extend(worded("why", &incident.description, theme, width, 6));
     }
@@ -185,7 +230,7 @@ pub fn lines(
         if incident.subject.namespace.is_empty() { "cluster-scoped" } else { &incident.subject.namespace }
     );
     lines.extend(worded("where", &place, theme, width, 1));
-    lines.extend(told(detail, incident, shared, width));
+    lines.extend(who(detail, incident, shared, width));
     lines.push(Vec::new());
     if incident.suspects.is_empty() {
         lines.extend(worded("suspects", "nothing that we watched changed just before", theme, width, 2));
@@ -202,14 +247,20 @@ pub fn lines(
     let Some(d) = detail else { return lines };
     lines.push(Vec::new());
     for look in &d.look {
-        lines.extend(worded("look", &format!("{}: {}", look.action, look.command), theme, width, 4));
+        lines.extend(worded(
+            "look",
+            &format!("{}: {}", look.action, shared.command(&incident.cluster, &look.command)),
+            theme,
+            width,
+            4,
+        ));
     }
     if !d.owners.is_empty() {
         lines.push(Vec::new());
         lines.extend(chain(&d.owners, theme));
     }
     lines.push(Vec::new());
-    members(&mut lines, d, incident, shared);
+    members(&mut lines, d, incident, shared, width);
     if let Some(last) = &d.last {
         let line = format!("{} {}", shared.clock(last.timestamp), last.title);
         lines.extend(worded("last", &line, theme, width, 2));
@@ -231,30 +282,61 @@ pub fn chain(owners: &[OwnerLine], theme: &Theme) -> Vec<Line> {
     lines
 }
 
-fn members(lines: &mut Vec<Line>, detail: &IncidentDetail, incident: &Incident, shared: &Shared) {
+/// One line per object with all its troubles: several of one object are one thing to look at.
+fn members(
+    lines: &mut Vec<Line>,
+    detail: &IncidentDetail,
+    incident: &Incident,
+    shared: &Shared,
+    width: usize,
+) {
     let theme = &shared.theme;
+    let mut objects: Vec<(&ObjectRef, bool, Vec<&Member>)> = Vec::new();
+    for member in &detail.members {
+        match objects.iter_mut().find(|(o, affected, _)| **o == member.object && *affected == member.affected)
+        {
+            Some((_, _, members)) => members.push(member),
+            None => objects.push((&member.object, member.affected, vec![member])),
+        }
+    }
+    let affected =
+        if incident.affected > 0 { format!(", {} affected", incident.affected) } else { String::new() };
     let title = format!(
-        "Members ({} {} it open, {} in all, {} affected)",
+        "Troubles ({} {} it open, {} in all{affected})",
         incident.holding,
         if incident.holding == 1 { "holds" } else { "hold" },
         incident.members,
-        incident.affected
     );
     lines.push(vec![(title, theme.title)]);
-    for member in detail.members.iter().take(8) {
-        let over = member.ended_at.is_some();
-        let state = if over { "✓" } else { "✖" };
-        let style = if over { theme.good } else { theme.severity(member.severity) };
-        let role = if member.affected { " (affected)" } else { "" };
+    for (object, affected, members) in objects.iter().take(8) {
+        let open = members.iter().find(|m| m.ended_at.is_none());
+        let (sign, style) = match open {
+            Some(member) => ("✖", theme.severity(member.severity)),
+            None => ("✓", theme.good),
+        };
+        let role = if *affected { " (affected)" } else { "" };
+        let since = members.iter().map(|m| m.since).min().unwrap_or(shared.now);
         lines.push(vec![
-            (format!("{state} "), style),
-            (format!("{}{role}  {}", text::object(&member.object), member.title), Style::new()),
-            (format!("  {}", shared.age(member.since)), theme.dim),
+            (format!("{sign} "), style),
+            (format!("{}{role}", text::object(object)), Style::new()),
+            (format!("  {}", shared.age(since)), theme.dim),
         ]);
+        let troubles: Vec<String> = members
+            .iter()
+            .map(|m| {
+                let over = if m.ended_at.is_some() && open.is_some() { " (over)" } else { "" };
+                format!("{}{over}", text::without_object(&m.title, object))
+            })
+            .collect();
+        let troubles = text::wrap(&troubles.join(" · "), width.saturating_sub(2).max(1), 3);
+        lines.extend(troubles.into_iter().map(|l| vec![(format!("  {l}"), theme.dim)]));
     }
-    let more = detail.members.len().saturating_sub(8);
+    let more = objects.len().saturating_sub(8);
     if more > 0 {
-        lines.push(vec![(format!("  and {more} more: ⏎ shows all events"), theme.dim)]);
+        lines.push(vec![(
+            format!("  and {}: ⏎ shows all events", text::count(more as u64, "more object")),
+            theme.dim,
+        )]);
     }
 }
 

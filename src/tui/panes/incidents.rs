@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use ratatui::{Frame, layout::Rect};
 
-use super::{Pane, PaneDef, incidents_view};
+use super::{Pane, PaneDef, PaneState, incidents_view, told::told_state};
 use crate::{
     event::{
         IncidentId,
@@ -13,13 +13,12 @@ use crate::{
         incident::{Incident, IncidentStatus},
     },
     feed::Feed,
-    store::DeliveryState,
     tui::{
         action::Action as A,
         effect::{Effect, Query},
         keymap::{Binding, bind},
-        model::{Level, Shared},
-        msg::{Answer, Beside, IncidentDetail, ToldMark, ToldState},
+        model::{Level, Looked, Shared},
+        msg::{Answer, Beside, IncidentDetail, ToldMark},
         overlays,
         query::EventQuery,
         widgets::cursor::Cursor,
@@ -95,6 +94,7 @@ pub struct Incidents {
     /// Whose marks are to be read again.
     stale_told: Vec<IncidentId>,
     stale_detail: bool,
+    looked: Looked,
 }
 
 impl Incidents {
@@ -129,7 +129,9 @@ impl Incidents {
         self.rows = rows;
         let place = self.selected.as_ref().and_then(|id| self.rows.iter().position(|i| i.id == *id));
         self.cursor.follow(place, self.rows.len());
-        shared.open_incidents = self.all.values().filter(|i| i.status == IncidentStatus::Open).count();
+        let open = || self.all.values().filter(|i| i.status == IncidentStatus::Open);
+        shared.open_incidents = open().count();
+        shared.newest_opening = open().map(|i| i.opened_at).max();
         shared.quiet_since = self.all.values().filter_map(|i| i.resolved_at).max();
         shared.dirty = true;
     }
@@ -182,18 +184,22 @@ impl Incidents {
         .into_iter()
         .flatten()
         {
-            match told.iter_mut().find(|t| t.connector == mark.connector) {
+            match told.iter_mut().find(|t| t.connector == mark.connector && t.phase == mark.phase) {
                 Some(old) => *old = mark.clone(),
-                None => told.push(mark.clone()),
+                None => {
+                    told.push(mark.clone());
+                    told.sort_by(|a, b| a.connector.cmp(&b.connector).then(a.at.cmp(&b.at)));
+                }
             }
         }
     }
 
     /// The command that `c` copies: the first one that looks, else the id.
-    fn command(&self) -> Option<String> {
+    fn command(&self, shared: &Shared) -> Option<String> {
         let incident = self.current()?;
         let detail = self.detail.as_ref().filter(|d| d.id == incident.id);
-        let command = detail.and_then(|d| d.look.first()).map(|r| r.command.clone());
+        let look = detail.and_then(|d| d.look.first());
+        let command = look.map(|r| shared.command(&incident.cluster, &r.command));
         Some(command.unwrap_or_else(|| incident.id.to_string()))
     }
 }
@@ -225,12 +231,13 @@ impl Pane for Incidents {
         };
         match action {
             A::Open => {
+                shared.name_incident(&incident);
                 return vec![Effect::Go {
                     screen: "stream",
                     filter: Some(format!("incident:{}", incident.id)),
                 }];
             }
-            A::Copy => return self.command().map(Effect::Copy).into_iter().collect(),
+            A::Copy => return self.command(shared).map(Effect::Copy).into_iter().collect(),
             A::Describe => {
                 let detail = self.detail.as_ref().filter(|d| d.id == incident.id);
                 let lines = super::incident_detail::page(&incident, detail, shared);
@@ -268,6 +275,7 @@ impl Pane for Incidents {
                 if let Some(id) = &delivery.incident {
                     let mark = ToldMark {
                         connector: delivery.connector.clone(),
+                        phase: delivery.phase,
                         state: told_state(delivery.state),
                         at: delivery.at,
                         detail: delivery.detail.clone(),
@@ -292,13 +300,16 @@ impl Pane for Incidents {
                 self.follow_cursor()
             }
             Answer::Told(beside) => {
-                self.beside.extend(std::mem::take(beside));
-                shared.dirty = true;
+                for (id, beside) in std::mem::take(beside) {
+                    shared.dirty |= self.beside.get(&id) != Some(&beside);
+                    self.beside.insert(id, beside);
+                }
                 Vec::new()
             }
             Answer::Incident(detail) => {
-                self.detail = detail.take().map(|d| *d);
-                shared.dirty = true;
+                let detail = detail.take().map(|d| *d);
+                shared.dirty |= self.detail != detail;
+                self.detail = detail;
                 Vec::new()
             }
             _ => Vec::new(),
@@ -317,6 +328,58 @@ impl Pane for Incidents {
             effects.extend(self.selected.clone().map(|id| Effect::Query(Query::Incident(id))));
         }
         effects
+    }
+
+    /// What heals, restarts or becomes ready changes no incident until it ends: what stands there is read again.
+    fn refresh(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        if !self.looked.is_due(shared) {
+            return Vec::new();
+        }
+        let near = self.cursor.top..self.cursor.top + self.cursor.height.max(1);
+        let open = self.rows.iter().take(self.open).enumerate().filter(|(i, _)| near.contains(i));
+        let ids: Vec<IncidentId> = open.map(|(_, i)| i.id.clone()).collect();
+        let mut effects = Vec::new();
+        if !ids.is_empty() {
+            effects.push(Effect::Query(Query::Told(ids)));
+        }
+        effects.extend(self.selected.clone().map(|id| Effect::Query(Query::Incident(id))));
+        effects
+    }
+
+    fn steps_to(&self, line: u16) -> Option<i32> {
+        // The heading of what ended stands between the two parts, or above the only one.
+        let divider = self.cursor.line + self.open.saturating_sub(self.cursor.top) as u16;
+        let divided = self.open < self.rows.len() && self.open >= self.cursor.top && line >= divider;
+        if divided && line == divider {
+            return None;
+        }
+        self.cursor.steps_to(line - u16::from(divided), self.rows.len())
+    }
+
+    fn has_row(&self) -> bool {
+        !self.rows.is_empty()
+    }
+
+    fn keep(&self) -> PaneState {
+        PaneState {
+            filter: self.query.filter.source().to_owned(),
+            warnings: self.query.warnings,
+            order: self.order as u8,
+            reverse: self.reverse,
+            selected: self.selected.as_ref().map(ToString::to_string).unwrap_or_default(),
+            ..PaneState::default()
+        }
+    }
+
+    fn take_up(&mut self, state: &PaneState) {
+        self.query.warnings = state.warnings;
+        self.order = match state.order {
+            1 => Order::Newest,
+            2 => Order::Subject,
+            _ => Order::Worst,
+        };
+        self.reverse = state.reverse;
+        self.selected = (!state.selected.is_empty()).then(|| IncidentId(state.selected.clone()));
     }
 
     fn filter(&self) -> Option<&Filter> {
@@ -341,15 +404,5 @@ impl Pane for Incidents {
 
     fn view(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
         incidents_view::view(self, frame, area, shared);
-    }
-}
-
-/// A delivery's state as a mark.
-pub fn told_state(state: DeliveryState) -> ToldState {
-    match state {
-        DeliveryState::Delivered => ToldState::Delivered,
-        DeliveryState::Dead => ToldState::Dead,
-        DeliveryState::Dropped => ToldState::Dropped,
-        DeliveryState::Retrying => ToldState::Retrying,
     }
 }

@@ -2,18 +2,11 @@
 
 use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
 
-use super::{incident_detail, incidents::Incidents};
+use super::{incident_detail, incidents::Incidents, told};
 use crate::{
     event::incident::{Incident, IncidentStatus},
     status::StreamState,
-    tui::{
-        model::Shared,
-        msg::{ToldMark, ToldState},
-        text,
-        theme::{Theme, glyph},
-        view::header::NO_CLUSTER,
-        widgets::paint,
-    },
+    tui::{model::Shared, text, theme::glyph, view::header::NO_CLUSTER, widgets::paint},
 };
 
 /// From this width on the detail stands beside the list.
@@ -30,8 +23,11 @@ pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Sh
         return;
     }
     let beside = area.width >= BESIDE && !shared.zoom;
-    let peek = if shared.zoom || beside || area.height < 14 {
+    let peek = if shared.zoom || beside || area.height < 9 {
         0
+    } else if area.height < 14 {
+        // Who was told and what to do comes before the rows that can be scrolled to.
+        6
     } else {
         // What the list leaves free is the detail's: its height depends on the rows alone, so that moving is calm.
         let listed = u16::try_from(pane.rows.len()).unwrap_or(u16::MAX).saturating_add(3);
@@ -47,25 +43,14 @@ pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Sh
         let inside =
             paint::frame(frame.buffer_mut(), room, &incident_detail::heading(&incident, shared), theme);
         let lines = incident_detail::lines(&incident, detail, shared, inside.width.into());
-        draw(frame.buffer_mut(), inside, &lines, theme);
+        paint::lines(frame.buffer_mut(), inside, &lines, ": d", theme);
     } else if peek > 0 {
         let room = Rect { y: area.y + area.height - peek, height: peek, ..area };
         paint::rule(frame.buffer_mut(), room, 0, &incident_detail::heading(&incident, shared), theme);
         let inside = Rect { y: room.y + 1, height: peek - 1, x: room.x + 1, width: room.width - 1 };
         let lines =
             incident_detail::peek(&incident, detail, shared, (inside.width.into(), inside.height.into()));
-        draw(frame.buffer_mut(), inside, &lines, theme);
-    }
-}
-
-fn draw(buf: &mut Buffer, area: Rect, lines: &[incident_detail::Line], theme: &Theme) {
-    for (i, line) in lines.iter().take(area.height.into()).enumerate() {
-        let pieces: Vec<(&str, Style)> = line.iter().map(|(t, s)| (t.as_str(), *s)).collect();
-        paint::pieces(buf, area, i as u16, &pieces);
-    }
-    let below = lines.len().saturating_sub(area.height.into());
-    if below > 0 && area.height > 0 {
-        paint::right(buf, area, area.height - 1, (&format!(" +{below} lines: d "), theme.accent), 0);
+        paint::lines(frame.buffer_mut(), inside, &lines, ": d", theme);
     }
 }
 
@@ -93,14 +78,12 @@ impl Columns {
 
 fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
-    let longest =
-        pane.rows.iter().take(200).map(|i| text::width(&subject(i, false, shared))).max().unwrap_or(0);
-    let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
-    let columns = Columns::new(area.width, longest.max(7) + if several { 16 } else { 0 }, shared);
+    let longest = pane.rows.iter().take(200).map(|i| text::width(&subject(i, shared))).max().unwrap_or(0);
+    let columns = Columns::new(area.width, longest.max(7), shared);
     let head = format!(
         " {} {} {} {}{}",
         text::fit("SINCE", columns.since),
-        text::fit("  SUBJECT", columns.subject + 3),
+        text::fit("  SUBJECT", columns.subject + 2),
         text::fit("WHAT", columns.what),
         if columns.affected > 0 {
             format!("{} ", text::fit("AFFECTED", columns.affected))
@@ -113,6 +96,7 @@ fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     // The heading of what ended takes a line of its own, which the cursor skips.
     let divided = usize::from(pane.open < pane.rows.len());
     let height = usize::from(area.height.saturating_sub(1));
+    pane.cursor.line = area.y + 1;
     let visible = pane.cursor.visible(pane.rows.len(), height.saturating_sub(divided));
     let mut line = 1;
     if pane.open == 0 {
@@ -154,16 +138,26 @@ fn row(
         };
         format!("{}{}", text::fit(&start, 6), text::fit_right(&lasted, 5))
     };
-    let mark = if open { glyph(incident.severity) } else { "✓" };
-    let mark_style = if open { theme.severity(incident.severity) } else { theme.good };
-    let standing = if incident.standing { " (standing)" } else { "" };
-    let what = format!("{}{standing}", what_within(incident, columns.what.saturating_sub(standing.len())));
     let beside = pane.beside.get(&incident.id);
+    let recovery = beside.and_then(|b| b.recovery).filter(|_| open);
+    let (mark, mark_style) = match (open, recovery) {
+        (true, Some(_)) => ("◒", theme.warn),
+        (true, None) => (glyph(incident.severity), theme.severity(incident.severity)),
+        (false, _) => ("✓", theme.good),
+    };
+    let mut note = String::new();
+    if recovery.is_some() {
+        note.push_str("recovering: ");
+    }
+    if open && incident.reopened > 0 {
+        note = format!("{note}again (×{}): ", incident.reopened + 1);
+    }
+    let standing = if incident.standing { " (standing)" } else { "" };
+    let room = columns.what.saturating_sub(standing.len() + text::width(&note));
+    let what = format!("{note}{}{standing}", what_within(incident, room));
     let affected = beside.map_or("", |b| b.affected.as_str());
-    let (since, subject) = (
-        text::fit(&since, columns.since),
-        text::fit_middle(&subject(incident, columns.subject >= 36, shared), columns.subject),
-    );
+    let (since, subject) =
+        (text::fit(&since, columns.since), subject_within(incident, columns.subject, shared));
     let what = text::fit(&what, columns.what);
     let affected = if columns.affected > 0 {
         format!("{} ", text::fit(affected, columns.affected))
@@ -188,59 +182,36 @@ fn row(
         ],
     );
     let room = Rect { x, width: area.right().saturating_sub(x), ..area };
-    let marks = beside.map_or_else(Vec::new, |b| told_marks(&b.told, columns.told, theme));
+    let marks = beside.map_or_else(Vec::new, |b| told::signs(&b.told, columns.told, theme));
     let marks = if marks.is_empty() { vec![(nobody(incident), theme.dim)] } else { marks };
     let marks: Vec<(&str, Style)> = marks.iter().map(|(t, s)| (t.as_str(), *s)).collect();
     paint::pieces(buf, room, 0, &marks);
 }
 
 fn nobody(incident: &Incident) -> String {
-    if incident.standing { "not told".into() } else { "–".into() }
+    if incident.standing { "untold".into() } else { "–".into() }
 }
 
-/// A sign per connector, as many as fit.
-fn told_marks(told: &[ToldMark], cells: usize, theme: &Theme) -> Vec<(String, Style)> {
-    let fits = cells / 2;
-    let mut marks: Vec<(String, Style)> =
-        told.iter().take(fits).map(|t| (format!("{} ", sign(t.state)), style(t.state, theme))).collect();
-    if told.len() > fits {
-        marks.pop();
-        marks.push(("…".into(), theme.dim));
-    }
-    marks
-}
-
-/// The sign of a mark.
-pub fn sign(state: ToldState) -> &'static str {
-    match state {
-        ToldState::Waiting => "…",
-        ToldState::Delivered => "✓",
-        ToldState::Retrying => "↻",
-        ToldState::Dead => "✖",
-        ToldState::Dropped => "–",
-    }
-}
-
-/// Its style.
-pub fn style(state: ToldState, theme: &Theme) -> Style {
-    match state {
-        ToldState::Waiting | ToldState::Dropped => theme.dim,
-        ToldState::Delivered => theme.good,
-        ToldState::Retrying => theme.warn,
-        ToldState::Dead => theme.bad,
-    }
-}
-
-/// `payments/payments-api`, `node ip-10-12-34-91`; with the cluster where there are several and room for it.
-pub fn subject(incident: &Incident, wide: bool, shared: &Shared) -> String {
+/// `payments/payments-api`, `node ip-10-12-34-91`; with the cluster where there are several.
+pub fn subject(incident: &Incident, shared: &Shared) -> String {
     let subject = &incident.subject;
     let name = if subject.namespace.is_empty() {
         format!("{} {}", subject.kind.to_lowercase(), subject.name)
     } else {
         format!("{}/{}", subject.namespace, subject.name)
     };
-    let several = wide && shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
+    let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
     if several { format!("{}: {name}", incident.cluster) } else { name }
+}
+
+/// The same in so many cells: with several clusters the namespace gives way before the name does.
+fn subject_within(incident: &Incident, cells: usize, shared: &Shared) -> String {
+    let whole = subject(incident, shared);
+    let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
+    if several && text::width(&whole) > cells {
+        return text::fit_middle(&format!("{}: {}", incident.cluster, incident.subject.name), cells);
+    }
+    text::fit_middle(&whole, cells)
 }
 
 /// The type in words, and why.
@@ -315,10 +286,11 @@ fn quiet(shared: &Shared) -> (String, Vec<String>) {
             ],
         );
     };
-    if let Some(line) = crate::tui::view::header::away_line(shared) {
+    if shared.away().next().is_some() {
+        // Which one and why stands above.
         return (
             "◌ nothing is known to be broken, but a cluster is away".into(),
-            vec![line, NO_CLUSTER.to_owned()],
+            vec![NO_CLUSTER.to_owned()],
         );
     }
     let streams = || status.clusters.iter().flat_map(|c| &c.streams);

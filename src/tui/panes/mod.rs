@@ -6,17 +6,21 @@ mod connectors_view;
 mod deliveries;
 mod deliveries_view;
 mod event_detail;
+mod facets;
 mod health;
 mod incident_detail;
 mod incidents;
 mod incidents_view;
+mod sorted;
 mod stream;
 mod stream_view;
+mod told;
 
-pub use event_detail::describe;
-pub use incidents::told_state;
+pub use event_detail::{describe, shell};
+pub use told::told_state;
 
 use ratatui::{Frame, layout::Rect};
+use serde::{Deserialize, Serialize};
 
 use super::{action::Action, effect::Effect, keymap::Binding, model::Shared, msg::Answer};
 use crate::{event::filter::Filter, feed::Feed};
@@ -67,6 +71,31 @@ pub trait Pane: Send {
         let _ = shared;
         Vec::new()
     }
+    /// A second has passed and the screen is shown: what stands there is looked at again where it may have changed.
+    fn refresh(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        let _ = shared;
+        Vec::new()
+    }
+    /// How many rows down (or, below 0, up) the row on a line of the screen is; `None` where none is.
+    fn steps_to(&self, line: u16) -> Option<i32> {
+        let _ = line;
+        None
+    }
+    /// There is a row to do something with.
+    fn has_row(&self) -> bool {
+        true
+    }
+    /// What the next session is to find again.
+    fn keep(&self) -> PaneState {
+        PaneState {
+            filter: self.filter().map(|f| f.source().to_owned()).unwrap_or_default(),
+            ..PaneState::default()
+        }
+    }
+    /// Takes up what an earlier session left; its filter was set already.
+    fn take_up(&mut self, state: &PaneState) {
+        let _ = state;
+    }
     /// The filter in force; `None` where the screen has none.
     fn filter(&self) -> Option<&Filter> {
         None
@@ -83,6 +112,28 @@ pub trait Pane: Send {
     }
     /// Draws it.
     fn view(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared);
+}
+
+/// What of a screen outlives the session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PaneState {
+    /// Its filter, as it was written.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub filter: String,
+    /// Warnings only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub warnings: bool,
+    /// How it was sorted: the place in its own list of orders.
+    pub order: u8,
+    /// Sorted the other way round.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reverse: bool,
+    /// Which columns.
+    pub columns: u8,
+    /// The selected row's id or name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub selected: String,
 }
 
 /// The place of a screen in `PANES`, by its name.

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use ratatui::{Frame, layout::Rect};
 
-use super::{Pane, PaneDef, event_detail, stream_view};
+use super::{
+    Pane, PaneDef, PaneState, event_detail,
+    sorted::{Order, Sorted},
+    stream_view,
+};
 use crate::{
     event::{Event, filter::Filter},
     feed::Feed,
@@ -12,7 +16,7 @@ use crate::{
         action::Action as A,
         effect::{Effect, From, Query, Wanted},
         keymap::{Binding, bind},
-        model::{Level, Shared},
+        model::{Level, Looked, Shared},
         msg::{Answer, EventDetail},
         overlays::viewer,
         query::{EventQuery, is_warning},
@@ -37,8 +41,19 @@ const BINDINGS: &[Binding] = &[
     bind(A::PreviousMatch, &["N"], "previous match", "The previous (newer) one", 0),
     bind(A::Copy, &["c"], "copy", "Copies a command that looks at the object", 60),
     bind(A::NextPart, &["tab"], "list/detail", "Between the list and the detail, to scroll it", 0),
+    bind(
+        A::Sort,
+        &["o"],
+        "sort",
+        "Sorts what is in memory: as seen, as it happened, by severity, by count",
+        0,
+    ),
+    bind(A::ReverseSort, &["O"], "reverse", "Reverses the order", 0),
     bind(A::Columns, &["C"], "columns", "Shows and hides the columns #, namespace, source", 0),
 ];
+
+/// Events per second from which on a following cursor is not given its detail.
+const STORM: f64 = 20.0;
 
 /// Its definition.
 pub const DEF: PaneDef = PaneDef {
@@ -72,6 +87,9 @@ pub struct Stream {
     wanted: Option<u64>,
     /// A page was left early: the search goes on.
     pub(super) searching: bool,
+    /// Another order than that of arrival: then the list stands still.
+    pub(super) sorted: Option<Sorted>,
+    looked: Looked,
 }
 
 impl Stream {
@@ -89,6 +107,8 @@ impl Stream {
             last_filter: None,
             wanted: None,
             searching: false,
+            sorted: None,
+            looked: Looked::default(),
         }
     }
 
@@ -102,6 +122,7 @@ impl Stream {
         self.query.scope.clone_from(&shared.scope);
         self.query.range = shared.range;
         self.window.restart();
+        self.sorted = None;
         self.found = None;
         let mut effects = vec![self.page(From::Newest, shared)];
         if !self.query.is_all() {
@@ -123,7 +144,7 @@ impl Stream {
 
     /// The detail of the selected row is asked for, unless it is here.
     fn follow_cursor(&mut self) -> Vec<Effect> {
-        let seq = self.window.selected().map(|(seq, _)| seq);
+        let seq = self.selected().map(|(seq, _)| seq);
         let known = self.detail.as_ref().is_some_and(|d| Some(d.seq) == seq);
         if known || !self.open {
             return Vec::new();
@@ -133,6 +154,8 @@ impl Stream {
     }
 
     fn find(&mut self, older: bool, wanted: Wanted, shared: &mut Shared) -> Vec<Effect> {
+        // The next one is the next in time: in another order there is none.
+        self.sort(Order::Seen, false);
         let Some((from, _)) = self.window.selected() else { return Vec::new() };
         let passes = |event: &Event| match &wanted {
             Wanted::Warning => is_warning(event),
@@ -168,23 +191,8 @@ impl Stream {
         effects
     }
 
-    /// The filter that shows what owns the selected event's object.
-    fn owner_filter(event: &Event) -> Option<String> {
-        let owner = if event.subject.key() == event.object.key() {
-            let o =
-                event.owner_references.iter().find(|o| o.controller).or(event.owner_references.first())?;
-            (o.kind.clone(), o.name.clone())
-        } else {
-            (event.subject.kind.clone(), event.subject.name.clone())
-        };
-        let quoted = crate::event::filter::quote(&format!("{}/{}", owner.0, owner.1));
-        let ns =
-            if event.object.namespace.is_empty() { "-".to_owned() } else { event.object.namespace.clone() };
-        Some(format!("subject:{quoted} ns:{ns}"))
-    }
-
     fn with_selected(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
-        let Some((_, event)) = self.window.selected() else {
+        let Some((_, event)) = self.selected() else {
             shared.say(Level::Bad, "no event is selected");
             return Vec::new();
         };
@@ -195,9 +203,9 @@ impl Stream {
                 vec![Effect::Show(Box::new(viewer::Viewer::new(&text::object(&event.object), lines)))]
             }
             A::Manifest => vec![viewer::manifest(&event.cluster, &event.object)],
-            A::Copy => vec![Effect::Copy(event_detail::command(&event))],
+            A::Copy => vec![Effect::Copy(shared.command(&event.cluster, &event_detail::command(&event)))],
             _ => {
-                let filter = Self::owner_filter(&event);
+                let filter = event_detail::owner_filter(&event);
                 if filter.is_none() {
                     shared.say(Level::Bad, format!("{} has no owner", text::object(&event.object)));
                 }
@@ -250,10 +258,28 @@ impl Pane for Stream {
         if self.in_detail && self.open && stream_view::scroll(self, action) {
             return Vec::new();
         }
-        if self.window.act(action) {
+        if let Some(sorted) = &mut self.sorted {
+            if sorted.cursor.act(action, sorted.rows.len()) {
+                return self.follow_cursor();
+            }
+        } else if self.window.act(action) {
             return self.moved(shared);
         }
         match action {
+            A::Sort => {
+                let (order, reverse) = self.order();
+                self.sort(order.next(), reverse);
+                self.follow_cursor()
+            }
+            A::ReverseSort => {
+                let (order, reverse) = self.order();
+                self.sort(order, !reverse);
+                self.follow_cursor()
+            }
+            A::Follow if self.sorted.is_some() => {
+                self.sorted = None;
+                self.act(A::Top, shared)
+            }
             A::Top => {
                 if self.window.newest {
                     self.window.follow = true;
@@ -362,8 +388,8 @@ impl Pane for Stream {
             }
             Answer::Event(detail) => {
                 if let Some(detail) = detail.take() {
+                    shared.dirty |= self.detail.as_ref() != Some(&*detail);
                     self.detail = Some(*detail);
-                    shared.dirty = true;
                 }
                 Vec::new()
             }
@@ -376,9 +402,43 @@ impl Pane for Stream {
         }
     }
 
+    /// Owners, the incident and who was told go on while the event stands.
+    fn refresh(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        let storm = self.window.follow && shared.rate.per_second(shared.now) > STORM;
+        if !self.open || storm || !self.looked.is_due(shared) {
+            return Vec::new();
+        }
+        self.selected().map(|(seq, _)| Effect::Query(Query::Event(seq))).into_iter().collect()
+    }
+
+    fn steps_to(&self, line: u16) -> Option<i32> {
+        match &self.sorted {
+            Some(sorted) => sorted.cursor.steps_to(line, sorted.rows.len()),
+            None => self.window.steps_to(line),
+        }
+    }
+
+    fn has_row(&self) -> bool {
+        !self.window.rows().is_empty()
+    }
+
+    fn keep(&self) -> PaneState {
+        PaneState {
+            filter: self.query.filter.source().to_owned(),
+            warnings: self.query.warnings,
+            columns: self.columns,
+            ..PaneState::default()
+        }
+    }
+
+    fn take_up(&mut self, state: &PaneState) {
+        self.query.warnings = state.warnings;
+        self.columns = state.columns % 3;
+    }
+
     fn tick(&mut self, shared: &mut Shared) -> Vec<Effect> {
         // While following in a storm the detail of each newest event would be a read per frame: it waits for a pause.
-        if self.window.follow && shared.rate.per_second(shared.now) > 20.0 {
+        if self.window.follow && shared.rate.per_second(shared.now) > STORM {
             Vec::new()
         } else {
             self.follow_cursor()

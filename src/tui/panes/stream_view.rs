@@ -16,6 +16,10 @@ use crate::{
 
 /// From this width on the detail stands beside the list.
 const BESIDE: u16 = 110;
+/// From this width on facets stand beside both.
+const FACETS: u16 = 180;
+/// Their width.
+const FACET_WIDTH: u16 = 30;
 /// From this height on the rate strip is shown.
 const STRIP_FROM: u16 = 24;
 
@@ -37,6 +41,12 @@ pub fn view(pane: &mut Stream, frame: &mut Frame<'_>, area: Rect, shared: &Share
     } else {
         0
     };
+    let facets = if beside && body.width >= FACETS { FACET_WIDTH } else { 0 };
+    let body = Rect { width: body.width - facets, ..body };
+    if facets > 0 {
+        let room = Rect { x: body.x + body.width, width: facets, ..body };
+        super::facets::view(pane.window.rows().iter().map(|(_, e)| &**e), buf, room, theme);
+    }
     let width = if beside { body.width * 3 / 5 } else { body.width };
     list(pane, buf, Rect { width, height: body.height - peek, ..body }, shared);
     if beside {
@@ -56,6 +66,7 @@ struct Columns {
     namespace: usize,
     object: usize,
     source: usize,
+    message: bool,
 }
 
 impl Columns {
@@ -70,9 +81,9 @@ impl Columns {
         let source = if choice == 0 && width >= 150 { 16 } else { 0 };
         let fixed = 1 + time + 1 + 2 + kind + 1 + count + namespace + source;
         let rest = usize::from(width).saturating_sub(fixed);
-        // Too narrow for both, the message goes to the detail.
-        let object = if rest < 32 { rest } else { (rest * 11 / 20).min(44) };
-        Self { time, kind, count, namespace, object, source }
+        // Too narrow for both, the message goes to the detail, and then the object has all the room.
+        let object = if rest < 32 { rest.saturating_sub(1) } else { (rest * 11 / 20).min(44) };
+        Self { time, kind, count, namespace, object, source, message: rest >= 32 }
     }
 }
 
@@ -80,27 +91,27 @@ fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     let waiting = !pane.window.follow && area.height > 5;
     let height = usize::from(area.height.saturating_sub(1 + u16::from(waiting)));
-    let visible = pane.window.visible(height);
-    let shown = visible.clone().filter_map(|i| pane.window.rows().get(i));
-    let date = |at: jiff::Timestamp| at.to_zoned(shared.tz.clone()).date();
-    let today = shown.map(|(_, e)| e.timestamp).min().is_none_or(|at| date(at) == date(shared.now));
-    let columns = Columns::new(area.width, pane.columns, today, shared);
+    let visible = pane.visible(area.y + 1, height);
+    let happened = pane.by_happened();
+    let time = |e: &Event| if happened { e.timestamp } else { e.observed_at };
+    let oldest = visible.clone().filter_map(|i| pane.row(i)).map(|(_, e)| time(e)).min();
+    let columns = Columns::new(area.width, pane.columns, shared.is_today(oldest), shared);
     let heading = |word: &str, cells: usize| if cells > 0 { text::fit(word, cells) } else { String::new() };
     let head = format!(
         " {} {} {}{}{}{} {}",
-        heading("WHEN▼", columns.time),
+        heading(pane.heading(), columns.time),
         heading("  WHAT", columns.kind + 2),
         if columns.count > 0 { text::fit_right("#  ", columns.count) } else { String::new() },
         heading("NS", columns.namespace),
         heading("SOURCE", columns.source),
         heading("OBJECT", columns.object),
-        "MESSAGE",
+        if columns.message { "MESSAGE" } else { "" },
     );
     paint::pieces(buf, area, 0, &[(&head, theme.title)]);
     for (line, i) in visible.enumerate() {
-        let Some((_, event)) = pane.window.rows().get(i) else { break };
-        row(buf, area, 1 + line as u16, event, (&columns, shared));
-        if i == pane.window.at {
+        let Some((_, event)) = pane.row(i) else { break };
+        row(buf, area, 1 + line as u16, (event, time(event)), (&columns, shared));
+        if i == pane.at() {
             paint::select(buf, area, 1 + line as u16, theme);
         }
     }
@@ -108,15 +119,11 @@ fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
         let unseen = pane.window.unseen;
         let new =
             if unseen > 0 { format!(" · ▲ {} new above", text::number(unseen)) } else { String::new() };
-        let line = format!(" ▮▮ paused on this row{new} ");
+        let sorted = pane.sorted_words();
+        let line = format!(" ▮▮ {}{new} ", sorted.as_deref().unwrap_or("paused on this row"));
         paint::pieces(buf, area, area.height - 1, &[(&line, theme.accent)]);
-        paint::right(
-            buf,
-            area,
-            area.height - 1,
-            ("g newest · f follow ", theme.dim),
-            text::width(&line) as u16,
-        );
+        let keys = if sorted.is_some() { "f follows again " } else { "g newest · f follow " };
+        paint::right(buf, area, area.height - 1, (keys, theme.dim), text::width(&line) as u16);
     }
 }
 
@@ -130,7 +137,13 @@ fn kind(event: &Event) -> String {
     reason.map_or_else(|| event.event_type.name().to_owned(), str::to_owned)
 }
 
-fn row(buf: &mut Buffer, area: Rect, line: u16, event: &Event, (columns, shared): (&Columns, &Shared)) {
+fn row(
+    buf: &mut Buffer,
+    area: Rect,
+    line: u16,
+    (event, time): (&Event, jiff::Timestamp),
+    (columns, shared): (&Columns, &Shared),
+) {
     let theme = &shared.theme;
     let (mark, mark_style) = match event.status {
         Status::Resolved => ("✓", theme.good),
@@ -138,8 +151,8 @@ fn row(buf: &mut Buffer, area: Rect, line: u16, event: &Event, (columns, shared)
     };
     let quiet = event.ignored.is_some() || event.standing;
     let base = if quiet { theme.dim } else { Style::new() };
-    // The row's own time, by which the rows stand; when it happened last is in the detail.
-    let time = text::fit(&shared.clock(event.timestamp), columns.time);
+    // The time by which the rows stand: when it was seen. When it happened is in the detail.
+    let time = text::fit(&shared.clock(time), columns.time);
     let kind = text::fit(&kind(event), columns.kind);
     let count = if columns.count > 0 {
         let times = if event.count > 1 { format!("×{}", event.count) } else { event.count.to_string() };
@@ -164,7 +177,7 @@ fn row(buf: &mut Buffer, area: Rect, line: u16, event: &Event, (columns, shared)
         String::new()
     };
     let object = text::fit_middle(&text::object(&event.object), columns.object);
-    let late = if event.late { "(late) " } else { "" };
+    let late = if event.late { format!("(late: {}) ", shared.clock(event.timestamp)) } else { String::new() };
     let message = message(event);
     paint::pieces(
         buf,
@@ -183,19 +196,26 @@ fn row(buf: &mut Buffer, area: Rect, line: u16, event: &Event, (columns, shared)
             (&source, theme.dim),
             (&object, base),
             (" ", base),
-            (late, theme.accent),
-            (message, base),
+            (&late, theme.accent),
+            (&message, base),
         ],
     );
 }
 
-fn message(event: &Event) -> &str {
-    if event.description.is_empty() { &event.title } else { &event.description }
+/// What happened, and why; what the columns beside it name is left out.
+fn message(event: &Event) -> String {
+    let title = text::without_object(&event.title, &event.object);
+    let words = event.event_type == crate::event::EventType::KubernetesEvent || title.is_empty();
+    match event.description.as_str() {
+        "" => title.to_owned(),
+        why if words || why.starts_with(title) => why.to_owned(),
+        why => format!("{title} · {why}"),
+    }
 }
 
 fn detail(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
-    let Some((seq, event)) = pane.window.selected() else { return };
+    let Some((seq, event)) = pane.selected() else { return };
     let title = if pane.in_detail {
         format!("▸ {}", text::object(&event.object))
     } else {
@@ -209,7 +229,7 @@ fn detail(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
 
 fn under(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
-    let Some((seq, event)) = pane.window.selected() else { return };
+    let Some((seq, event)) = pane.selected() else { return };
     let ns = if event.object.namespace.is_empty() { "-" } else { &event.object.namespace };
     let title = format!(
         "{} · {ns} · {} · ×{} · {}",
@@ -234,14 +254,8 @@ fn draw(
     theme: &Theme,
 ) {
     pane.scroll = pane.scroll.min(lines.len().saturating_sub(area.height.into()));
-    for (i, line) in lines.iter().skip(pane.scroll).take(area.height.into()).enumerate() {
-        let pieces: Vec<(&str, Style)> = line.iter().map(|(t, s)| (t.as_str(), *s)).collect();
-        paint::pieces(buf, area, i as u16, &pieces);
-    }
-    let below = lines.len().saturating_sub(pane.scroll + usize::from(area.height));
-    if below > 0 && area.height > 0 {
-        paint::right(buf, area, area.height - 1, (&format!(" +{below} lines: Tab, j "), theme.accent), 0);
-    }
+    let rest = lines.get(pane.scroll..).unwrap_or_default();
+    paint::lines(buf, area, rest, ": Tab, j", theme);
 }
 
 /// Scrolls the detail; whether the action was a move.
@@ -282,8 +296,8 @@ fn empty(pane: &Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
             "no event matches",
             format!("{} events are stored: {}.", text::number(shared.events()), ways.join(", ")),
         )
-    } else if let Some(line) = crate::tui::view::header::away_line(shared) {
-        ("◌ nothing was stored yet, and a cluster is away", line)
+    } else if shared.away().next().is_some() {
+        ("◌ nothing was stored yet, and a cluster is away", String::new())
     } else {
         ("no event yet", "The first look at a cluster is silent; from then on every change appears here. 8 shows how far the lists are.".to_owned())
     };

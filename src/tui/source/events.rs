@@ -1,4 +1,4 @@
-//! Pages of events and deliveries, counts and searches, in slices of a snapshot each.
+//! Pages of events, counts and searches, in slices of a snapshot each.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{Job, incidents};
 use crate::{
     event::Event,
     store::{
-        DEAD, DeliveryRow, Read, Result,
+        Result,
         pages::{self, Limits, Span},
     },
     tui::{
@@ -25,8 +25,6 @@ const SHOW_AFTER: usize = 20_000;
 const FOLDED_FOR: SignedDuration = SignedDuration::from_mins(20);
 /// Rows that the rate strip looks at.
 const STRIP_ROWS: usize = 200_000;
-/// Dead letters that are listed.
-const DEAD_ROWS: usize = 1_000;
 
 /// The rows that may pass, for the store to stop at.
 fn span(query: &EventQuery, now: Timestamp) -> Span {
@@ -270,38 +268,4 @@ pub fn strip(job: &Job<'_>, scope: &Scope, now: Timestamp) -> Result<Option<Answ
         }
         below = page.next;
     }
-}
-
-/// A page of deliveries.
-pub fn deliveries(
-    job: &Job<'_>,
-    below: Option<u64>,
-    query: &EventQuery,
-    now: Timestamp,
-) -> Result<Option<Answer>> {
-    let mut rows: Vec<(u64, Arc<DeliveryRow>)> = Vec::new();
-    let mut cursor = below;
-    loop {
-        let snapshot = job.snapshot()?;
-        let limits = Limits::rows(PAGE - rows.len());
-        let page =
-            pages::deliveries_back(&snapshot, cursor, limits, &|row| query.matches_delivery(row, now))?;
-        drop(snapshot);
-        rows.extend(page.rows.into_iter().map(|(seq, row)| (seq, Arc::new(row))));
-        if page.next.is_none() || rows.len() >= PAGE {
-            return Ok(Some(Answer::Deliveries { below, rows, oldest: page.next.is_none() }));
-        }
-        if job.stale() {
-            return Ok(None);
-        }
-        cursor = page.next;
-    }
-}
-
-/// The dead letters.
-pub fn dead(job: &Job<'_>) -> Result<Answer> {
-    let snapshot = job.snapshot()?;
-    let page = pages::dead_letters_back(&snapshot, None, Limits::rows(DEAD_ROWS), &|_| true)?;
-    let rows = page.rows.into_iter().map(|(seq, d)| (seq, Arc::new(d))).collect();
-    Ok(Answer::Dead { rows, total: snapshot.count(DEAD.name)? })
 }

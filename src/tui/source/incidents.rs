@@ -6,10 +6,13 @@ use jiff::Timestamp;
 
 use super::Job;
 use crate::{
-    event::{ClusterUid, Event, IncidentId, Kind, ObjectRef, Recommendation, incident::Incident},
+    event::{
+        ClusterUid, Event, IncidentId, Kind, ObjectRef, Recommendation,
+        incident::{Incident, Member},
+    },
     object::{Body, Condition, Object, ObjectKey},
     store::{
-        OBJECTS, OUTBOX, Read, Result, keys,
+        BASELINES, OBJECTS, OUTBOX, Read, Result, keys,
         pages::{self, Limits},
     },
     tui::{
@@ -70,6 +73,7 @@ fn waiting(read: &impl Read) -> Result<Waiting> {
             let claim = row.claim.as_ref().filter(|c| c.attempts > 0);
             marks.entry(incident.id.clone()).or_default().push(ToldMark {
                 connector: row.notification.connector.clone(),
+                phase: row.notification.phase,
                 state: if claim.is_some() { ToldState::Retrying } else { ToldState::Waiting },
                 at: claim.map_or(row.due_at, |c| c.next_at),
                 detail: claim.map(|c| c.last.clone()).unwrap_or_default(),
@@ -80,69 +84,76 @@ fn waiting(read: &impl Read) -> Result<Waiting> {
     Ok(marks)
 }
 
-/// The newest delivery of each connector about an incident or event.
+/// The newest delivery of each connector and phase about an incident or event, by connector, in the order of time.
 pub fn marks(read: &impl Read, about: &str) -> Result<Vec<ToldMark>> {
     let page = pages::deliveries_about(read, about, None, Limits::rows(DELIVERIES))?;
     let mut marks: Vec<ToldMark> = Vec::new();
     for (_, row) in page.rows {
-        if marks.iter().any(|m| m.connector == row.connector) {
+        if marks.iter().any(|m| m.connector == row.connector && m.phase == row.phase) {
             continue;
         }
         marks.push(ToldMark {
             connector: row.connector,
+            phase: row.phase,
             state: told_state(row.state),
             at: row.at,
             detail: row.detail,
         });
     }
-    marks.sort_by(|a, b| a.connector.cmp(&b.connector));
+    marks.sort_by(|a, b| a.connector.cmp(&b.connector).then(a.at.cmp(&b.at)));
     Ok(marks)
 }
 
 fn all_marks(read: &impl Read, incident: &Incident, waiting: &Waiting) -> Result<Vec<ToldMark>> {
     let mut marks = marks(read, incident.id.as_str())?;
     for mark in waiting.get(&incident.id).into_iter().flatten() {
-        match marks.iter_mut().find(|m| m.connector == mark.connector) {
+        match marks.iter_mut().find(|m| m.connector == mark.connector && m.phase == mark.phase) {
             // What was told stays said, while more is on its way; what failed is replaced by what is tried now.
             Some(old) if old.state != ToldState::Delivered => *old = mark.clone(),
             Some(_) => {}
             None => marks.push(mark.clone()),
         }
     }
+    marks.sort_by(|a, b| a.connector.cmp(&b.connector).then(a.at.cmp(&b.at)));
     Ok(marks)
 }
 
 fn beside(read: &impl Read, incident: &Incident, waiting: &Waiting) -> Result<Beside> {
-    Ok(Beside { affected: affected(read, incident)?, told: all_marks(read, incident, waiting)? })
+    let members = pages::members(read, &incident.id, MEMBERS)?;
+    Ok(Beside {
+        affected: affected(read, incident, &members)?,
+        told: all_marks(read, incident, waiting)?,
+        recovery: pages::recovery(read, incident, &members)?,
+    })
 }
 
-/// `2/6 pods` of a workload with a wanted count, `23 affected` of a node, else how many members of which kind.
-fn affected(read: &impl Read, incident: &Incident) -> Result<String> {
+/// `2/6 pods` of a workload with a wanted count, `23 affected` of a node, else how many members of which kind. All
+/// members count, also those that are well at this moment: a crash loop would change the figure with every restart.
+fn affected(read: &impl Read, incident: &Incident, members: &[Member]) -> Result<String> {
     if incident.affected > 0 {
         return Ok(format!("{} affected", incident.affected));
     }
+    let mut objects: Vec<&ObjectRef> = members.iter().filter(|m| !m.affected).map(|m| &m.object).collect();
+    objects.sort();
+    objects.dedup();
+    let pods = objects.iter().filter(|o| o.kind == "Pod").count();
     let open = incident.status == crate::event::incident::IncidentStatus::Open;
     if let Some(workload) =
         object(read, &incident.cluster_uid, &incident.subject)?.as_ref().and_then(Object::workload)
+        && open
+        && workload.replicas > 0
     {
-        let missing = workload.replicas.saturating_sub(workload.ready);
-        if open && workload.replicas > 0 && missing > 0 {
+        let firing =
+            |o: &&&ObjectRef| members.iter().any(|m| m.object == ***o && m.holds && m.ended_at.is_none());
+        let failing = objects.iter().filter(|o| o.kind == "Pod").filter(firing).count() as u32;
+        let missing = workload.replicas.saturating_sub(workload.ready).max(failing).min(workload.replicas);
+        if missing > 0 {
             return Ok(format!("{missing}/{} pods", workload.replicas));
         }
     }
-    let members = pages::members(read, &incident.id, MEMBERS)?;
-    let mut objects: Vec<&ObjectRef> = members
-        .iter()
-        .filter(|m| !m.affected && (!open || m.ended_at.is_none()))
-        .map(|m| &m.object)
-        .collect();
-    objects.sort();
-    objects.dedup();
     Ok(match objects.as_slice() {
         [] => String::new(),
-        [first, ..] if objects.iter().all(|o| o.kind == first.kind) && first.kind == "Pod" => {
-            text::count(objects.len() as u64, "pod")
-        }
+        _ if pods > 0 => text::count(pods as u64, "pod"),
         [one] if one.key() == incident.subject.key() => "itself".to_owned(),
         _ => text::count(objects.len() as u64, "object"),
     })
@@ -168,8 +179,10 @@ pub fn detail(job: &Job<'_>, id: &IncidentId) -> Result<Answer> {
     if look.is_empty() {
         look.push(Recommendation { action: "Look at it".into(), command: describe(&incident.subject) });
     }
+    let recovery = pages::recovery(&snapshot, &incident, &members)?;
     Ok(Answer::Incident(Some(Box::new(IncidentDetail {
         id: id.clone(),
+        recovery,
         members,
         worst,
         last,
@@ -196,8 +209,12 @@ pub fn owners(read: &impl Read, event: &Event) -> Result<Vec<OwnerLine>> {
         let stored = object(read, &event.cluster_uid, &reference)?;
         let state = match &stored {
             Some(object) => state(object),
-            None if Kind::parse(&reference.kind).is_some() => "gone".to_owned(),
-            None => String::new(),
+            None => match Kind::parse(&reference.kind) {
+                // Only what was listed can be known to be gone.
+                Some(kind) if listed(read, &event.cluster_uid, kind)? => "gone".to_owned(),
+                Some(_) => "not watched".to_owned(),
+                None => String::new(),
+            },
         };
         // Owners live in the namespace of what they own, or in none.
         let owner = stored.as_ref().and_then(|o| o.meta.controller()).or(from_event.take());
@@ -220,6 +237,17 @@ pub fn owners(read: &impl Read, event: &Event) -> Result<Vec<OwnerLine>> {
     }
     chain.reverse();
     Ok(chain)
+}
+
+/// Whether the kind was listed, anywhere in its cluster.
+fn listed(read: &impl Read, cluster: &ClusterUid, kind: Kind) -> Result<bool> {
+    let prefix = keys::prefix(&[cluster.as_str(), kind.as_str()]);
+    let mut any = false;
+    read.scan(&BASELINES, &prefix, &prefix, &mut |_, _| {
+        any = true;
+        false
+    })?;
+    Ok(any)
 }
 
 /// An object's state in a few words.

@@ -3,6 +3,7 @@
 //! Three lanes, so that a search over a million rows holds no page back. A newer question of a slot makes the older
 //! one worthless: it is left where it is. Each answer is a message; a snapshot lives for one page or one slice.
 
+mod deliveries;
 mod events;
 mod incidents;
 mod system;
@@ -162,8 +163,9 @@ impl Worker {
             }
             Query::Event(seq) => events::detail(job, seq).map(Some),
             Query::Strip { scope, now } => events::strip(job, &scope, now),
-            Query::Deliveries { below, query, now } => events::deliveries(job, below, &query, now),
-            Query::Dead => events::dead(job).map(Some),
+            Query::Deliveries { below, query, now } => deliveries::page(job, below, &query, now),
+            Query::Dead => deliveries::dead(job).map(Some),
+            Query::Connectors => deliveries::connectors(job),
             Query::Scopes(clusters) => system::scopes(job, &clusters).map(Some),
             Query::Totals { pid } => system::totals(job, pid).map(Some),
             Query::Logs => Ok(Some(system::logs(self.log_file.as_deref()))),

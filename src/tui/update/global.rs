@@ -44,9 +44,10 @@ pub fn act(model: &mut Model, action: A) -> Option<Vec<Effect>> {
         A::Close | A::Quit => return Some(quit(model)),
         A::AllNamespaces => {
             shared.scope = crate::tui::query::Scope::default();
-            return Some(refresh(model));
+            return Some(reread(model));
         }
         A::Refresh => return Some(refresh(model)),
+        A::Reread => return Some(reread(model)),
         A::Relist => vec![act_of(feed::Action::Relist, "re-list")],
         A::Reload => vec![act_of(feed::Action::Reload, "reload")],
         A::AbsoluteTimes => {
@@ -74,6 +75,16 @@ pub fn act(model: &mut Model, action: A) -> Option<Vec<Effect>> {
             shared.say(Level::Bad, "this process has no log file");
             Vec::new()
         }
+        A::Mouse => {
+            shared.mouse = !shared.mouse;
+            let words = if shared.mouse {
+                "the mouse scrolls and selects here; to mark text hold shift, or switch it off again"
+            } else {
+                "the mouse is the terminal's again: text can be marked"
+            };
+            shared.say(Level::Good, words);
+            vec![Effect::Mouse(shared.mouse)]
+        }
         A::Messages => vec![Effect::Show(Box::new(messages(model)))],
         A::TakeOver => return Some(take_over(model)),
         _ => return None,
@@ -87,12 +98,19 @@ fn act_of(action: feed::Action, about: &str) -> Effect {
 
 /// Everything is read again, and clusters that are away are tried at once.
 fn refresh(model: &mut Model) -> Vec<Effect> {
-    let pid = model.shared.status.as_ref().map_or(0, |s| s.pid);
-    let mut effects = vec![Effect::Query(Query::Totals { pid })];
+    let mut effects = Vec::new();
     let away: Vec<String> = model.shared.away().map(|c| c.name.clone()).collect();
     effects.extend(away.into_iter().map(|cluster| {
         act_of(feed::Action::Reconnect { cluster: cluster.clone() }, &format!("trying {cluster}"))
     }));
+    effects.extend(reread(model));
+    effects
+}
+
+/// Everything is read again from the store; no cluster is asked for anything.
+fn reread(model: &mut Model) -> Vec<Effect> {
+    let pid = model.shared.status.as_ref().map_or(0, |s| s.pid);
+    let mut effects = vec![Effect::Query(Query::Totals { pid })];
     for pane in &mut model.panes {
         effects.extend(pane.reload(&mut model.shared));
     }
@@ -108,9 +126,13 @@ fn back(model: &mut Model) -> Vec<Effect> {
     if model.shared.zoom {
         model.shared.zoom = false;
     } else if model.shared.range.take().is_some() {
-        return refresh(model);
-    } else if model.shared.toast.take().is_none() && model.current != 0 {
-        return go(model, "incidents", None);
+        return reread(model);
+    } else if model.shared.toast.take().is_none()
+        && let Some(from) = model.trail.pop()
+    {
+        // Back to where somebody went deeper from; at the root there is nothing to leave.
+        model.current = from;
+        model.shared.keys_page = 0;
     }
     Vec::new()
 }

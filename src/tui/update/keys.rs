@@ -14,6 +14,8 @@ use crate::tui::{
 const TWICE_SECS: i64 = 3;
 
 pub fn key(model: &mut Model, chord: Chord) -> Vec<Effect> {
+    model.chosen = true;
+    model.left_at = None;
     let own = PANES.get(model.current).map_or(&[][..], |p| p.bindings);
     let action = model.shared.keymap.action(chord, own);
     // These work wherever one is.

@@ -2,6 +2,7 @@
 
 mod global;
 mod keys;
+mod mouse;
 mod prompt;
 
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use super::{
     effect::{About, Effect, Query},
     model::{Level, Model},
     msg::{Answer, Msg},
+    options::Engine,
     overlays::viewer::Viewer,
     panes,
 };
@@ -39,6 +41,14 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Paste(text) => {
             model.shared.dirty = true;
             keys::paste(model, &text)
+        }
+        Msg::Wheel { down } => {
+            model.shared.dirty = true;
+            mouse::wheel(model, down)
+        }
+        Msg::Click { column, line } => {
+            model.shared.dirty = true;
+            mouse::click(model, column, line)
         }
         Msg::Resize(width, height) => {
             model.shared.size = (width, height);
@@ -75,7 +85,11 @@ fn settle(model: &mut Model, effects: Vec<Effect>) -> Vec<Effect> {
                 model.overlays.push(overlay);
                 model.shared.dirty = true;
             }
-            Effect::Go { screen, filter } => todo.extend(go(model, screen, filter.as_deref())),
+            Effect::Go { screen, filter } => {
+                let from = model.current;
+                todo.extend(go(model, screen, filter.as_deref()));
+                model.trail.push(from);
+            }
             Effect::Act { action, about } => {
                 if let About::Manifest(title) = &about {
                     model.overlays.push(Box::new(Viewer::waiting(title)));
@@ -92,7 +106,8 @@ fn settle(model: &mut Model, effects: Vec<Effect>) -> Vec<Effect> {
 fn go(model: &mut Model, screen: &str, filter: Option<&str>) -> Vec<Effect> {
     let Some(index) = panes::index(screen) else { return Vec::new() };
     model.current = index;
-    model.chosen = true;
+    model.trail.clear();
+    model.shared.keys_page = 0;
     model.shared.dirty = true;
     let Some(pane) = model.panes.get_mut(index) else { return Vec::new() };
     match filter.map(|text| Filter::parse(text, &model.shared.tz)) {
@@ -112,7 +127,15 @@ fn feed(model: &mut Model, items: &[Feed]) -> Vec<Effect> {
     let mut events = 0;
     for item in items {
         match item {
-            Feed::Event { .. } => events += 1,
+            // A repeat comes with the row that it was folded into.
+            Feed::Event { seq, .. } => {
+                events += 1;
+                if *seq > model.shared.newest_seq {
+                    model.shared.newest_seq = *seq;
+                    model.shared.since_totals += 1;
+                }
+            }
+            Feed::Engine { label } => effects.extend(engine(model, label.as_deref())),
             Feed::Status { status } => {
                 let old = model.shared.status.replace(std::sync::Arc::clone(status));
                 let alike = old.is_some_and(|old| look(&old) == look(status));
@@ -134,13 +157,38 @@ fn feed(model: &mut Model, items: &[Feed]) -> Vec<Effect> {
     }
     if events > 0 {
         model.shared.rate.add(model.shared.now, events);
-        model.shared.since_totals += events;
         model.shared.stale = true;
     }
     for pane in &mut model.panes {
         effects.extend(pane.tick(&mut model.shared));
     }
+    if !model.chosen && model.left_at.is_none() && model.shared.open_incidents > 0 {
+        // Nobody has touched a key yet: what breaks is what this screen is for.
+        model.current = 0;
+    }
     effects
+}
+
+/// The engine beside has gone, or is back.
+fn engine(model: &mut Model, label: Option<&str>) -> Vec<Effect> {
+    let shared = &mut model.shared;
+    shared.dirty = true;
+    match label {
+        Some(label) => {
+            shared.engine = Engine::Attached(label.to_owned());
+            if shared.gone.take().is_some() {
+                shared.say(Level::Good, format!("an engine runs again: {label}"));
+                // What was committed meanwhile nobody told.
+                return start(model);
+            }
+        }
+        None if shared.gone.is_none() => {
+            shared.gone = Some(shared.now);
+            shared.say(Level::Bad, "the engine has stopped: what is shown is what was stored");
+        }
+        None => {}
+    }
+    Vec::new()
 }
 
 /// The part of a status that is worth drawing at once; counters wait for the next tick.
@@ -176,6 +224,9 @@ fn tick(model: &mut Model) -> Vec<Effect> {
     for pane in &mut model.panes {
         effects.extend(pane.tick(&mut model.shared));
     }
+    if let Some(pane) = model.panes.get_mut(model.current) {
+        effects.extend(pane.refresh(&mut model.shared));
+    }
     effects
 }
 
@@ -196,7 +247,7 @@ fn answered(model: &mut Model, mut answer: Answer) -> Vec<Effect> {
         _ => {}
     }
     model.shared.store_error = None;
-    let first = matches!(answer, Answer::Incidents { .. }) && !model.chosen;
+    let first = matches!(answer, Answer::Incidents { .. }) && !model.shared.incidents_read && !model.chosen;
     for overlay in &mut model.overlays {
         overlay.answer(&mut answer, &mut model.shared);
     }
@@ -206,18 +257,31 @@ fn answered(model: &mut Model, mut answer: Answer) -> Vec<Effect> {
         effects.extend(pane.answer(&mut answer, &mut model.shared));
     }
     if first {
-        // Incidents if one is open, else the stream: only until somebody chooses.
-        model.current = usize::from(model.shared.open_incidents == 0);
-        model.chosen = true;
-        model.shared.dirty = true;
+        open_on(model);
     }
     effects
 }
 
+/// Incidents if one is open, else the stream; where an earlier session was left, unless something broke since.
+fn open_on(model: &mut Model) {
+    let open = model.shared.open_incidents;
+    match model.left_at.take() {
+        Some(left) if model.shared.newest_opening.is_some_and(|at| at > left) => model.current = 0,
+        Some(_) => model.chosen = true,
+        None => model.current = usize::from(open == 0),
+    }
+    model.shared.dirty = true;
+}
+
 fn replied(model: &mut Model, about: About, reply: Reply) -> Vec<Effect> {
     model.shared.dirty = true;
+    let dead = matches!(about, About::Dead(_));
+    let mut effects = Vec::new();
     match about {
-        About::Toast(what) => {
+        About::Toast(what) | About::Dead(what) => {
+            if dead {
+                effects.push(Effect::Query(Query::Dead));
+            }
             let (level, text) = match reply {
                 Reply::Done(text) => (Level::Good, text),
                 Reply::Failed(text) => (Level::Bad, text),
@@ -235,5 +299,5 @@ fn replied(model: &mut Model, about: About, reply: Reply) -> Vec<Effect> {
             }
         }
     }
-    Vec::new()
+    effects
 }

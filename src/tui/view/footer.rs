@@ -3,6 +3,7 @@
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use crate::tui::{
+    action::Action,
     keymap::{Binding, GLOBAL},
     model::{Level, Model},
     panes::PANES,
@@ -10,9 +11,40 @@ use crate::tui::{
     widgets::paint,
 };
 
+/// Lines of a toast at most.
+const TOAST: usize = 3;
+
 /// Lines it takes.
-pub fn height(model: &Model, _: u16) -> u16 {
-    1 + u16::from(model.shared.toast.is_some())
+pub fn height(model: &Model, width: u16) -> u16 {
+    1 + toast(model, width).len() as u16
+}
+
+/// A toast in as many lines as it needs: what to do about it stands at its end.
+fn toast(model: &Model, width: u16) -> Vec<String> {
+    let toast = model.shared.toast.as_ref();
+    toast.map_or_else(Vec::new, |t| text::wrap(&t.text, usize::from(width).saturating_sub(4), TOAST))
+}
+
+/// What needs a row to do something with.
+fn wants_row(action: Action) -> bool {
+    use Action as A;
+    matches!(
+        action,
+        A::Open
+            | A::Copy
+            | A::Describe
+            | A::Manifest
+            | A::Owner
+            | A::Toggle
+            | A::Test
+            | A::Retry
+            | A::Purge
+            | A::NextWarning
+            | A::PreviousWarning
+            | A::Sort
+            | A::ReverseSort
+            | A::Columns
+    )
 }
 
 /// The keys of the screen and of everywhere, in the order of the footer.
@@ -23,6 +55,10 @@ fn keys(model: &Model) -> Vec<&'static Binding> {
     let rest = own.iter().chain(GLOBAL).filter(|b| b.footer == 0);
     all.extend(rest);
     all.retain(|b| !model.shared.keymap.chords(b.action).is_empty());
+    if let Some(pane) = model.panes.get(model.current) {
+        let (row, filter) = (pane.has_row(), pane.filter().is_some());
+        all.retain(|b| (row || !wants_row(b.action)) && (filter || b.action != Action::Filter));
+    }
     all
 }
 
@@ -34,12 +70,20 @@ pub fn view(model: &Model, buf: &mut Buffer, area: Rect) {
     if let Some(toast) = &shared.toast {
         let (mark, style) =
             if toast.level == Level::Good { (" ✓ ", theme.good) } else { (" ! ", theme.warn) };
-        paint::pieces(buf, area, 0, &[(mark, style), (&toast.text, style)]);
-        line = 1;
+        for part in self::toast(model, area.width) {
+            let mark = if line == 0 { mark } else { "   " };
+            paint::pieces(buf, area, line, &[(mark, style), (&part, style)]);
+            line += 1;
+        }
     }
     if let Some(overlay) = model.overlays.last() {
         let keys = format!(" {}", overlay.keys());
         paint::pieces(buf, area, line, &[(&keys, theme.key)]);
+        return;
+    }
+    if model.prompt.as_ref().is_some_and(|p| p.error.is_some()) {
+        let keys = " what cannot be read does not count · Esc back to before · Tab completes a key";
+        paint::pieces(buf, area, line, &[(keys, theme.key)]);
         return;
     }
     if model.prompt.is_some() {

@@ -23,23 +23,9 @@ use crate::{
 pub fn line(model: &Model, buf: &mut Buffer, area: Rect) {
     let shared = &model.shared;
     let theme = &shared.theme;
-    let names: Vec<&str> = shared.status.iter().flat_map(|s| &s.clusters).map(|c| c.name.as_str()).collect();
-    let cluster = match names.as_slice() {
-        [] => "barrelman".to_owned(),
-        [one] => (*one).to_owned(),
-        [one, two] => format!("{one}, {two}"),
-        [one, rest @ ..] => format!("{one}, +{}", rest.len()),
-    };
-    let (state, style) = state(shared);
-    let mut right = vec![(state, style)];
-    let extras = extras(shared);
-    let left_width = text::width(&cluster) + text::width(&shared.scope.words()) + 10;
-    let mut used = left_width + text::width(&right[0].0) + 2;
-    for (extra, style) in extras {
-        used += text::width(&extra) + 3;
-        if used > area.width.into() {
-            break;
-        }
+    let (cluster, scope) = (clusters(shared), shared.scope_words());
+    let mut right = vec![state(shared)];
+    for (extra, style) in first_line(shared, area.width).0 {
         right.push((format!(" · {extra}"), style));
     }
     let shown: usize = right.iter().map(|(t, _)| text::width(t)).sum();
@@ -54,11 +40,42 @@ pub fn line(model: &Model, buf: &mut Buffer, area: Rect) {
             (&cluster, theme.title),
             (" [RO] ", theme.dim),
             ("▸ ", theme.dim),
-            (&shared.scope.words(), Style::new()),
+            (&scope, Style::new()),
         ],
     );
     let pieces: Vec<(&str, Style)> = right.iter().map(|(t, s)| (t.as_str(), *s)).collect();
     paint::pieces(buf, Rect { x: area.x + start, width: area.width - start, ..area }, 0, &pieces);
+}
+
+/// Which clusters, in a few words.
+fn clusters(shared: &Shared) -> String {
+    let names: Vec<&str> = shared.status.iter().flat_map(|s| &s.clusters).map(|c| c.name.as_str()).collect();
+    match names.as_slice() {
+        [] => "barrelman".to_owned(),
+        [one] => (*one).to_owned(),
+        [one, two] => format!("{one}, {two}"),
+        [one, rest @ ..] => format!("{one}, +{}", rest.len()),
+    }
+}
+
+/// What stands behind the state in the first line, and what has no room there.
+fn first_line(shared: &Shared, width: u16) -> (Extras, Extras) {
+    let left = text::width(&clusters(shared)) + text::width(&shared.scope_words()) + 10;
+    let room = usize::from(width).saturating_sub(left + text::width(&state(shared).0) + 2);
+    split(extras(shared), room)
+}
+
+type Extras = Vec<(String, Style)>;
+
+/// What fits into so many cells, and the rest; one that is too long does not keep out those behind it.
+fn split(extras: Extras, room: usize) -> (Extras, Extras) {
+    let mut used = 0;
+    extras.into_iter().partition(|(extra, _)| {
+        let wide = text::width(extra) + 3;
+        let fits = used + wide <= room;
+        used += if fits { wide } else { 0 };
+        fits
+    })
 }
 
 /// Live, disconnected, syncing, or without an engine.
@@ -91,7 +108,7 @@ fn state(shared: &Shared) -> (String, Style) {
 }
 
 /// What fits behind it, the most important first.
-fn extras(shared: &Shared) -> Vec<(String, Style)> {
+fn extras(shared: &Shared) -> Extras {
     let theme = &shared.theme;
     let mut out = Vec::new();
     let dead = shared.dead();
@@ -113,13 +130,15 @@ fn extras(shared: &Shared) -> Vec<(String, Style)> {
     if waiting > 0 {
         out.push((format!("{} waiting", text::number(waiting)), theme.dim));
     }
-    let gaps = shared.totals.gaps.len();
-    if gaps > 0 {
-        out.push((text::count(gaps as u64, "gap"), theme.warn));
-    }
+    let gaps = shared.gaps();
     let since = shared.status.as_ref().and_then(|s| s.store.oldest_event).or(shared.totals.oldest);
-    if let Some(at) = since {
-        out.push((format!("since {}", text::short_clock(at, shared.now, &shared.tz)), theme.dim));
+    let since = since.map(|at| format!("since {}", text::short_clock(at, shared.now, &shared.tz)));
+    // How far back, and what is missing in it, belong together.
+    match (since, gaps) {
+        (Some(since), 0) => out.push((since, theme.dim)),
+        (Some(since), n) => out.push((format!("{since} ({})", text::count(n as u64, "gap")), theme.warn)),
+        (None, 0) => {}
+        (None, n) => out.push((text::count(n as u64, "gap"), theme.warn)),
     }
     // Quiet is what was seen, not what nobody looked at.
     let looking = shared.away().next().is_none() && shared.gone.is_none();
@@ -177,9 +196,8 @@ pub fn away_line(shared: &Shared) -> Option<String> {
     ))
 }
 
-/// ` 1 Incidents(3)  2 Stream  6 Connectors(2 on) …`
-pub fn tabs(model: &Model, buf: &mut Buffer, area: Rect) {
-    let theme = &model.shared.theme;
+/// The tabs as they are shown in this width, and whether each is the current one.
+fn titles(model: &Model, width: u16) -> Vec<(String, bool)> {
     let build = |narrow: bool| -> Vec<(String, bool)> {
         PANES
             .iter()
@@ -191,9 +209,39 @@ pub fn tabs(model: &Model, buf: &mut Buffer, area: Rect) {
             })
             .collect()
     };
-    let wide = build(false);
-    let fits = wide.iter().map(|(t, _)| text::width(t)).sum::<usize>() <= area.width.into();
-    let tabs = if fits { wide } else { build(true) };
+    let cells = |tabs: &[(String, bool)]| tabs.iter().map(|(t, _)| text::width(t)).sum::<usize>();
+    let (wide, narrow) = (build(false), build(true));
+    let room = |tabs: &[(String, bool)]| usize::from(width).saturating_sub(cells(tabs));
+    // The names give way where that makes room for what the first line could not say.
+    let rest = first_line(&model.shared, width).1;
+    let all: usize = rest.iter().map(|(t, _)| text::width(t) + 3).sum();
+    let gains = rest.iter().any(|(t, _)| text::width(t) < room(&narrow));
+    let fits = cells(&wide) <= width.into();
+    if fits && (all <= room(&wide) || !gains) { wide } else { narrow }
+}
+
+/// The tab under a column.
+pub fn tab_at(model: &Model, column: u16) -> Option<usize> {
+    let mut end = 0;
+    titles(model, model.shared.size.0).iter().position(|(title, _)| {
+        end += text::width(title);
+        usize::from(column) < end
+    })
+}
+
+/// ` 1 Incidents(3)  2 Stream  6 Connectors(2 on) …`
+pub fn tabs(model: &Model, buf: &mut Buffer, area: Rect) {
+    let theme = &model.shared.theme;
+    let tabs = titles(model, area.width);
+    // What had no room in the first line stands here, where there is some.
+    let used: usize = tabs.iter().map(|(t, _)| text::width(t)).sum();
+    // The first of them has no dot before it.
+    let room = usize::from(area.width).saturating_sub(used + 1) + 3;
+    let rest = split(first_line(&model.shared, area.width).1, room).0;
+    let words: Vec<String> = rest.iter().map(|(t, _)| t.clone()).collect();
+    if let Some((_, style)) = rest.first() {
+        paint::right(buf, area, 0, (&format!("{} ", words.join(" · ")), *style), used as u16);
+    }
     let pieces: Vec<(&str, Style)> = tabs
         .iter()
         .map(|(t, current)| {
@@ -214,7 +262,7 @@ pub fn filter(model: &Model, frame: &mut Frame<'_>, area: Rect) -> u16 {
     let range = shared.range.map(|r| format!("[{}] ", range::words(r))).unwrap_or_default();
     let one = Rect { height: 1, ..area };
     let Some(prompt) = &model.prompt else {
-        let text = if filter.is_empty() { "all" } else { filter.source() };
+        let text = if filter.is_empty() { "all".to_owned() } else { shared.worded(filter.source()) };
         let style = if filter.is_empty() { theme.dim } else { theme.accent };
         paint::right(frame.buffer_mut(), one, 0, (&format!("{count} "), theme.dim), 20);
         let room = one.width.saturating_sub(text::width(&count) as u16 + 2);
@@ -222,7 +270,7 @@ pub fn filter(model: &Model, frame: &mut Frame<'_>, area: Rect) -> u16 {
             frame.buffer_mut(),
             Rect { width: room, ..one },
             0,
-            &[(" / ", theme.key), (&range, theme.accent), (text, style)],
+            &[(" / ", theme.key), (&range, theme.accent), (&text, style)],
         );
         return 1;
     };
@@ -258,7 +306,10 @@ pub fn filter(model: &Model, frame: &mut Frame<'_>, area: Rect) -> u16 {
     let wide = error.source.get(error.span.clone()).map_or(1, text::width).max(1);
     let caret = format!("   {}{}", " ".repeat(start), "^".repeat(wide));
     paint::pieces(frame.buffer_mut(), area, 1, &[(&caret, theme.bad)]);
-    let message = format!("{} (the previous result stays)", error.message);
-    paint::pieces(frame.buffer_mut(), area, 2, &[("   ", theme.bad), (&message, theme.bad)]);
-    3
+    let mut used = 2;
+    for line in text::wrap(&error.message, usize::from(area.width).saturating_sub(4), 3) {
+        paint::pieces(frame.buffer_mut(), area, used, &[("   ", theme.bad), (&line, theme.bad)]);
+        used += 1;
+    }
+    used.min(area.height)
 }

@@ -31,7 +31,7 @@ pub fn view(model: &mut Model, frame: &mut Frame<'_>) {
         paint::pieces(frame.buffer_mut(), row(top, 1), 0, &[(&line, model.shared.theme.bad)]);
         top += 1;
     }
-    top += header::filter(model, frame, row(top, 3));
+    top += header::filter(model, frame, row(top, 5));
     let below = footer::height(model, area.width);
     let body = row(top, area.height.saturating_sub(top + below));
     let current = model.current;

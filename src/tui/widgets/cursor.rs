@@ -11,6 +11,8 @@ pub struct Cursor {
     pub top: usize,
     /// Rows that fit; set by the view.
     pub height: usize,
+    /// The screen's line of the topmost row; set by the view.
+    pub line: u16,
 }
 
 impl Cursor {
@@ -30,6 +32,13 @@ impl Cursor {
         };
         self.at = at.min(rows.saturating_sub(1));
         true
+    }
+
+    /// How far the row on a line of the screen is from the cursor.
+    pub fn steps_to(&self, line: u16, rows: usize) -> Option<i32> {
+        let below = usize::from(line.checked_sub(self.line)?);
+        let place = Some(self.top + below).filter(|p| below < self.height && *p < rows)?;
+        i32::try_from(place).ok()?.checked_sub(i32::try_from(self.at).ok()?)
     }
 
     /// The list was made anew: the row that was selected is now at `found` (`None`: it is gone), and stays on the

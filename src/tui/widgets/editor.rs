@@ -38,8 +38,10 @@ impl Editor {
     /// Pasted text: line breaks become spaces and act as no key.
     pub fn insert(&mut self, text: &str) {
         let room = LONGEST.saturating_sub(self.before.chars().count() + self.after.chars().count());
-        let clean = crate::event::sanitize::clean(text);
-        self.before.extend(clean.chars().map(|c| if c == '\n' || c == '\t' { ' ' } else { c }).take(room));
+        // Terminals paste a line break as a carriage return, which cleaning would drop with the words joined.
+        let text = text.replace("\r\n", " ").replace(['\r', '\n', '\t'], " ");
+        let clean = crate::event::sanitize::clean(&text);
+        self.before.extend(clean.chars().take(room));
     }
 
     /// Replaces the word before the cursor.
@@ -101,7 +103,7 @@ mod tests {
         let mut editor = Editor::new("ns:a typ");
         assert_eq!(editor.word(), "typ");
         editor.complete("type:");
-        editor.insert("pod_*\nq\x1b[A");
+        editor.insert("pod_*\rq\x1b[A");
         assert_eq!(editor.text(), "ns:a type:pod_* q[A");
         assert!(editor.key(Chord::parse("ctrl-w").unwrap()));
         assert!(editor.key(Chord::parse("ctrl-a").unwrap()));

@@ -88,6 +88,20 @@ pub fn frame(buf: &mut Buffer, area: Rect, title: &str, theme: &Theme) -> Rect {
     Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
 }
 
+/// Lines of pieces. Where not all fit, the last line says how many are below, and the key that shows them.
+pub fn lines(buf: &mut Buffer, area: Rect, lines: &[Vec<(String, Style)>], key: &str, theme: &Theme) {
+    let height = usize::from(area.height);
+    let shown = if lines.len() > height { height.saturating_sub(1) } else { lines.len() };
+    for (i, line) in lines.iter().take(shown).enumerate() {
+        let cells: Vec<(&str, Style)> = line.iter().map(|(t, s)| (t.as_str(), *s)).collect();
+        pieces(buf, area, i as u16, &cells);
+    }
+    if lines.len() > shown && height > 0 {
+        let more = format!("+{} more lines{key}", lines.len() - shown);
+        pieces(buf, area, area.height - 1, &[(&more, theme.accent)]);
+    }
+}
+
 /// A centred part of an area, at most this large.
 pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));

@@ -24,6 +24,8 @@ pub struct Window<R> {
     pub top: usize,
     /// Rows that fit on the screen; set by the view.
     pub height: usize,
+    /// The screen's line of the topmost row; set by the view.
+    pub line: u16,
     /// Nothing newer is in the store.
     pub newest: bool,
     /// Nothing older is in the store.
@@ -54,6 +56,7 @@ impl<R> Default for Window<R> {
             at: 0,
             top: 0,
             height: 0,
+            line: 0,
             newest: false,
             oldest: false,
             follow: true,
@@ -205,6 +208,13 @@ impl<R> Window<R> {
             self.follow = false;
         }
         true
+    }
+
+    /// How far the row on a line of the screen is from the cursor.
+    pub fn steps_to(&self, line: u16) -> Option<i32> {
+        let below = usize::from(line.checked_sub(self.line)?);
+        let place = Some(self.top + below).filter(|p| below < self.height && *p < self.rows.len())?;
+        i32::try_from(place).ok()?.checked_sub(i32::try_from(self.at).ok()?)
     }
 
     /// The page that the cursor will need soon, if none is on its way.

@@ -10,6 +10,7 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
+use super::copies;
 use crate::{
     event::sanitize,
     object::{Str, StrMap},
@@ -174,10 +175,33 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// The annotation that repeats a whole object, values of Secrets included. Never kept.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Where autoscaling/v1 keeps the conditions.
 pub(super) const HPA_CONDITIONS: &str = "autoscaling.alpha.kubernetes.io/conditions";
+
+/// The value of an annotation, cleaned and cut; none where it repeats an object, which is told from the whole of it.
+struct Kept(Option<Str>);
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self(Some(Str::default()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Kept {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl Visitor<'_> for V {
+            type Value = Kept;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+            fn visit_str<E: Error>(self, raw: &str) -> Result<Kept, E> {
+                Ok(Kept((!copies::is_copy("", raw)).then(|| text(raw, SHORT))))
+            }
+        }
+        d.deserialize_str(V)
+    }
+}
 
 /// Annotations, cleaned and cut, without what repeats the object. The conditions of an old autoscaler are kept
 /// apart, whole.
@@ -198,13 +222,13 @@ impl<'de> Deserialize<'de> for Annotations {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
                 let (mut hpa_conditions, mut pairs) = (None, Vec::new());
                 while let Some(Text::<SHORT>(key)) = map.next_key()? {
-                    if key == LAST_APPLIED || key == "autoscaling.alpha.kubernetes.io/current-metrics" {
+                    if copies::is_named(&key) {
                         map.next_value::<IgnoredAny>()?;
                     } else if key == HPA_CONDITIONS {
                         hpa_conditions = map.next_value()?;
                     } else {
-                        let value = map.next_value::<Option<Short>>()?.unwrap_or_default();
-                        pairs.push((key, value.0));
+                        let Kept(value) = map.next_value::<Option<Kept>>()?.unwrap_or_default();
+                        pairs.extend(value.map(|value| (key, value)));
                     }
                 }
                 Ok(Annotations { pairs: pairs.into_iter().collect(), hpa_conditions })

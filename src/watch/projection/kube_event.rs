@@ -58,15 +58,15 @@ pub(super) fn kube_event(e: EventIn, created_at: Option<Timestamp>) -> KubeEvent
         .or(created_at);
     KubeEvent {
         warning: &*e.kind.0 == "Warning",
-        reason: e.reason.0,
+        reason: word(e.reason.0),
         message: e.message.0,
-        involved_kind: e.involved_object.kind.0,
-        involved_namespace: e.involved_object.namespace.0,
-        involved_name: e.involved_object.name.0,
-        involved_uid: e.involved_object.uid.0,
-        field_path: e.involved_object.field_path.0,
-        component: either(e.source.component, e.reporting_component),
-        host: either(e.source.host, e.reporting_instance),
+        involved_kind: word(e.involved_object.kind.0),
+        involved_namespace: word(e.involved_object.namespace.0),
+        involved_name: word(e.involved_object.name.0),
+        involved_uid: word(e.involved_object.uid.0),
+        field_path: word(e.involved_object.field_path.0),
+        component: word(either(e.source.component, e.reporting_component)),
+        host: word(either(e.source.host, e.reporting_instance)),
         // A count of 0 is what a server writes where nobody set one.
         count: [series.count, e.count]
             .into_iter()
@@ -82,4 +82,12 @@ pub(super) fn kube_event(e: EventIn, created_at: Option<Timestamp>) -> KubeEvent
 
 fn either(a: Short, b: Short) -> Str {
     if a.0.is_empty() { b.0 } else { a.0 }
+}
+
+/// A name or reason on one line: the API server takes any text there.
+fn word(text: Str) -> Str {
+    if text.contains(char::is_whitespace) {
+        return Str::new(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    text
 }

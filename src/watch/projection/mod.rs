@@ -5,6 +5,7 @@
 //! and must never fail because of a field that is not read.
 
 mod config;
+mod copies;
 mod de;
 mod hash;
 mod kube_event;
@@ -99,7 +100,11 @@ fn decode(kind: Kind, shape: Shape, json: &[u8]) -> serde_json::Result<Object> {
         }
         Kind::HorizontalPodAutoscaler => autoscaler(kind, json),
         Kind::ConfigMap | Kind::Secret => {
-            record!(kind, json, config::ConfigIn, |o, m| Body::Config(Box::new(o.into())))
+            let mut config: config::ConfigIn = parse(json)?;
+            let annotations = &mut config.metadata.annotations.pairs;
+            *annotations = copies::without_values(annotations);
+            let meta = std::mem::take(&mut config.metadata).into();
+            Ok(Object { kind, meta, body: Body::Config(Box::new(config.into())) })
         }
         Kind::Event => {
             record!(kind, json, kube_event::EventIn, |o, m| {

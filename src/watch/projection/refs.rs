@@ -55,7 +55,8 @@ pub(super) struct RefSet(BTreeSet<ConfigRef>);
 
 impl RefSet {
     fn add(&mut self, kind: ConfigRefKind, name: &Short, via: &str) {
-        if !name.0.is_empty() {
+        // Every Pod reads it, by way of its service account's token.
+        if !name.0.is_empty() && name.0 != "kube-root-ca.crt" {
             self.0.insert(ConfigRef { kind, name: name.0.clone(), via: Str::new(via) });
         }
     }

@@ -63,6 +63,67 @@ fn every_kind_is_read_and_no_value_stays() {
 }
 
 #[test]
+fn no_annotation_carries_a_value_of_a_secret_or_configmap() {
+    let secret = "KeepMeOut8461";
+    let packed = format!("H4sIAAAAAAAA/{secret}");
+    let copy = format!(r#"{{"data":{{"password":"{secret}"}},"kind":"Secret"}}"#);
+    let long = format!("{}{secret}", "x".repeat(80));
+    let annotations = json!({
+        "kubectl.kubernetes.io/last-applied-configuration": copy,
+        "kapp.k14s.io/original": copy,
+        "objectset.rio.cattle.io/applied": packed,
+        "banzaicloud.com/last-applied": secret,
+        "example.com/state": copy,
+        "example.com/quoted": json!(copy).to_string(),
+        "example.com/env": format!("PASSWORD={secret}"),
+        "example.com/yaml": format!("password: {secret}"),
+        "example.com/long": long,
+        "cert-manager.io/odd": copy,
+        "meta.helm.sh/release-name": "shop",
+        "cert-manager.io/alt-names": "a.example.com,b.example.com,".repeat(4),
+        "barrelman.dev/ignore": "all",
+        "example.com/owner": "team-a",
+    });
+    for kind in [Kind::Secret, Kind::ConfigMap] {
+        let json = json!({"metadata": {"name": "db", "namespace": "shop", "annotations": annotations},
+            "data": {"password": secret}});
+        let object = read(kind, &json.to_string());
+        let bytes = serde_json::to_vec(&object).unwrap();
+        let found = bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
+        assert!(!found, "{}", String::from_utf8_lossy(&bytes));
+        let kept: Vec<&str> = object.meta.annotations.iter().map(|(k, _)| k.as_str()).collect();
+        let wanted = [
+            "barrelman.dev/ignore",
+            "cert-manager.io/alt-names",
+            "example.com/owner",
+            "meta.helm.sh/release-name",
+        ];
+        assert_eq!(kept, wanted);
+    }
+    // Elsewhere what repeats the object goes, and notes of other kinds stay.
+    let json = json!({"metadata": {"name": "web", "annotations": {
+        "kapp.k14s.io/original": copy, "example.com/state": copy, "example.com/long": "y".repeat(80)}}});
+    let object = read(Kind::Deployment, &json.to_string());
+    let kept: Vec<&str> = object.meta.annotations.iter().map(|(k, _)| k.as_str()).collect();
+    assert_eq!(kept, ["example.com/long"]);
+}
+
+#[test]
+fn who_scaled_is_read_from_the_scale_subresource() {
+    let entry = |manager: &str, subresource: &str, time: Option<&str>| json!({"manager": manager, "subresource": subresource, "operation": "Update", "time": time});
+    let scaled_by = |fields: Vec<Value>| {
+        let json = json!({"metadata": {"name": "web", "managedFields": fields}});
+        read(Kind::Deployment, &json.to_string()).meta
+    };
+    let applied = entry("kubectl-apply", "", Some("2025-01-15T10:00:00Z"));
+    let status = entry("kube-controller-manager", "status", Some("2025-01-15T10:05:00Z"));
+    let meta = scaled_by(vec![applied.clone(), entry("kubectl", "scale", None), status.clone()]);
+    assert_eq!((meta.scale_manager.as_str(), meta.spec_manager.as_str()), ("kubectl", "kubectl-apply"));
+    assert_eq!(meta.manager, "kube-controller-manager");
+    assert_eq!(scaled_by(vec![applied, status]).scale_manager, "");
+}
+
+#[test]
 fn a_crashing_pod_keeps_what_a_rule_or_a_person_asks_for() {
     let object = fixture!(Pod, "pod");
     let pod = object.pod().unwrap();

@@ -146,6 +146,11 @@ impl Rig {
         self.watched.len() - 1
     }
 
+    /// Where the store is.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     pub fn now(&self) -> Timestamp {
         Timestamp::from_millisecond(self.clock.load(Ordering::Relaxed)).unwrap()
     }

@@ -28,6 +28,7 @@ pub fn settings(kinds: &[Kind]) -> WatchSettings {
     WatchSettings {
         namespaces: Vec::new(),
         selector: None,
+        insisted: std::collections::BTreeSet::new(),
         kinds: kinds.iter().copied().collect::<BTreeSet<_>>(),
         poll_interval: Duration::from_secs(2),
         metrics_interval: Duration::from_mins(1),

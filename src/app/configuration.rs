@@ -1,0 +1,136 @@
+//! The configuration as a whole: settings, the dashboard's keys, and the options of connectors, which only their kinds
+//! know. Called by whatever starts an engine, reloads it, or checks. Reads; builds connectors and sends nothing.
+
+use std::sync::Arc;
+
+use super::{connectors::Workshop, dashboard::key_problems};
+use crate::{
+    config::{self, Flags, Problem, Problems, Resolved, Settings},
+    connector::{self, Pages},
+    status::Status,
+};
+
+/// A problem with a connector of the file or the environment.
+#[derive(Debug, Clone)]
+pub struct Wrong {
+    /// Its place in `settings.connectors`.
+    pub index: usize,
+    /// What, and where.
+    pub problem: Problem,
+    /// Only something to be filled in: a placeholder, a variable that is not set, a file that is not there.
+    pub incomplete: bool,
+}
+
+/// A configuration with everything that is wrong with it.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    /// As far as it can be used.
+    pub resolved: Resolved,
+    /// What is wrong with file, environment and flags.
+    pub problems: Vec<Problem>,
+    /// What is wrong with connectors.
+    pub connectors: Vec<Wrong>,
+}
+
+/// Reads the configuration, and builds what is in it.
+pub fn look(flags: &Flags) -> Looked {
+    let config::Examined { resolved, mut problems } = config::examine_all(flags.clone());
+    problems.extend(key_problems(&resolved.settings));
+    problems.extend(page_problems(&resolved.settings));
+    let mut connectors = Vec::new();
+    match workshop(&resolved.settings) {
+        Ok(workshop) => connectors = wrong(&resolved, &workshop),
+        Err(problem) => {
+            problems.push(problem);
+            // The connectors may be wrong besides.
+            let mut settings = resolved.settings.clone();
+            settings.delivery.ca_file = None;
+            if let Ok(workshop) = workshop(&settings) {
+                connectors = wrong(&resolved, &workshop);
+            }
+        }
+    }
+    Looked { resolved, problems, connectors }
+}
+
+/// What is wrong with the links to runbook and dashboard: only rendering them tells.
+fn page_problems(settings: &Settings) -> Vec<Problem> {
+    let wrong = Pages::new(&settings.incidents).err().unwrap_or_default();
+    let problem = |p: connector::Problem| Problem {
+        origin: "incidents".into(),
+        path: p.option.trim_start_matches("incidents.").to_owned(),
+        message: p.message,
+    };
+    wrong.into_iter().map(problem).collect()
+}
+
+fn workshop(settings: &Settings) -> Result<Workshop, Problem> {
+    Workshop::new(settings).map_err(|e| Problem {
+        origin: "delivery".into(),
+        path: "delivery.ca_file".into(),
+        message: format!("{e:#}"),
+    })
+}
+
+fn wrong(resolved: &Resolved, workshop: &Workshop) -> Vec<Wrong> {
+    let mut all = Vec::new();
+    for (index, spec) in resolved.settings.connectors.iter().enumerate() {
+        let Err(problems) = workshop.build(spec) else { continue };
+        let place = resolved.place(index);
+        // One without a type was told as such.
+        for problem in problems.into_iter().filter(|_| !spec.kind.is_empty()) {
+            let message = format!("{} (connector {})", problem.message, spec.name);
+            let incomplete = problem.incomplete;
+            all.push(Wrong { index, problem: place.problem(&problem.option, message), incomplete });
+        }
+    }
+    all
+}
+
+impl Looked {
+    /// Everything that keeps an engine from starting: all but what is merely to be filled in.
+    pub fn mistakes(&self) -> Vec<Problem> {
+        let connectors = self.connectors.iter().filter(|w| !w.incomplete).map(|w| w.problem.clone());
+        self.problems.iter().cloned().chain(connectors).collect()
+    }
+
+    /// Everything that keeps a running engine from taking it over: mistakes, and connectors that would fall silent.
+    pub fn refused(&self, old: &Settings, status: &Status) -> Vec<Problem> {
+        let silent = self.connectors.iter().filter(|w| w.incomplete).filter(|w| {
+            let Some(spec) = self.resolved.settings.connectors.get(w.index) else { return false };
+            let now = status.connectors.iter().find(|c| c.name == spec.name);
+            let on = spec.enabled || now.is_some_and(|c| c.enabled);
+            let as_before = old.connectors.contains(spec) && now.is_some_and(|c| c.state == "incomplete");
+            on && !as_before
+        });
+        let silent: Vec<Problem> = silent.map(|w| w.problem.clone()).collect();
+        self.mistakes().into_iter().chain(silent).collect()
+    }
+
+    /// The configuration, if an engine can start with it.
+    ///
+    /// # Errors
+    /// Every mistake.
+    pub fn usable(self) -> Result<Resolved, Problems> {
+        let mistakes = self.mistakes();
+        if mistakes.is_empty() { Ok(self.resolved) } else { Err(Problems(mistakes)) }
+    }
+}
+
+/// Reads the configuration again for a running engine; each problem is logged, and then the old one stays.
+pub fn again(flags: &Flags, old: &Arc<Settings>, status: &Status) -> Option<Settings> {
+    let looked = look(flags);
+    let problems = looked.refused(old, status);
+    if problems.is_empty() {
+        looked.resolved.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        return Some(looked.resolved.settings);
+    }
+    for problem in &problems {
+        tracing::error!("{problem}");
+    }
+    tracing::error!(
+        problems = problems.len(),
+        "the new configuration cannot be used; the old one stays in force, all of it"
+    );
+    None
+}

@@ -1,0 +1,169 @@
+//! Who was told: the signs of a row, and the words of a detail. What failed is never hidden by what went well.
+
+use ratatui::style::Style;
+
+use crate::{
+    event::incident::Phase,
+    store::DeliveryState,
+    tui::{
+        model::Shared,
+        msg::{ToldMark, ToldState},
+        text,
+        theme::Theme,
+    },
+};
+
+/// A delivery's state as a mark.
+pub fn told_state(state: DeliveryState) -> ToldState {
+    match state {
+        DeliveryState::Delivered => ToldState::Delivered,
+        DeliveryState::Dead => ToldState::Dead,
+        DeliveryState::Dropped => ToldState::Dropped,
+        DeliveryState::Retrying => ToldState::Retrying,
+    }
+}
+
+/// The sign of a mark.
+pub fn sign(state: ToldState) -> &'static str {
+    match state {
+        ToldState::Waiting => "…",
+        ToldState::Delivered => "✓",
+        ToldState::Retrying => "↻",
+        ToldState::Dead => "✖",
+        ToldState::Dropped => "–",
+    }
+}
+
+/// Its style.
+pub fn style(state: ToldState, theme: &Theme) -> Style {
+    match state {
+        ToldState::Waiting | ToldState::Dropped => theme.dim,
+        ToldState::Delivered => theme.good,
+        ToldState::Retrying => theme.warn,
+        ToldState::Dead => theme.bad,
+    }
+}
+
+/// The order in which signs are shown where not all fit: what needs a look first.
+fn rank(state: ToldState) -> u8 {
+    match state {
+        ToldState::Dead => 0,
+        ToldState::Retrying => 1,
+        ToldState::Waiting => 2,
+        ToldState::Delivered => 3,
+        ToldState::Dropped => 4,
+    }
+}
+
+/// One state per connector, the worst of its phases, the worst connector first.
+fn connectors(told: &[ToldMark]) -> Vec<ToldState> {
+    let mut worst: Vec<(&str, ToldState)> = Vec::new();
+    for mark in told {
+        match worst.iter_mut().find(|(name, _)| *name == mark.connector) {
+            Some((_, state)) if rank(mark.state) < rank(*state) => *state = mark.state,
+            Some(_) => {}
+            None => worst.push((&mark.connector, mark.state)),
+        }
+    }
+    let mut states: Vec<ToldState> = worst.into_iter().map(|(_, state)| state).collect();
+    states.sort_by_key(|state| rank(*state));
+    states
+}
+
+/// A sign per connector; `+2` for those that do not fit.
+pub fn signs(told: &[ToldMark], cells: usize, theme: &Theme) -> Vec<(String, Style)> {
+    let states = connectors(told);
+    let fits = cells.div_ceil(2);
+    let shown = if states.len() <= fits {
+        states.len()
+    } else {
+        let rest = format!("+{}", states.len() + 1 - fits);
+        (cells.saturating_sub(text::width(&rest)) / 2).max(1)
+    };
+    let mut signs: Vec<(String, Style)> =
+        states.iter().take(shown).map(|s| (format!("{} ", sign(*s)), style(*s, theme))).collect();
+    if states.len() > shown {
+        signs.push((format!("+{}", states.len() - shown), theme.dim));
+    }
+    signs
+}
+
+fn words(mark: &ToldMark, shared: &Shared) -> String {
+    match mark.state {
+        ToldState::Delivered => shared.clock(mark.at),
+        ToldState::Waiting => "waits".to_owned(),
+        ToldState::Dropped if mark.detail.is_empty() => "not told".to_owned(),
+        ToldState::Dropped => format!("not told: {}", text::cut(&mark.detail, 150)),
+        ToldState::Dead => format!("given up: {}", text::cut(&mark.detail, 150)),
+        ToldState::Retrying => format!("tried again: {}", text::cut(&mark.detail, 150)),
+    }
+}
+
+/// What each connector was told, in pieces that belong together: `slack opened ✓ 09:14:23, resolved ↻ …`.
+pub fn told(marks: &[ToldMark], shared: &Shared) -> Vec<Vec<(String, Style)>> {
+    let theme = &shared.theme;
+    let mut names: Vec<&str> = marks.iter().map(|m| m.connector.as_str()).collect();
+    names.dedup();
+    let mut out = Vec::new();
+    for name in names {
+        let own: Vec<&ToldMark> = marks.iter().filter(|m| m.connector == name).collect();
+        let only = own.len() == 1;
+        let mut pieces = vec![(format!("{name} "), Style::new())];
+        for (i, mark) in own.iter().enumerate() {
+            // One opening is what everybody expects: it needs no word.
+            if !(only && mark.phase == Phase::Opened) {
+                pieces.push((format!("{} ", mark.phase.as_str()), theme.dim));
+            }
+            pieces.push((sign(mark.state).to_owned(), style(mark.state, theme)));
+            let comma = if i + 1 < own.len() { ", " } else { "" };
+            pieces.push((format!(" {}{comma}", words(mark, shared)), theme.dim));
+        }
+        out.push(pieces);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::theme::MONO;
+
+    fn mark(connector: &str, phase: Phase, state: ToldState) -> ToldMark {
+        ToldMark {
+            connector: connector.into(),
+            phase,
+            state,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            detail: String::new(),
+        }
+    }
+
+    fn shown(told: &[ToldMark], cells: usize) -> String {
+        signs(told, cells, &MONO).into_iter().map(|(t, _)| t).collect::<String>().trim_end().to_owned()
+    }
+
+    #[test]
+    fn the_only_failure_is_seen_however_narrow_it_is() {
+        use ToldState as S;
+        let told = [
+            mark("a", Phase::Opened, S::Delivered),
+            mark("b", Phase::Opened, S::Waiting),
+            mark("c", Phase::Opened, S::Delivered),
+            mark("d", Phase::Opened, S::Dead),
+        ];
+        assert_eq!(shown(&told, 6), "✖ … +2");
+        assert_eq!(shown(&told, 12), "✖ … ✓ ✓");
+        assert_eq!(shown(&told[..3], 6), "… ✓ ✓");
+        assert_eq!(shown(&told, 2), "✖ +3");
+    }
+
+    #[test]
+    fn a_connector_is_as_ill_as_its_worst_phase() {
+        let told = [
+            mark("a", Phase::Opened, ToldState::Delivered),
+            mark("a", Phase::Resolved, ToldState::Retrying),
+            mark("b", Phase::Opened, ToldState::Delivered),
+        ];
+        assert_eq!(shown(&told, 6), "↻ ✓");
+    }
+}

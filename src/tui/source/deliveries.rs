@@ -1,0 +1,100 @@
+//! Pages of what was sent, the dead letters, and what the log says of each connector.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::Job;
+use crate::{
+    store::{
+        DEAD, DeliveryRow, DeliveryState, OUTBOX, Read, Result,
+        pages::{self, Limits},
+    },
+    tui::{
+        msg::{Answer, ConnectorLog},
+        query::EventQuery,
+        widgets::window::PAGE,
+    },
+};
+
+/// Dead letters that are listed.
+const DEAD_ROWS: usize = 1_000;
+/// Rows of the log that are looked at for the newest of each connector.
+const LOG_ROWS: usize = 50_000;
+/// Waiting messages that are looked at for the next attempt.
+const WAITING: usize = 2_000;
+
+/// A page of deliveries.
+pub fn page(job: &Job<'_>, below: Option<u64>, query: &EventQuery, now: Timestamp) -> Result<Option<Answer>> {
+    let mut rows: Vec<(u64, Arc<DeliveryRow>)> = Vec::new();
+    let mut cursor = below;
+    loop {
+        let snapshot = job.snapshot()?;
+        let limits = Limits::rows(PAGE - rows.len());
+        let page =
+            pages::deliveries_back(&snapshot, cursor, limits, &|row| query.matches_delivery(row, now))?;
+        drop(snapshot);
+        rows.extend(page.rows.into_iter().map(|(seq, row)| (seq, Arc::new(row))));
+        if page.next.is_none() || rows.len() >= PAGE {
+            return Ok(Some(Answer::Deliveries { below, rows, oldest: page.next.is_none() }));
+        }
+        if job.stale() {
+            return Ok(None);
+        }
+        cursor = page.next;
+    }
+}
+
+/// The dead letters.
+pub fn dead(job: &Job<'_>) -> Result<Answer> {
+    let snapshot = job.snapshot()?;
+    let page = pages::dead_letters_back(&snapshot, None, Limits::rows(DEAD_ROWS), &|_| true)?;
+    let rows = page.rows.into_iter().map(|(seq, d)| (seq, Arc::new(d))).collect();
+    Ok(Answer::Dead { rows, total: snapshot.count(DEAD.name)? })
+}
+
+/// The newest delivery and failure of each connector, whichever engine made them, and the next attempt.
+pub fn connectors(job: &Job<'_>) -> Result<Option<Answer>> {
+    let found: std::cell::RefCell<BTreeMap<String, ConnectorLog>> = std::cell::RefCell::default();
+    let (mut below, mut looked) = (None, 0);
+    let whole = loop {
+        let snapshot = job.snapshot()?;
+        let page = pages::deliveries_back(&snapshot, below, Limits::rows(1), &|row| {
+            note(found.borrow_mut().entry(row.connector.clone()).or_default(), row);
+            false
+        })?;
+        drop(snapshot);
+        looked += page.examined;
+        match page.next {
+            None => break true,
+            Some(_) if looked >= LOG_ROWS => break false,
+            next => below = next,
+        }
+        if job.stale() {
+            return Ok(None);
+        }
+    };
+    let mut found = found.into_inner();
+    let mut rows = 0;
+    job.snapshot()?.scan(&OUTBOX, "", "", &mut |_, row| {
+        rows += 1;
+        if let Some(claim) = row.claim.filter(|c| c.attempts > 0) {
+            let log = found.entry(row.notification.connector).or_default();
+            log.next_attempt = Some(log.next_attempt.map_or(claim.next_at, |at| at.min(claim.next_at)));
+        }
+        rows < WAITING
+    })?;
+    Ok(Some(Answer::Connectors { logs: found, whole }))
+}
+
+fn note(log: &mut ConnectorLog, row: &DeliveryRow) {
+    match row.state {
+        DeliveryState::Delivered => {
+            log.delivered.get_or_insert(row.at);
+        }
+        DeliveryState::Dead | DeliveryState::Retrying => {
+            log.failed.get_or_insert_with(|| (row.at, row.detail.clone()));
+        }
+        DeliveryState::Dropped => {}
+    }
+}
