@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{connectors::Workshop, dashboard::key_problems};
 use crate::{
     config::{self, Flags, Problem, Problems, Resolved, Settings},
-    connector::{self, Pages},
+    connector::Pages,
     status::Status,
 };
 
@@ -36,7 +36,9 @@ pub struct Looked {
 pub fn look(flags: &Flags) -> Looked {
     let config::Examined { resolved, mut problems } = config::examine_all(flags.clone());
     problems.extend(key_problems(&resolved.settings));
-    problems.extend(page_problems(&resolved.settings));
+    for wrong in Pages::new(&resolved.settings.incidents).err().unwrap_or_default() {
+        problems.push(Problem { origin: "configuration".into(), path: wrong.option, message: wrong.message });
+    }
     let mut connectors = Vec::new();
     match workshop(&resolved.settings) {
         Ok(workshop) => connectors = wrong(&resolved, &workshop),
@@ -51,17 +53,6 @@ pub fn look(flags: &Flags) -> Looked {
         }
     }
     Looked { resolved, problems, connectors }
-}
-
-/// What is wrong with the links to runbook and dashboard: only rendering them tells.
-fn page_problems(settings: &Settings) -> Vec<Problem> {
-    let wrong = Pages::new(&settings.incidents).err().unwrap_or_default();
-    let problem = |p: connector::Problem| Problem {
-        origin: "incidents".into(),
-        path: p.option.trim_start_matches("incidents.").to_owned(),
-        message: p.message,
-    };
-    wrong.into_iter().map(problem).collect()
 }
 
 fn workshop(settings: &Settings) -> Result<Workshop, Problem> {

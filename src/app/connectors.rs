@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         ConnectorSpec, Origin, Settings, Vault,
         secret::{Resolver, SecretError},
     },
-    connector::{self, Built, Common, Deliver, HttpClients, Problem},
+    connector::{self, Built, Common, Deliver, HttpClients, Pages, Problem},
     dispatch::Definition,
     event::{Event, EventType, Role, Severity},
     pipeline::{self, Target},
@@ -116,6 +116,15 @@ pub fn all_specs(settings: &Settings, store: &impl Read) -> Result<Vec<Connector
         }
     }
     Ok(specs)
+}
+
+/// Whether the links to runbook and dashboard can be made.
+///
+/// # Errors
+/// Every template that is wrong, with its option.
+pub fn check_pages(settings: &Settings) -> Result<()> {
+    let told = |problems: Vec<Problem>| anyhow!(super::connector_edits::told(&problems));
+    Pages::new(&settings.incidents).map(drop).map_err(told)
 }
 
 /// What dispatch runs, and what the pipeline routes to.

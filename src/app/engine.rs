@@ -147,7 +147,7 @@ pub fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
         ignore: settings.ignore.clone(),
         watch_only: settings.watch_only,
         away: pipeline::AWAY,
-        // What cannot be used was refused when the configuration was looked at.
+        // `start` and `reconfigure` refuse what cannot be used.
         pages: Arc::new(Pages::new(&settings.incidents).unwrap_or_default()),
     })
 }
@@ -169,6 +169,7 @@ async fn open_store(settings: &Settings, mode: &str) -> Result<Store> {
 impl Running {
     /// Opens the store and starts everything.
     pub async fn start(settings: Settings, mode: &str) -> Result<Self> {
+        connectors::check_pages(&settings)?;
         let store = open_store(&settings, mode).await?;
         let workshop = Workshop::new(&settings)?;
         let wired = connectors::wire(&settings, &store, &workshop)?;
@@ -297,6 +298,7 @@ impl Running {
 
     /// Runs with other settings: only what changed is touched. Answers what needs a restart of the program.
     pub async fn reconfigure(&mut self, new: Settings) -> Result<Vec<&'static str>> {
+        connectors::check_pages(&new)?;
         let old = Arc::clone(&*self.settings.lock().await);
         let mut later = Vec::new();
         for (changed, what) in [

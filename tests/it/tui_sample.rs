@@ -416,13 +416,14 @@ pub fn heal(tx: &Tx<'_>, now: Timestamp) -> Result<()> {
         incident: Some(incident.id.clone()),
         healthy_since: Some(ago(now, 10)),
         standing: false,
+        words: None,
     };
     let uid = &incident.cluster_uid;
     tx.put(&FIRINGS, &keys::firing(uid, &key, &row.rule, row.event_type.name(), ""), &row)?;
     let due = DueRow {
         at: ago(now, -50),
         cluster: uid.0.clone(),
-        what: Due::Judge { rule: row.rule.clone(), key: key.clone() },
+        what: Due::Judge { rule: row.rule.clone(), key: key.clone(), baseline: false },
     };
     tx.put(&DUES, &keys::judge_due(uid, &row.rule, &key), &due)
 }
