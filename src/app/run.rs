@@ -40,7 +40,7 @@ async fn command(cli: Cli) -> Result<Exit> {
             demo::headless(args).await
         }
         Some(Command::Demo(args)) => {
-            if !on_terminal("barrelman demo --headless prints what happens, without a screen") {
+            if !on_terminal("`barrelman demo --headless` prints what happens, without a screen") {
                 return Ok(Exit::Usage);
             }
             dashboard::demo(args).await
