@@ -49,7 +49,7 @@ async fn command(cli: Cli) -> Result<Exit> {
         None => {
             // Before anything is opened: what cannot be used must not start an engine.
             let Some(resolved) = load(&flags) else { return Ok(Exit::Usage) };
-            if !on_terminal("barrelman forward watches and delivers without a screen") {
+            if !on_terminal("`barrelman forward` watches and delivers without a screen") {
                 return Ok(Exit::Usage);
             }
             dashboard::run(resolved, flags).await
