@@ -55,7 +55,7 @@ options! {
     "incidents.repeat_interval_secs" Type::Secs(0, 30 * DAY), "14400" [] "" "A reminder while an incident stays open; 0 = none.";
     "incidents.stale_after_secs" Type::Secs(60, WEEK), "3600" [] "" "After a long silence, waiting messages older than this go out as one digest.";
     "incidents.logs" Type::Bool, "false" [] "" "Add the last lines of the container that died (needs the right to read pods/log).";
-    "incidents.runbook_url" Type::UrlTemplate, "\"\"" [] "" "Link in messages, with variables of the payload: https://wiki.example.com/{{event_type}}";
+    "incidents.runbook_url" Type::UrlTemplate, "\"\"" [] "" "Link in messages and on the screen, with variables of the payload: https://wiki.example.com/{{event_type}}";
     "incidents.dashboard_url" Type::UrlTemplate, "\"\"" [] "" "The same for a dashboard.";
     "incidents.settle_secs.critical" Type::Secs(0, 3_600), "0" [] "" "How long a first message waits for worse to come, by severity.";
     "incidents.settle_secs.high" Type::Secs(0, 3_600), "5" [] "" "";

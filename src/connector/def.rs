@@ -168,7 +168,7 @@ pub fn def(kind: &str) -> Result<&'static ConnectorDef, Problem> {
     CONNECTORS.iter().copied().find(|d| d.kind == kind).ok_or_else(|| {
         let kinds: Vec<&str> = CONNECTORS.iter().map(|d| d.kind).collect();
         let hint = nearest(kind, kinds.iter().copied())
-            .map(|n| format!(": did you mean {n:?}?"))
+            .map(|n| format!(", did you mean {n:?}?"))
             .unwrap_or_default();
         Problem::invalid("type", format!("unknown type {kind:?}{hint} (there are {})", kinds.join(", ")))
     })

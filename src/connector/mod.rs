@@ -14,6 +14,7 @@ mod painchain;
 pub mod payload;
 mod sample_details;
 pub mod samples;
+mod signs;
 mod slack;
 pub mod template;
 pub mod text;

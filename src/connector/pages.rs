@@ -164,7 +164,7 @@ mod tests {
         pages.mark(&mut notification.event);
         pages.fill(&mut notification);
         let links: Vec<(String, String)> = Message::of(&notification).links;
-        assert_eq!(links[0], ("runbook".into(), "https://wiki.example.com/pod_crash_loop".into()));
+        assert_eq!(links[0], ("Runbook".into(), "https://wiki.example.com/pod_crash_loop".into()));
         assert_eq!(
             links[1].1, "https://graphs.example.com/d/w?ns=a%26b%3Dc%2F..%2F%3Cx%3E&w=my-app",
             "the message's own link, with the incident"

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::Notification;
+use super::{Notification, signs::signature};
 use crate::event::{
     Event, Severity,
     incident::{IncidentFacts, Phase},
@@ -240,14 +240,17 @@ fn why(event: &Event) -> Vec<String> {
     lines
 }
 
-/// A line per object with all of its troubles, where there is more than one trouble to tell.
+/// A line per object with all of its troubles, where there is more than one object.
 fn members(facts: &IncidentFacts) -> Vec<String> {
-    if facts.member_count < 2 {
+    if facts.objects < 2 {
         return Vec::new();
     }
     let mut objects: Vec<(&str, Vec<String>)> = Vec::new();
     for member in &facts.members {
         let trouble = member.event_type.name().replace('_', " ");
+        // The line begins with the object.
+        let kind = member.resource.split('/').next().unwrap_or_default().to_lowercase();
+        let trouble = trouble.strip_prefix(&format!("{kind} ")).unwrap_or(&trouble).to_owned();
         match objects.iter_mut().find(|(resource, _)| *resource == member.resource) {
             Some((_, troubles)) if troubles.contains(&trouble) => {}
             Some((_, troubles)) => troubles.push(trouble),
@@ -265,16 +268,14 @@ fn members(facts: &IncidentFacts) -> Vec<String> {
 }
 
 fn changes(facts: &IncidentFacts) -> Vec<String> {
-    if facts.suspects.is_empty() {
-        return vec![NOTHING_CHANGED.to_owned()];
-    }
+    // What came after the beginning was no cause of it; the cluster's times have whole seconds.
+    let before =
+        |s: &&crate::event::incident::Suspect| s.at <= facts.opened_at + SignedDuration::from_secs(1);
     let line = |s: &crate::event::incident::Suspect| {
         let by = if s.manager.is_empty() { String::new() } else { format!(" by {}", s.manager) };
-        let before = facts.opened_at.duration_since(s.at);
-        let when = match before.as_secs() {
-            0 => "at the same moment".to_owned(),
-            secs if secs < 0 => format!("{} after it began", age(-before)),
-            _ => format!("{} before", age(before)),
+        let when = match facts.opened_at.duration_since(s.at) {
+            span if span.as_secs() < 1 => "at the same moment".to_owned(),
+            span => format!("{} before", age(span)),
         };
         let title = one_line(&s.title);
         let named = title.starts_with(&format!("{} {}", s.object.kind, s.object.name));
@@ -287,7 +288,8 @@ fn changes(facts: &IncidentFacts) -> Vec<String> {
         };
         format!("{what}{by}, {when} ({}){tie}", clock(s.at))
     };
-    facts.suspects.iter().take(MAX_SUSPECTS).map(line).collect()
+    let lines: Vec<String> = facts.suspects.iter().filter(before).take(MAX_SUSPECTS).map(line).collect();
+    if lines.is_empty() { vec![NOTHING_CHANGED.to_owned()] } else { lines }
 }
 
 /// The termination message and the last lines of the log, where they say more than is said already.
@@ -325,53 +327,14 @@ fn links(event: &Event) -> Vec<(String, String)> {
     let page = |l: &crate::event::Link| {
         let url = l.href.as_deref().unwrap_or(&l.reference);
         let web = url.starts_with("https://") || url.starts_with("http://");
-        (matches!(l.rel.as_str(), "runbook" | "dashboard") && web).then(|| (l.rel.clone(), url.to_owned()))
+        let name = match l.rel.as_str() {
+            "runbook" => "Runbook",
+            "dashboard" => "Dashboard",
+            _ => return None,
+        };
+        web.then(|| (name.to_owned(), url.to_owned()))
     };
     event.links.iter().filter_map(page).collect()
-}
-
-/// Troubles that the last words name outright.
-fn signature(event: &Event) -> Option<String> {
-    let mut text = String::new();
-    for name in ["last_error", "termination_message", "message", "log_tail"] {
-        match event.details.get(name) {
-            Some(Value::String(t)) => text.push_str(t),
-            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).for_each(|t| {
-                text.push_str(t);
-                text.push('\n');
-            }),
-            _ => {}
-        }
-        text.push('\n');
-    }
-    let lower = text.to_lowercase();
-    let found = |needle: &str| lower.contains(needle);
-    if found("connection refused") {
-        return Some(match refused_by(&text) {
-            Some(target) => format!("Known sign: connection refused to {target}."),
-            None => "Known sign: connection refused: what it needs does not answer.".into(),
-        });
-    }
-    let known = [
-        ("no space left on device", "Known sign: no space left on a disk."),
-        ("certificate has expired", "Known sign: a certificate has expired."),
-        ("certificate expired", "Known sign: a certificate has expired."),
-        ("permission denied", "Known sign: permission denied: user, volume or security context."),
-        ("no such host", "Known sign: a host name cannot be resolved."),
-    ];
-    known.iter().find(|(needle, _)| found(needle)).map(|(_, said)| (*said).to_owned())
-}
-
-/// `host:port` just before "connection refused", as most languages print it.
-fn refused_by(text: &str) -> Option<String> {
-    let at = text.to_ascii_lowercase().find("connection refused")?;
-    let before = text.get(..at)?;
-    let word = |w: &&str| {
-        let w = w.trim_matches(|c: char| !c.is_alphanumeric() && c != ']' && c != '[');
-        w.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-    };
-    let found = before.split_whitespace().rev().take(6).find(word)?;
-    Some(found.trim_matches(|c: char| !c.is_alphanumeric() && c != ']' && c != '[').to_owned())
 }
 
 fn digest(notification: &Notification) -> Message {
@@ -531,6 +494,16 @@ mod tests {
     }
 
     #[test]
+    fn a_structured_log_names_what_refused_too() {
+        let mut n = crash(Phase::Opened);
+        n.event.details.remove("last_error");
+        let line = "level=error msg=\"connection refused\" host=db.prod.svc port=5432";
+        n.event.details.insert("log_tail".into(), serde_json::json!([line, "panic: no database"]));
+        let why = Message::of(&n).why;
+        assert!(why.contains(&"Known sign: connection refused to db.prod.svc:5432.".to_owned()), "{why:?}");
+    }
+
+    #[test]
     fn a_reminder_says_that_its_words_are_those_of_the_beginning() {
         let why = Message::of(&crash(Phase::Repeated)).why;
         assert_eq!(why[0], "When it began: Pod has restarted 5 times in the last 10 minutes");
@@ -549,7 +522,7 @@ mod tests {
         );
         let facts = n.incident.as_mut().unwrap();
         facts.suspects[0].at = facts.opened_at + SignedDuration::from_secs(4);
-        assert!(Message::of(&n).changes.unwrap()[0].contains(", 4 s after it began ("));
+        assert_eq!(Message::of(&n).changes.unwrap(), [NOTHING_CHANGED], "what came later was no cause");
     }
 
     #[test]
@@ -563,11 +536,11 @@ mod tests {
         facts.member_count = 3;
         let message = Message::of(&n);
         assert!(!message.place.iter().any(|p| p.contains("objects")), "{:?}", message.place);
-        assert_eq!(message.members, ["Pod/my-app-123: pod crash loop, pod restarted, pod oom restart"]);
+        assert_eq!(message.members, Vec::<String>::new());
         n.incident.as_mut().unwrap().objects = 9;
         let message = Message::of(&n);
         assert!(message.place.contains(&"9 objects".to_owned()));
-        assert_eq!(message.members[1], "and 8 more");
+        assert_eq!(message.members, ["Pod/my-app-123: crash loop, restarted, oom restart", "and 8 more"]);
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn a_token_under_a_type_that_does_not_exist_is_hidden_whole() {
 #[test]
 fn without_a_terminal_there_is_no_dashboard_and_the_way_out_is_told() {
     let home = Home::new();
-    assert!(home.run(&[]).failed(2).contains("barrelman forward watches"));
+    assert!(home.run(&[]).failed(2).contains("`barrelman forward` watches"));
     assert!(home.run(&["demo"]).failed(2).contains("barrelman demo --headless"));
     assert!(!home.data().exists());
 }
