@@ -6,6 +6,8 @@
     clippy::unwrap_used,
     clippy::disallowed_methods,
     clippy::print_stdout,
+    clippy::panic,
+    clippy::indexing_slicing,
     missing_docs,
     reason = "a benchmark"
 )]

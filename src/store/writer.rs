@@ -266,7 +266,7 @@ mod tests {
         // What was not used is saved, but never more than a burst.
         now += PACE * 3;
         assert_eq!((0..4).map(|_| pace.take(now)).filter(Duration::is_zero).count(), 3);
-        now += Duration::from_secs(60);
+        now += Duration::from_mins(1);
         assert_eq!((0..BURST + 4).map(|_| pace.take(now)).filter(Duration::is_zero).count(), BURST as usize);
     }
 }
