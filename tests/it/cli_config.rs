@@ -52,7 +52,7 @@ fn every_mistake_is_told_at_once_and_ends_with_2() {
         "config.toml:10: connectors[0].config.url: the environment variable NOT_SET is not set (connector a)",
         "config.toml:10: connectors[0].config.metod: unknown option: did you mean \"method\"?",
         "config.toml:10: connectors[0].config.events: unknown event type \"pod_crsh\"",
-        "config.toml:13: connectors[1].type: unknown type \"slak\": did you mean \"slack\"?",
+        "config.toml:13: connectors[1].type: unknown type \"slak\", did you mean \"slack\"?",
     ] {
         assert!(said.contains(part), "{part}\nin\n{said}");
     }
