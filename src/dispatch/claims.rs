@@ -22,7 +22,7 @@ use crate::{
 const BATCH: usize = 64;
 /// The same for a destination that takes single events: they are neither folded nor replaced, so freezing more of them
 /// costs nothing. As many are claimed ahead, because on a slow disk a claim takes tens of milliseconds.
-const BATCH_OF_EVENTS: usize = 512;
+const BATCH_OF_EVENTS: usize = 1024;
 /// Claimed rows of a destination in trouble: more would only be frozen early, and could not go as one digest when it
 /// is back; fewer, and a handful of messages that it never takes would block the rest.
 const fn most_claimed_in_trouble(folds: bool) -> usize {

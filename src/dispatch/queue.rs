@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use super::lines::Found;
 use crate::{event::incident::Phase, store::OutboxRow};
 
-/// Rows held in memory per connector: several claims of each size, at some kB each a few megabytes.
-pub const WINDOW: usize = 2048;
+/// Rows held in memory per connector: a claim that is sent, one that is written, and as many answers; at some kB each
+/// a dozen megabytes.
+pub const WINDOW: usize = 3072;
 
 /// Where a row is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

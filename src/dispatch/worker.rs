@@ -69,10 +69,10 @@ type ClaimWrite = BoxFuture<'static, (Arc<Vec<Claiming>>, store::Result<(Vec<Cla
 type EndWrite = BoxFuture<'static, (Arc<Vec<Ending>>, store::Result<Ended>)>;
 
 /// Messages on the wire, and answers that are not on disk yet: what a sink may see again after a kill. Where commits
-/// are slow, sending waits for them. A stream of single events needs room for what goes out during a commit: 100 a
-/// commit at 5,000/s.
+/// are slow, sending waits for them. A stream of single events needs room for what goes out while two commits wait
+/// for a slow disk: 500 at 5,000/s.
 const fn most_unwritten(folds: bool) -> usize {
-    if folds { 64 } else { 512 }
+    if folds { 64 } else { 1024 }
 }
 
 pub(super) struct Worker {
