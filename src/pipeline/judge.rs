@@ -222,9 +222,15 @@ impl Engine {
         let place = judge_key(uid, rule.name(), key);
         let first_sight = |row: &DueRow| matches!(row.what, Due::Judge { baseline: true, .. });
         let origin = if self.dues.get(&place).is_some_and(first_sight) { Origin::Baseline } else { origin };
-        let mut waits = false;
         let mut out = Output::default();
         let verdict = self.call(tx, uid, rule.name(), now, |cx| rule.judge(&object, cx, &mut out));
+        let finds = matches!(&verdict, Some(Verdict::Known(findings)) if !findings.is_empty());
+        if finds && origin == Origin::Baseline && !self.is_placed(uid, key, now) {
+            // Nor is anything remembered: to the rule the next look is the first one still.
+            let what =
+                || (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone(), baseline: true });
+            return self.dues.set(tx, &place, Some(now + PLACING), what);
+        }
         self.outputs(tx, uid, rule.name(), &mut out)?;
         for draft in std::mem::take(&mut out.drafts) {
             self.tell(tx, uid, draft, origin, now)?;
@@ -241,9 +247,7 @@ impl Engine {
                     self.still(tx, uid, firing.swap_remove(position), finding.draft, now)?;
                 } else {
                     let at = later(finding.draft.at, Duration::from_secs(finding.after_secs.into()));
-                    if at <= now && origin == Origin::Baseline && !self.is_placed(uid, key, now) {
-                        waits = true;
-                    } else if at <= now {
+                    if at <= now {
                         self.fire(tx, uid, rule.name(), finding, origin, now)?;
                     } else {
                         next = Some(next.map_or(at, |n| n.min(at)));
@@ -263,11 +267,8 @@ impl Engine {
                 next = Some(now + NOT_LIVE);
             }
         }
-        if waits {
-            next = Some(now + PLACING);
-        }
         let what =
-            || (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone(), baseline: waits });
+            || (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone(), baseline: false });
         self.dues.set(tx, &place, next, what)
     }
 

@@ -109,6 +109,39 @@ fn at_the_first_sight_an_annotation_of_an_owner_that_is_listed_later_counts() {
 }
 
 #[test]
+fn a_loop_that_runs_at_the_first_sight_stood_although_its_owners_are_listed_later() {
+    let mut rig = Rig::empty(ALL);
+    rig.add("shop", |cluster| {
+        let mut sim = Sim::demo(cluster.clone(), noon() - SignedDuration::from_mins(30), 1.0);
+        sim.rollout("shop/cart", "registry.example.com/shop/cart:9", "crash").unwrap();
+        sim.advance(noon());
+        Some(sim)
+    });
+    let ago = |secs: i64| (noon() - SignedDuration::from_secs(secs)).to_string();
+    // All run at this moment, between two crashes.
+    for pod in rig.cluster().list(Kind::Pod) {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let restarts = &pod["status"]["containerStatuses"][0]["restartCount"];
+        if name.starts_with("cart-") && restarts.as_u64() > Some(1) {
+            let update = |p: &mut serde_json::Value| {
+                let status = &mut p["status"]["containerStatuses"][0];
+                status["state"] = json!({"running": {"startedAt": ago(1)}});
+                status["lastState"] = json!({"terminated": {"exitCode": 1, "reason": "Error", "startedAt": ago(20), "finishedAt": ago(15)}});
+                status["ready"] = json!(true);
+            };
+            rig.cluster().update("pods", "shop", &name, update).unwrap();
+        }
+    }
+    for said in rig.watched[0].list() {
+        rig.say(vec![said]);
+    }
+    rig.advance(60);
+    assert!(rig.incident("Deployment/shop/cart").standing, "{:#?}", rig.story());
+    let loops = rig.events_of(EventType::PodCrashLoop);
+    assert!(loops.iter().any(|e| e.standing && e.timestamp < noon()), "{loops:#?}");
+}
+
+#[test]
 fn a_broken_thing_whose_owners_cannot_be_listed_is_shown_after_a_while() {
     let mut rig = Rig::empty("");
     rig.add("shop", |cluster| {
