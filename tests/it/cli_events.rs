@@ -111,7 +111,8 @@ async fn following_an_engine_prints_each_event_once_though_the_feed_lags_and_bre
     serving.spawn(served(&home, &feed, stop.clone()).await);
     let mut follow = home.start(&["events", "--follow", "-o", "jsonl"]);
     let (lines, mut said) = mpsc::channel(100);
-    std::thread::spawn(move || while lines.blocking_send(follow.line()).is_ok() {});
+    let mut read = follow.take_lines();
+    std::thread::spawn(move || read.all(|line| lines.blocking_send(line).is_ok()));
     let mut next =
         async || titles(&tokio::time::timeout(Duration::from_secs(20), said.recv()).await.unwrap().unwrap());
     assert_eq!(next().await, ["a"]);

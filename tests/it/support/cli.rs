@@ -102,22 +102,29 @@ impl Home {
     pub fn start(&self, args: &[&str]) -> Staying {
         let mut child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Staying { child, lines }
+        Staying { child, lines: Some(lines) }
     }
 }
 
 pub struct Staying {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Staying {
     #[track_caller]
     pub fn line(&mut self) -> String {
-        match self.lines.next() {
+        match self.lines.as_mut().expect("nobody took the lines").next() {
             Some(line) => line.unwrap(),
             None => panic!("it ended: {:?}", self.child.wait()),
         }
+    }
+}
+
+impl Staying {
+    /// For a thread that reads: it ends when the command is ended with this.
+    pub fn take_lines(&mut self) -> impl Iterator<Item = String> + Send + 'static {
+        self.lines.take().expect("nobody took the lines").map_while(Result::ok)
     }
 }
 
