@@ -18,8 +18,8 @@ use crate::{
     },
     feed::Feed,
     store::{
-        DELIVERIES, DELIVERIES_BY, DeliveryRow, DeliveryState, EVENT_IDS, EVENTS, MEMBERS, OUTBOX, OutboxRow,
-        Read, Result, TOLD, Told, Tx, keys,
+        DELIVERIES, DELIVERIES_BY, DeliveryRow, DeliveryState, MEMBERS, OUTBOX, OutboxRow, Read, Result,
+        TOLD, Told, Tx, keys, pages,
     },
 };
 
@@ -51,10 +51,8 @@ impl Engine {
     }
 
     pub(super) fn worst(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Arc<Event>>> {
-        let Some(seq) = tx.get(&EVENT_IDS, incident.worst_event.as_str())? else {
-            return Ok(None);
-        };
-        Ok(tx.entry(&EVENTS, seq)?.map(Arc::new))
+        let found = pages::event_by_id(tx, incident.worst_event.as_str())?;
+        Ok(found.map(|(_, event)| Arc::new(event)))
     }
 
     /// The event that a connector was told of last, as its trouble is now.
@@ -65,9 +63,8 @@ impl Engine {
         incident: &Incident,
     ) -> Result<Option<Arc<Event>>> {
         let Some(id) = &account.told.event else { return Ok(None) };
-        let Some(seq) = tx.get(&EVENT_IDS, id.as_str())? else { return Ok(None) };
-        let Some(event) = tx.entry(&EVENTS, seq)? else { return Ok(None) };
-        Ok(Some(Arc::new(self.as_it_is(incident, event))))
+        let found = pages::event_by_id(tx, id.as_str())?;
+        Ok(found.map(|(_, event)| Arc::new(self.as_it_is(incident, event))))
     }
 
     /// What a reminder speaks of: what was told, or, where that is over, the worst of what is not.

@@ -89,7 +89,10 @@ pub async fn run(mut h: Handles) {
         let now = (h.clock)();
         let due = lock(&h.engine).next_due().is_some_and(|at| at <= now);
         if !batch.is_empty() || due || alive {
-            commit(&h, Arc::new(std::mem::take(&mut batch)), alive).await;
+            let committed = commit(&h, Arc::new(std::mem::take(&mut batch)), alive).await;
+            if !committed {
+                break;
+            }
         }
         // The watches have ended before: what they said is committed.
         if stopping && h.inputs.is_empty() && h.said.is_empty() {
@@ -105,7 +108,9 @@ fn sleep_for(h: &Handles) -> Duration {
     Duration::try_from(wait).unwrap_or_default().clamp(Duration::from_millis(1), TICK)
 }
 
-async fn commit(h: &Handles, batch: Arc<Vec<Input>>, alive: bool) {
+/// Whether it was committed. Only the end of the program cuts the attempts short; then the engine holds what was not
+/// stored, and must take nothing more: the next start finds it again.
+async fn commit(h: &Handles, batch: Arc<Vec<Input>>, alive: bool) -> bool {
     let mut attempt = 0;
     let began = tokio::time::Instant::now();
     loop {
@@ -123,19 +128,19 @@ async fn commit(h: &Handles, batch: Arc<Vec<Input>>, alive: bool) {
             Ok(()) => {
                 tracing::trace!(inputs = batch.len(), took = ?began.elapsed(), waiting = h.said.len(), "committed");
                 publish(h, &batch);
-                return;
+                return true;
             }
             Err(error) => {
                 if attempt == 0 {
                     tracing::warn!(%error, "a commit failed; nothing is lost, it is tried again");
                 }
                 if matches!(error, crate::store::Error::Closed) && h.stop.is_cancelled() {
-                    return;
+                    return false;
                 }
                 tokio::time::sleep(AGAIN[attempt.min(AGAIN.len() - 1)]).await;
                 attempt += 1;
                 if !reload(h).await {
-                    return;
+                    return false;
                 }
             }
         }

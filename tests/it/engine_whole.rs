@@ -242,8 +242,9 @@ async fn kills(kills: u64, per_second: u64) {
     );
     assert_eq!(lost, Vec::<u64>::new());
     assert_eq!(repeated_after_commit, BTreeSet::new());
-    // At most so many messages are on the wire, or answered and not yet on disk.
-    assert!(repeats as u64 <= kills * 1024, "{repeats}");
+    // As many are on the wire, or answered and not yet on disk, at the pace of this test; a stream at full speed may have
+    // more.
+    assert!(repeats as u64 <= kills * 64, "{repeats}");
     assert!(again.iter().all(|ids| ids.iter().all(|id| *id == ids[0])), "another id for the same event");
     assert_eq!(place.delivered().1, 0, "something waits still");
 }
