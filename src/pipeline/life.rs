@@ -20,8 +20,7 @@ use crate::{
     },
     feed::Feed,
     store::{
-        EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, FOLDS, FiringRow, INCIDENT_EVENTS, INCIDENTS, MEMBERS, Read,
-        Result, Tx, keys,
+        EVENT_IDS, EVENTS, FOLDS, FiringRow, INCIDENT_EVENTS, INCIDENTS, MEMBERS, Read, Result, Tx, keys,
     },
 };
 
@@ -52,15 +51,10 @@ impl Engine {
             event = ending(began.clone(), &row.fingerprint, row.since, over);
         }
         let event = Event { incident: row.incident.clone(), standing: row.standing, ..event };
-        let seq = tx.append(&EVENTS, &event)?;
-        tx.put(&EVENT_IDS, event.id.as_str(), &seq)?;
-        for key in keys::events_by_object(&event, seq) {
-            tx.put(&EVENTS_BY_OBJECT, &key, &())?;
-        }
+        let seq = self.keep(tx, &event)?;
         if let Some(id) = &event.incident {
             tx.put(&INCIDENT_EVENTS, &keys::incident_event(id, seq), &())?;
         }
-        self.counts.events += 1;
         let event = Arc::new(event);
         self.feed.push(Feed::Event { seq, event: Arc::clone(&event) });
         self.route_event(tx, &event, over.now)?;

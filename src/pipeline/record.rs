@@ -178,12 +178,7 @@ impl Engine {
         if event.role != Role::Context {
             self.config.pages.mark(&mut event);
         }
-        let seq = tx.append(&EVENTS, &event)?;
-        tx.put(&EVENT_IDS, event.id.as_str(), &seq)?;
-        for key in keys::events_by_object(&event, seq) {
-            tx.put(&EVENTS_BY_OBJECT, &key, &())?;
-        }
-        self.counts.events += 1;
+        let seq = self.keep(tx, &event)?;
         if suspects::weight(event.event_type) > 0.0
             && let Some(cluster) = self.clusters.get_mut(&event.cluster_uid)
         {
@@ -194,6 +189,17 @@ impl Engine {
         let incident = event.incident.clone();
         self.enter(tx, place, seq, &event, now)?;
         Ok((seq, incident))
+    }
+
+    /// Stores an event where it is found by its number, its id and what it is about.
+    pub(super) fn keep(&mut self, tx: &Tx<'_>, event: &Event) -> Result<u64> {
+        let seq = tx.append(&EVENTS, event)?;
+        tx.put(&EVENT_IDS, event.id.as_str(), &seq)?;
+        for key in keys::events_by_object(event, seq) {
+            tx.put(&EVENTS_BY_OBJECT, &key, &())?;
+        }
+        self.counts.events += 1;
+        Ok(seq)
     }
 }
 
