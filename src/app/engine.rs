@@ -199,7 +199,7 @@ impl Running {
             said: said_out,
             inputs: inputs_out,
             feed: feed.clone(),
-            wake: wake_of(&dispatcher),
+            hand: hand_to(&dispatcher),
             clock: Arc::new(now),
             full: Arc::new(move || full.load(Ordering::Relaxed)),
             stop: stop_pipeline.clone(),
@@ -436,9 +436,9 @@ fn lines_of(dispatcher: &Dispatcher) -> super::status::Connectors {
     Arc::new(move || dispatcher.status())
 }
 
-fn wake_of(dispatcher: &Dispatcher) -> pipeline::Wake {
+fn hand_to(dispatcher: &Dispatcher) -> pipeline::Hand {
     let dispatcher = dispatcher.clone();
-    Arc::new(move |names| names.iter().for_each(|name| dispatcher.wake(name)))
+    Arc::new(move |name, rows| dispatcher.hand(name, rows))
 }
 
 fn start_desk(desk: Desk, requests: mpsc::Receiver<Request>, tasks: &mut Tasks, stop: CancellationToken) {

@@ -41,8 +41,8 @@ pub struct Draft {
     /// Beside manifest, owners, node and config, which the pipeline adds.
     pub links: Vec<Link>,
     /// What makes the id unique, where it is not the object's resourceVersion: a Kubernetes Event's count, or the
-    /// transition's time (`@<ms>`) where time made the event.
-    pub moment: Option<String>,
+    /// transition's time (`@<ms>`) where time made the event. With a time that is the same whoever sees it.
+    pub moment: Option<(String, Timestamp)>,
 }
 
 impl Draft {
@@ -143,8 +143,8 @@ impl Draft {
     }
 
     /// What makes the id unique (see the field).
-    pub fn moment(mut self, moment: impl Into<String>) -> Self {
-        self.moment = Some(moment.into());
+    pub fn moment(mut self, moment: impl Into<String>, at: Timestamp) -> Self {
+        self.moment = Some((moment.into(), at));
         self
     }
 }

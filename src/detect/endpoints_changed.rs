@@ -113,5 +113,5 @@ fn draft(service: &Arc<Object>, was: (usize, usize), is: (usize, usize), cx: &Co
     (draft.at, draft.time_source) =
         at.map_or((cx.now, TimeSource::Observed), |at| (at, TimeSource::ManagedFields));
     let moment = format!("@{}", cx.now.as_millisecond());
-    draft.moment(moment)
+    draft.moment(moment, cx.now)
 }

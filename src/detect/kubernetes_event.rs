@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{Change, Context, Draft, Moment, Output, kube_reasons};
@@ -56,7 +57,7 @@ fn draft(row: &Arc<Object>, event: &KubeEvent, cx: &Context<'_>) -> Draft {
     .severity(severity)
     .role(role(event))
     .discriminator(format!("{}/{}", event.reason, event.component))
-    .moment(format!("{}/{}", row.meta.uid, event.count))
+    .moment(format!("{}/{}", row.meta.uid, event.count), row.meta.created_at.unwrap_or(Timestamp::UNIX_EPOCH))
     .description(if event.message.is_empty() { event.reason.as_str() } else { event.message.as_str() })
     .detail("reason", event.reason.as_str())
     .detail("message", event.message.as_str())

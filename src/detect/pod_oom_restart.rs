@@ -79,7 +79,7 @@ fn draft(object: &Arc<Object>, container: &Container, end: &Terminated, cx: &Con
             .detail("memory_request", container.memory_request.as_str());
     // Two kills that one change brings need two ids.
     if let Some(at) = end.finished_at {
-        draft = draft.moment(format!("@{}", at.as_millisecond()));
+        draft = draft.moment(format!("@{}", at.as_millisecond()), at);
     }
     let draft = pod_facts::ended(pod_facts::container(draft, container), end);
     let (pod, namespace) = (name.clone(), object.meta.namespace.clone());

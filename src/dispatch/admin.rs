@@ -80,7 +80,7 @@ impl Dispatcher {
                 c.paused = None;
             }
         });
-        shared.wake.notify_one();
+        shared.look();
         Ok(())
     }
 
@@ -92,7 +92,7 @@ impl Dispatcher {
         self.resume_stored(name, "by hand").await?;
         if let Some(shared) = self.shared(name) {
             shared.control.send_modify(|c| c.paused = None);
-            shared.wake.notify_one();
+            shared.look();
         }
         Ok(())
     }
@@ -161,9 +161,8 @@ impl Dispatcher {
     /// # Errors
     /// The store.
     pub async fn retry_dead(&self, connector: Option<&str>, seqs: &[u64]) -> store::Result<u64> {
-        let moved = self.each_dead(connector, seqs, "retry", requeue).await?;
-        self.wake_all();
-        Ok(moved)
+        let _unhanded = self.unhanded();
+        self.each_dead(connector, seqs, "retry", requeue).await
     }
 
     /// Throws dead letters away; how many.

@@ -1,7 +1,7 @@
 //! Delivery: one worker per connector over its own queue in the outbox; a slow or dead destination delays no other.
 //!
 //! `app` builds a `Dispatcher`, gives its task to the set of tasks, and calls `apply` with the connectors at the start
-//! and after every change. The pipeline calls `wake` after a commit with new rows. Nothing here decides what is told;
+//! and after every change. The pipeline calls `hand` after a commit with new rows. Nothing here decides what is told;
 //! nothing elsewhere sends.
 
 mod admin;
@@ -10,6 +10,7 @@ mod claims;
 mod digest;
 mod ledger;
 mod lines;
+mod news;
 mod pace;
 mod queue;
 mod rows;
@@ -33,6 +34,7 @@ use crate::{
 };
 pub use admin::TestReport;
 pub use lines::{Died, LastLines};
+pub use news::Rows;
 use worker::{Control, Shared, Worker};
 
 /// Who looks on: the feed, the detector of failing connectors.
@@ -151,6 +153,7 @@ type Workers = Arc<Mutex<BTreeMap<String, Running>>>;
 pub struct Dispatcher {
     deps: Arc<Deps>,
     workers: Workers,
+    writers: news::Writers,
     /// New workers, for the task that owns them.
     starts: mpsc::Sender<Start>,
     /// One change of the set of workers at a time; whether this is the first.
@@ -183,7 +186,8 @@ impl Dispatcher {
         let workers = Workers::default();
         let changing = Arc::new(tokio::sync::Mutex::new(true));
         let task = Task { starts: queue, workers: Arc::clone(&workers) };
-        (Self { deps: Arc::new(deps), workers, starts, changing, asked: Arc::default() }, task)
+        let (asked, writers) = (Arc::default(), Arc::default());
+        (Self { deps: Arc::new(deps), workers, starts, changing, asked, writers }, task)
     }
 
     /// Makes the workers match the definitions: what has not changed goes on undisturbed, what is gone stops and
@@ -249,6 +253,7 @@ impl Dispatcher {
         };
         let shared = Arc::new(Shared {
             wake: tokio::sync::Notify::new(),
+            inbox: news::Inbox::default(),
             status: Mutex::new(status),
             control: tokio::sync::watch::Sender::new(control),
         });
@@ -289,16 +294,9 @@ impl Dispatcher {
         self.resume_stored(name, "its settings changed").await
     }
 
-    /// After a commit with new rows for this connector.
-    pub fn wake(&self, name: &str) {
-        if let Some(shared) = self.shared(name) {
-            shared.wake.notify_one();
-        }
-    }
-
-    /// After a commit with new rows for several connectors.
+    /// There may be new rows for any of them.
     pub fn wake_all(&self) {
-        self.with(|w| w.values().for_each(|r| r.shared.wake.notify_one()));
+        self.with(|w| w.values().for_each(|r| r.shared.look()));
     }
 
     /// How every connector is doing, by name.

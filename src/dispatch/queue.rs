@@ -98,7 +98,7 @@ impl Queue {
     }
 
     /// Adds a row that was read; one with a claim is ready at its next attempt.
-    pub fn push(&mut self, row: OutboxRow) {
+    pub fn push(&mut self, row: Arc<OutboxRow>) {
         let seq = row.seq;
         self.read_to = self.read_to.max(seq);
         if self.entries.contains_key(&seq) {
@@ -107,7 +107,7 @@ impl Queue {
         let state = row.claim.as_ref().map_or(State::Waiting, |c| State::Ready(c.next_at));
         let key = order_key(&row);
         self.keys.entry(Arc::clone(&key)).or_default().insert(seq);
-        let entry = Entry { row: Arc::new(row), state, took: Duration::ZERO, lines: None, hurried: 0, key };
+        let entry = Entry { row, state, took: Duration::ZERO, lines: None, hurried: 0, key };
         self.entries.insert(seq, entry);
         self.claimed += usize::from(is_claimed(state));
         self.index(seq);
@@ -286,9 +286,9 @@ mod tests {
     #[test]
     fn a_later_row_of_an_incident_waits_for_the_earlier_one() {
         let mut queue = Queue::new();
-        queue.push(row(1, "a", Phase::Opened, 10));
-        queue.push(row(2, "a", Phase::Worse, 0));
-        queue.push(row(3, "b", Phase::Opened, 0));
+        queue.push(Arc::new(row(1, "a", Phase::Opened, 10)));
+        queue.push(Arc::new(row(2, "a", Phase::Worse, 0)));
+        queue.push(Arc::new(row(3, "b", Phase::Opened, 0)));
         assert_eq!(queue.due(at(5), 9, 9), [3]);
         assert_eq!(queue.due(at(10), 9, 9), [3, 1]);
         queue.set(1, State::Flying);
@@ -302,19 +302,19 @@ mod tests {
     #[test]
     fn the_brake_lets_resolves_through() {
         let mut queue = Queue::new();
-        queue.push(row(1, "a", Phase::Opened, 0));
-        queue.push(row(2, "b", Phase::Resolved, 0));
+        queue.push(Arc::new(row(1, "a", Phase::Opened, 0)));
+        queue.push(Arc::new(row(2, "b", Phase::Resolved, 0)));
         assert_eq!(queue.due(at(1), 0, 9), [2]);
     }
 
     #[test]
     fn a_digest_never_overtakes_and_leaves_what_must_wait() {
         let mut queue = Queue::new();
-        queue.push(row(1, "a", Phase::Opened, 0));
-        queue.push(row(2, "a", Phase::Worse, 0));
-        queue.push(row(3, "b", Phase::Opened, 0));
-        queue.push(row(4, "b", Phase::Resolved, 0));
-        queue.push(row(5, "b", Phase::Reopened, 0));
+        queue.push(Arc::new(row(1, "a", Phase::Opened, 0)));
+        queue.push(Arc::new(row(2, "a", Phase::Worse, 0)));
+        queue.push(Arc::new(row(3, "b", Phase::Opened, 0)));
+        queue.push(Arc::new(row(4, "b", Phase::Resolved, 0)));
+        queue.push(Arc::new(row(5, "b", Phase::Reopened, 0)));
         queue.set(1, State::Flying);
         assert_eq!(queue.foldable(at(1), false), [3]);
         assert_eq!(queue.foldable(at(1), true), [3, 4, 5]);

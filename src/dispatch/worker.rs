@@ -20,6 +20,7 @@ use super::{
     answers::expired_text,
     ledger::{Claimed, Claiming, Ended, Ending, Logged},
     lines::{Asked, Found},
+    news::Inbox,
     pace::{Pace, later},
     queue::{Queue, State, WINDOW},
     rows,
@@ -49,8 +50,10 @@ pub struct Control {
 /// What the worker shares with the dispatcher's handle.
 #[derive(Debug)]
 pub struct Shared {
-    /// New rows were committed.
+    /// There is something to look at.
     pub wake: Notify,
+    /// What.
+    pub inbox: Inbox,
     /// How it is doing.
     pub status: Mutex<ConnectorStatus>,
     /// What it should do.
@@ -58,6 +61,12 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// There may be rows to read.
+    pub fn look(&self) {
+        self.inbox.read();
+        self.wake.notify_one();
+    }
+
     /// A change of the status.
     pub fn update(&self, change: impl FnOnce(&mut ConnectorStatus)) {
         // Plain values, whole at any time.
@@ -162,7 +171,7 @@ impl Worker {
                 (batch, result) = of(&mut self.end_write) => self.ended(&batch, result),
                 (batch, result) = of(&mut self.claim_write) => self.claimed(&batch, result),
                 changed = self.control.changed() => if changed.is_err() { self.stopping = true },
-                () = shared.wake.notified() => self.queue.more = true,
+                () = shared.wake.notified() => self.take_news(),
                 () = sleep => {}
             }
         }
@@ -235,7 +244,7 @@ impl Worker {
                 }
             }
             read.push(row.seq);
-            self.queue.push(row);
+            self.queue.push(Arc::new(row));
         }
         self.queue.bind_answers();
         self.hold(&read, now);

@@ -1,7 +1,7 @@
 //! The state of the pipeline, and its way through one batch.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -12,21 +12,21 @@ use super::{
     cluster::{ChangeNote, Cluster, OpenIncident},
     dues::Dues,
     judge::Rules,
-    route::Target,
+    route::{Routed, Target},
     suspects,
 };
 use crate::{
     config::{IncidentSettings, TypeSettings},
     connector::Pages,
     event::{
-        ClusterUid, EventType, Kind,
+        ClusterUid, EventType,
         filter::Filter,
         incident::{Incident, IncidentStatus},
     },
     feed::Feed,
     object::{Object, ObjectKey, Said, StreamId},
     status::PipelineStatus,
-    store::{BASELINES, EVENTS, FIRINGS, INCIDENTS, META, OBJECTS, Read, Result, Tx, keys},
+    store::{BASELINES, EVENTS, FIRINGS, INCIDENTS, KUBE_EVENTS, META, OBJECTS, Read, Result, Tx, keys},
 };
 
 /// How many due rows one batch works off, so that a thundering herd does not hold up a commit.
@@ -77,7 +77,7 @@ pub struct Engine {
     /// a batch whose commit failed is taken again.
     pub(super) listing: HashMap<Arc<StreamId>, HashSet<ObjectKey>>,
     pub(super) feed: Vec<Feed>,
-    pub(super) wake: BTreeSet<String>,
+    pub(super) routed: BTreeMap<String, Routed>,
     pub(super) counts: PipelineStatus,
     pub(super) store_id: String,
 }
@@ -95,7 +95,7 @@ impl Engine {
             dues: Dues::load(read)?,
             listing: HashMap::new(),
             feed: Vec::new(),
-            wake: BTreeSet::new(),
+            routed: BTreeMap::new(),
             counts: PipelineStatus::default(),
             store_id,
         };
@@ -109,7 +109,7 @@ impl Engine {
     /// The store cannot be read: then nothing may be taken in before this has succeeded.
     pub fn reload(&mut self, read: &impl Read) -> Result<()> {
         self.feed.clear();
-        self.wake.clear();
+        self.routed.clear();
         let dues = Dues::load(read)?;
         let old = std::mem::take(&mut self.clusters);
         if let Err(error) = self.load_clusters(read) {
@@ -138,13 +138,12 @@ impl Engine {
         })?;
         let mut warnings: Vec<(ClusterUid, Object)> = Vec::new();
         read.scan(&OBJECTS, "", "", &mut |key, object: Object| {
-            let cluster = self.cluster_mut(&at(key), &unnamed);
-            if object.kind == Kind::Event {
-                if object.kube_event().is_some_and(|e| e.warning) {
-                    warnings.push((cluster.uid.clone(), object));
-                }
-            } else {
-                cluster.world.insert(Arc::new(object));
+            self.cluster_mut(&at(key), &unnamed).world.insert(Arc::new(object));
+            true
+        })?;
+        read.scan(&KUBE_EVENTS, "", "", &mut |key, object: Object| {
+            if object.kube_event().is_some_and(|e| e.warning) {
+                warnings.push((at(key), object));
             }
             true
         })?;
@@ -229,9 +228,9 @@ impl Engine {
         }
     }
 
-    /// What was committed since the last call: for the feed, and connectors with new rows.
-    pub fn take_news(&mut self) -> (Vec<Feed>, BTreeSet<String>) {
-        (std::mem::take(&mut self.feed), std::mem::take(&mut self.wake))
+    /// What was committed since the last call: for the feed, and new rows by connector.
+    pub fn take_news(&mut self) -> (Vec<Feed>, BTreeMap<String, Routed>) {
+        (std::mem::take(&mut self.feed), std::mem::take(&mut self.routed))
     }
 
     fn work_off(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::{
     event::{ClusterUid, Kind},
     object::{Object, ObjectKey, Said, Str, StreamId},
     status::StreamState,
-    store::{BASELINES, Baseline, FIRINGS, GAPS, GapRow, META, OBJECTS, Read, Result, Tx, keys},
+    store::{BASELINES, Baseline, FIRINGS, GAPS, GapRow, KUBE_EVENTS, META, OBJECTS, Read, Result, Tx, keys},
 };
 
 /// Shorter losses of a stream are not shown as gaps: watches end and are renewed all the time.
@@ -49,7 +49,10 @@ impl Engine {
                 let change = Change { key, before: Some(last), after: None, origin: Origin::Live };
                 self.change(tx, &stream.cluster, &change, now)
             }
-            Said::LeftScope(stream, key) => self.forget(tx, &stream.cluster, key, now),
+            Said::LeftScope(stream, key) => {
+                let held = self.clusters.get(&stream.cluster).and_then(|c| c.world.get(key)).cloned();
+                held.map_or(Ok(()), |object| self.forget(tx, &stream.cluster, &object, now))
+            }
             Said::Stream(stream, state) => self.stream(tx, stream, state, now),
             Said::Live(cluster) => self.live(tx, cluster, now),
             Said::Away { cluster, since, why } => self.away(tx, cluster, (*since, why), now),
@@ -61,19 +64,18 @@ impl Engine {
         self.clusters.get(&stream.cluster).filter(|c| c.baselines.contains_key(&key)).map(|_| key)
     }
 
-    /// What is stored of an object. Kubernetes Events are mostly not held in memory.
-    fn stored(&self, tx: &Tx<'_>, cluster: &ClusterUid, key: &ObjectKey) -> Result<Option<Arc<Object>>> {
-        let held = self.clusters.get(cluster).and_then(|c| c.world.get(key)).cloned();
-        if held.is_some() || key.kind != Kind::Event {
-            return Ok(held);
+    /// What is stored of the object that is now as given. Kubernetes Events are mostly not held in memory.
+    fn stored(&self, tx: &Tx<'_>, cluster: &ClusterUid, now: &Object) -> Result<Option<Arc<Object>>> {
+        if now.kind == Kind::Event {
+            return Ok(tx.get(&KUBE_EVENTS, &keys::kube_event(cluster, now))?.map(Arc::new));
         }
-        Ok(tx.get(&OBJECTS, &keys::object(cluster, key))?.map(Arc::new))
+        Ok(self.clusters.get(cluster).and_then(|c| c.world.get(&now.key())).cloned())
     }
 
     fn listed(&mut self, tx: &Tx<'_>, stream: &Arc<StreamId>, object: &Object, now: Timestamp) -> Result<()> {
         let key = object.key();
         self.listing.entry(Arc::clone(stream)).or_default().insert(key.clone());
-        let before = self.stored(tx, &stream.cluster, &key)?;
+        let before = self.stored(tx, &stream.cluster, object)?;
         if before.as_ref().is_some_and(|b| same(b, object)) {
             return Ok(());
         }
@@ -94,14 +96,12 @@ impl Engine {
         if let Some(cluster) = self.clusters.get_mut(&stream.cluster) {
             cluster.note_listed(stream.kind, &stream.namespace);
         }
-        for key in self.in_scope(tx, stream)? {
-            if seen.contains(&key) {
-                continue;
-            }
+        for before in self.gone(tx, stream, &seen)? {
             if known.is_none() {
-                self.forget(tx, &stream.cluster, &key, now)?;
-            } else if let Some(before) = self.stored(tx, &stream.cluster, &key)? {
-                let change = Change { key, before: Some(before), after: None, origin: Origin::Late };
+                self.forget(tx, &stream.cluster, &before, now)?;
+            } else {
+                let change =
+                    Change { key: before.key(), before: Some(before), after: None, origin: Origin::Late };
                 self.change(tx, &stream.cluster, &change, now)?;
             }
         }
@@ -122,31 +122,32 @@ impl Engine {
         Ok(())
     }
 
-    /// Everything stored that this stream would list.
-    fn in_scope(&self, tx: &Tx<'_>, stream: &StreamId) -> Result<Vec<ObjectKey>> {
+    /// Everything stored that this stream would list, and did not.
+    fn gone(&self, tx: &Tx<'_>, stream: &StreamId, seen: &HashSet<ObjectKey>) -> Result<Vec<Arc<Object>>> {
         let Some(cluster) = self.clusters.get(&stream.cluster) else { return Ok(Vec::new()) };
+        let in_scope = |o: &Object| stream.namespace.is_empty() || o.meta.namespace == stream.namespace;
         if stream.kind == Kind::Event {
             let mut found = Vec::new();
-            let mut parts = vec![stream.cluster.as_str(), Kind::Event.as_str()];
-            if !stream.namespace.is_empty() {
-                parts.push(&stream.namespace);
-            }
-            tx.scan(&OBJECTS, &keys::prefix(&parts), "", &mut |_, object: Object| {
-                found.push(object.key());
-                true
-            })?;
+            tx.scan(
+                &KUBE_EVENTS,
+                &keys::prefix(&[stream.cluster.as_str()]),
+                "",
+                &mut |_, object: Object| {
+                    if in_scope(&object) && !seen.contains(&object.key()) {
+                        found.push(Arc::new(object));
+                    }
+                    true
+                },
+            )?;
             return Ok(found);
         }
-        Ok(if stream.namespace.is_empty() {
-            cluster.world.of_kind(stream.kind).map(|o| o.key()).collect()
-        } else {
-            cluster.world.in_namespace(stream.kind, &stream.namespace).map(|o| o.key()).collect()
-        })
+        let held = cluster.world.of_kind(stream.kind);
+        Ok(held.filter(|o| in_scope(o) && !seen.contains(&o.key())).cloned().collect())
     }
 
     fn applied(&mut self, tx: &Tx<'_>, stream: &StreamId, object: &Object, now: Timestamp) -> Result<()> {
         let key = object.key();
-        let before = self.stored(tx, &stream.cluster, &key)?;
+        let before = self.stored(tx, &stream.cluster, object)?;
         if before.as_ref().is_some_and(|b| same(b, object)) {
             return Ok(());
         }
@@ -164,7 +165,11 @@ impl Engine {
 
     /// Puts an object in its place, in memory and on disk.
     pub(super) fn place(&mut self, tx: &Tx<'_>, cluster: &ClusterUid, object: &Arc<Object>) -> Result<()> {
-        tx.put(&OBJECTS, &keys::object(cluster, &object.key()), object)?;
+        if object.kind == Kind::Event {
+            tx.put(&KUBE_EVENTS, &keys::kube_event(cluster, object), object)?;
+        } else {
+            tx.put(&OBJECTS, &keys::object(cluster, &object.key()), object)?;
+        }
         self.check_annotation(cluster, object);
         let Some(cluster) = self.clusters.get_mut(cluster) else { return Ok(()) };
         if object.kind != Kind::Event {
@@ -178,11 +183,16 @@ impl Engine {
     }
 
     /// Takes an object out, in memory and on disk.
-    pub(super) fn displace(&mut self, tx: &Tx<'_>, cluster: &ClusterUid, key: &ObjectKey) -> Result<()> {
-        tx.remove(&OBJECTS, &keys::object(cluster, key))?;
+    pub(super) fn displace(&mut self, tx: &Tx<'_>, cluster: &ClusterUid, object: &Object) -> Result<()> {
+        let key = object.key();
+        if object.kind == Kind::Event {
+            tx.remove(&KUBE_EVENTS, &keys::kube_event(cluster, object))?;
+        } else {
+            tx.remove(&OBJECTS, &keys::object(cluster, &key))?;
+        }
         if let Some(cluster) = self.clusters.get_mut(cluster) {
-            cluster.note_opted_out(key);
-            cluster.world.remove(key);
+            cluster.note_opted_out(&key);
+            cluster.world.remove(&key);
         }
         Ok(())
     }
@@ -192,13 +202,13 @@ impl Engine {
         &mut self,
         tx: &Tx<'_>,
         uid: &ClusterUid,
-        key: &ObjectKey,
+        object: &Object,
         now: Timestamp,
     ) -> Result<()> {
-        let gone = self.clusters.get(uid).and_then(|c| c.world.get(key)).map(|o| o.meta.uid.clone());
-        self.displace(tx, uid, key)?;
-        self.forget_judging(tx, uid, key, gone.as_deref().unwrap_or_default())?;
-        let rows = self.clusters.get_mut(uid).and_then(|c| c.firings.remove(key)).unwrap_or_default();
+        let key = object.key();
+        self.displace(tx, uid, object)?;
+        self.forget_judging(tx, uid, &key, &object.meta.uid)?;
+        let rows = self.clusters.get_mut(uid).and_then(|c| c.firings.remove(&key)).unwrap_or_default();
         for row in rows {
             let place = keys::firing(uid, &row.key, &row.rule, row.event_type.name(), &row.discriminator);
             tx.remove(&FIRINGS, &place)?;
@@ -221,15 +231,17 @@ impl Engine {
         let covered = |kind: Kind, namespace: &Str| {
             kept.contains(&(kind, Str::default())) || kept.contains(&(kind, namespace.clone()))
         };
-        let mut outside: Vec<ObjectKey> = Vec::new();
-        tx.scan(&OBJECTS, &keys::prefix(&[uid.as_str()]), "", &mut |_, object: Object| {
-            if !covered(object.kind, &object.meta.namespace) {
-                outside.push(object.key());
-            }
-            true
-        })?;
-        for key in outside {
-            self.forget(tx, uid, &key, now)?;
+        let mut outside: Vec<Object> = Vec::new();
+        for table in [&OBJECTS, &KUBE_EVENTS] {
+            tx.scan(table, &keys::prefix(&[uid.as_str()]), "", &mut |_, object| {
+                if !covered(object.kind, &object.meta.namespace) {
+                    outside.push(object);
+                }
+                true
+            })?;
+        }
+        for object in outside {
+            self.forget(tx, uid, &object, now)?;
         }
         Ok(())
     }

@@ -80,9 +80,10 @@ impl Engine {
         now: Timestamp,
     ) -> Result<()> {
         self.counts.changes += 1;
-        match &change.after {
-            Some(object) => self.place(tx, uid, object)?,
-            None => self.displace(tx, uid, &change.key)?,
+        match (&change.after, &change.before) {
+            (Some(object), _) => self.place(tx, uid, object)?,
+            (None, Some(gone)) => self.displace(tx, uid, gone)?,
+            (None, None) => return Ok(()),
         }
         let first = self.feed.len();
         if let Some(gone) = change.deleted().map(|o| o.meta.uid.clone()) {

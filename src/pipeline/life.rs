@@ -36,7 +36,7 @@ impl Engine {
         row: &FiringRow,
         over: Over,
     ) -> Result<()> {
-        tx.remove(&FOLDS, row.fingerprint.as_str())?;
+        tx.remove(&FOLDS, &keys::fold(uid, &row.object.key(), &row.fingerprint))?;
         // The cluster's clock may run ahead of ours: nothing ends before it began.
         let mut over = Over { at: over.at.max(row.since), ..over };
         let Some(began) = tx.entry(&EVENTS, row.seq)? else {

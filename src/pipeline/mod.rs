@@ -25,4 +25,4 @@ mod suspects;
 
 pub use engine::{AWAY, Engine, EngineConfig, Input};
 pub use route::{Deliver, Target};
-pub use run::{Handles, Wake, run};
+pub use run::{Hand, Handles, run};

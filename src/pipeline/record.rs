@@ -40,17 +40,18 @@ impl Engine {
         if folds && self.fold(tx, &event, now)? {
             return Ok(());
         }
-        let (fingerprint, first, counted) = (event.fingerprint.clone(), event.timestamp, event.count);
+        let (fold, first, counted) = (keys::fold_of(&event), event.timestamp, event.count);
         let (seq, _) = self.record_new(tx, event, now)?;
         if folds {
-            tx.put(&FOLDS, fingerprint.as_str(), &FoldRow { seq, first, counted })?;
+            tx.put(&FOLDS, &fold, &FoldRow { seq, first, counted })?;
         }
         Ok(())
     }
 
     /// Whether the event is a repeat within the window, and was counted by the event that opened it.
     fn fold(&mut self, tx: &Tx<'_>, event: &Event, now: Timestamp) -> Result<bool> {
-        let Some(row) = tx.get(&FOLDS, event.fingerprint.as_str())? else { return Ok(false) };
+        let key = keys::fold_of(event);
+        let Some(row) = tx.get(&FOLDS, &key)? else { return Ok(false) };
         let window = self.config.types.get(&event.event_type).and_then(|t| t.dedup_window);
         let window = window.unwrap_or(self.config.incidents.dedup_window);
         let within = SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX);
@@ -65,7 +66,7 @@ impl Engine {
         // A Kubernetes Event carries the sum of its repeats, everything else counts as one.
         let repeats = if event.count > row.counted { event.count - row.counted } else { event.count.max(1) };
         first.count += repeats;
-        tx.put(&FOLDS, event.fingerprint.as_str(), &FoldRow { counted: event.count, ..row })?;
+        tx.put(&FOLDS, &key, &FoldRow { counted: event.count, ..row })?;
         first.last_seen = first.last_seen.max(event.timestamp);
         tx.put_entry(&EVENTS, row.seq, &first)?;
         // The repeat's own id is known too: it may be found again by a relist.
@@ -99,11 +100,15 @@ impl Engine {
         };
         let fingerprint = fingerprint(uid, &draft, &object);
         let moment = draft.moment.clone();
-        let timed = Moment::At(draft.at);
         let moment = match (&moment, status) {
-            (Some(text), _) => Moment::Version(text),
-            (None, Status::Firing) => timed,
-            (None, _) => Moment::Version(&object.meta.version),
+            (Some((text, at)), _) => Moment::Version { of: text, at: *at },
+            (None, Status::Firing) => Moment::At(draft.at),
+            (None, _) => {
+                // The time at which we saw it is ours alone: another who sees it has to make the same id.
+                let ours = draft.time_source == TimeSource::Observed;
+                let at = if ours { object.meta.created_at.unwrap_or_default() } else { draft.at };
+                Moment::Version { of: &object.meta.version, at }
+            }
         };
         let names = (draft.event_type.name(), status.as_str());
         let id = EventId::new(uid, &identity(&reference), moment, names, &draft.discriminator);

@@ -19,6 +19,10 @@ const FLAPPING: SignedDuration = SignedDuration::from_hours(1);
 /// More members than this are counted, not named.
 const NAMED: usize = 20;
 
+/// The rows that a commit has for one connector, in order. `None`: some of them may still be replaced, so that only the
+/// store knows them.
+pub type Routed = Option<Vec<Arc<OutboxRow>>>;
+
 /// What a connector is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deliver {
@@ -121,7 +125,11 @@ impl Engine {
         let row = OutboxRow { seq, notification, due_at, claim: None };
         tx.put(&OUTBOX, &keys::outbox(&connector, seq), &row)?;
         self.counts.routed += 1;
-        self.wake.insert(connector);
+        let routed = self.routed.entry(connector).or_insert_with(|| Some(Vec::new()));
+        match routed {
+            Some(rows) if row.notification.phase == Phase::Event => rows.push(Arc::new(row)),
+            _ => *routed = None,
+        }
         Ok(seq)
     }
 

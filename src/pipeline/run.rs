@@ -1,7 +1,6 @@
 //! The pipeline's task: batches in, one transaction each, then feed and wake-ups.
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,7 +9,10 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Engine, Input};
+use super::{
+    engine::{Engine, Input},
+    route::Routed,
+};
 use crate::{feed::Feed, object::Said, status::PipelineStatus, store::Store};
 
 /// What is said is taken into one transaction while it waits, up to this much: a busy cluster must not wait for a
@@ -24,8 +26,8 @@ const ALIVE: Duration = Duration::from_secs(10);
 const AGAIN: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(5)];
 
-/// Wakes the workers of connectors that have new rows.
-pub type Wake = Arc<dyn Fn(&BTreeSet<String>) + Send + Sync>;
+/// Hands a connector's new rows to its worker.
+pub type Hand = Arc<dyn Fn(&str, Routed) + Send + Sync>;
 
 /// What the task needs, and whom it tells.
 pub struct Handles {
@@ -40,7 +42,7 @@ pub struct Handles {
     /// What was committed.
     pub feed: broadcast::Sender<Feed>,
     /// Connectors with new rows.
-    pub wake: Wake,
+    pub hand: Hand,
     /// The clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Whether reading must stop: the outbox is at its cap.
@@ -164,7 +166,7 @@ async fn reload(h: &Handles) -> bool {
 }
 
 fn publish(h: &Handles, batch: &[Input]) {
-    let (feed, wake) = {
+    let (feed, routed) = {
         let mut engine = lock(&h.engine);
         engine.committed(batch);
         engine.take_news()
@@ -173,8 +175,8 @@ fn publish(h: &Handles, batch: &[Input]) {
         // Nobody has to listen.
         let _ = h.feed.send(item);
     }
-    if !wake.is_empty() {
-        (h.wake)(&wake);
+    for (connector, rows) in routed {
+        (h.hand)(&connector, rows);
     }
 }
 

@@ -7,9 +7,12 @@ use jiff::Timestamp;
 
 use super::schema::{key, seq_key, time_key};
 use crate::{
-    event::{ClusterUid, EventId, Fingerprint, IncidentId, ObjectRef},
-    object::ObjectKey,
+    event::{ClusterUid, Event, EventId, Fingerprint, IncidentId, ObjectRef},
+    object::{Object, ObjectKey},
 };
+
+/// The part of a key that follows the object's, in place of a time.
+const FOLD: &str = "fold";
 
 /// The prefix of every key that begins with these parts and has more.
 pub fn prefix(parts: &[&str]) -> String {
@@ -33,6 +36,12 @@ pub fn object(cluster: &ClusterUid, object: &ObjectKey) -> String {
     key(&[cluster.as_str(), object.kind.as_str(), &object.namespace, &object.name])
 }
 
+/// `KUBE_EVENTS`
+pub fn kube_event(cluster: &ClusterUid, event: &Object) -> String {
+    let created = time_key(event.meta.created_at.unwrap_or_default());
+    key(&[cluster.as_str(), &created, &event.meta.namespace, &event.meta.name])
+}
+
 /// BASELINES
 pub fn baseline(cluster: &ClusterUid, kind: &str, namespace: &str, selector: &str) -> String {
     key(&[cluster.as_str(), kind, namespace, selector])
@@ -44,13 +53,39 @@ pub fn event_by_object(cluster: &ClusterUid, about: &str, at: Timestamp, seq: u6
 }
 
 /// `EVENTS_BY_OBJECT`: the keys to write for an event about `object` and, if it is another, `subject`.
-pub fn events_by_object(event: &crate::event::Event, seq: u64) -> Vec<String> {
+pub fn events_by_object(event: &Event, seq: u64) -> Vec<String> {
     let mut about = vec![event.object.key()];
     let subject = event.subject.key();
     if subject != about.concat() {
         about.push(subject);
     }
     about.iter().map(|a| event_by_object(&event.cluster_uid, a, event.timestamp, seq)).collect()
+}
+
+/// `EVENTS_BY_OBJECT`: what all events about an object begin with. A time begins with 0 until the year 33658, and its
+/// folds do not.
+pub fn events_about(cluster: &ClusterUid, about: &str) -> String {
+    key(&[cluster.as_str(), about, "0"])
+}
+
+/// `EVENTS_BY_OBJECT`: the first key at or after a time.
+pub fn events_about_from(cluster: &ClusterUid, about: &str, at: Timestamp) -> String {
+    key(&[cluster.as_str(), about, &time_key(at)])
+}
+
+/// FOLDS
+pub fn fold(cluster: &ClusterUid, about: &str, fingerprint: &Fingerprint) -> String {
+    key(&[cluster.as_str(), about, FOLD, fingerprint.as_str()])
+}
+
+/// FOLDS: of an event.
+pub fn fold_of(event: &Event) -> String {
+    fold(&event.cluster_uid, &event.object.key(), &event.fingerprint)
+}
+
+/// Whether a row of `EVENTS_BY_OBJECT` is one of FOLDS.
+pub fn is_fold(key: &str) -> bool {
+    parts(key).nth(2) == Some(FOLD)
 }
 
 /// `INCIDENTS_BY_TIME`

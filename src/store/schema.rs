@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The version of this schema. A file of a newer version is refused; an older one is migrated at opening.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// A table with string keys.
 #[derive(Debug)]
@@ -62,8 +62,11 @@ pub fn seq_key(seq: u64) -> String {
 
 /// `schema`, `store_id`, `hash_key`, counters: name → any JSON.
 pub const META: Keyed<serde_json::Value> = keyed("meta");
-/// (cluster uid, kind, namespace, name) → the object's record.
+/// (cluster uid, kind, namespace, name) → the object's record; Kubernetes Events left out.
 pub const OBJECTS: Keyed<Object> = keyed("objects");
+/// (cluster uid, creation time, namespace, name) → the record of a Kubernetes Event. Of all kinds they come and go
+/// most: by time, new ones stand together, and those that the cluster drops.
+pub const KUBE_EVENTS: Keyed<Object> = keyed("kube_events");
 /// (cluster uid, kind, namespace or "", selector) → since when it is watched.
 pub const BASELINES: Keyed<Baseline> = keyed("baselines");
 /// seq → event, in the order of commits.
@@ -74,8 +77,9 @@ pub const EVENT_IDS: Keyed<u64> = keyed("event_ids");
 pub const REPEAT_IDS: Keyed<()> = keyed("repeat_ids");
 /// (cluster uid, subject or object key `Kind/namespace/name`, time, seq) → (): events by what they are about.
 pub const EVENTS_BY_OBJECT: Keyed<()> = keyed("events_by_object");
-/// fingerprint → the event that counts its repeats.
-pub const FOLDS: Keyed<FoldRow> = keyed("folds");
+/// (cluster uid, object key, "fold", fingerprint) → the event that counts its repeats. In the table of the events by
+/// object, because a new event writes both: in the same place.
+pub const FOLDS: Keyed<FoldRow> = keyed(EVENTS_BY_OBJECT.name);
 /// (cluster uid, object key, rule, type, discriminator) → what fires.
 pub const FIRINGS: Keyed<FiringRow> = keyed("firings");
 /// (cluster uid, rule, key) → what a rule remembers.
@@ -121,12 +125,12 @@ pub const GAPS: Log<GapRow> = log("gaps");
 pub const TABLES: &[&str] = &[
     META.name,
     OBJECTS.name,
+    KUBE_EVENTS.name,
     BASELINES.name,
     EVENTS.name,
     EVENT_IDS.name,
     REPEAT_IDS.name,
     EVENTS_BY_OBJECT.name,
-    FOLDS.name,
     FIRINGS.name,
     MEMORY.name,
     DUES.name,

@@ -425,6 +425,21 @@ impl<'a> Tx<'a> {
         Ok(removed)
     }
 
+    /// Takes away a table of text keys that an older schema had; answers its rows.
+    pub(super) fn take_former<V: DeserializeOwned>(&self, name: &'static str) -> Result<Vec<(String, V)>> {
+        let mut rows = Vec::new();
+        let mut freed = 0;
+        let table = self.txn.open_table(TextTable::new(name)).map_err(|e| self.failed(e))?;
+        for row in table.range::<&str>(..).map_err(|e| self.failed(e))? {
+            let (key, bytes) = row.map_err(|e| self.failed(e))?;
+            freed += key.value().len() + bytes.value().len();
+            rows.push((key.value().to_owned(), decode(name, key.value(), bytes.value())?));
+        }
+        self.txn.delete_table(table).map_err(|e| self.failed(e))?;
+        self.grow(name, -(freed as i64));
+        Ok(rows)
+    }
+
     /// The next number, larger than every number given before, over all logs and restarts.
     pub fn next_seq(&self) -> Result<u64> {
         let last = match self.seq.get() {

@@ -68,7 +68,7 @@ async fn changes_that_wait_together_are_taken_in_the_order_in_which_they_were_sa
         said,
         inputs,
         feed: broadcast::channel(16).0,
-        wake: Arc::new(|_| {}),
+        hand: Arc::new(|_, _| {}),
         clock: Arc::new(noon),
         full: Arc::new(|| false),
         stop,

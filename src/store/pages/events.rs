@@ -5,9 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Found, Limits, Page, Verdict, back, ended, keep_if};
 use crate::{
     event::{ClusterUid, Event, IncidentId},
-    store::{
-        EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, INCIDENT_EVENTS, error::Result, keys, schema::time_key, tx::Read,
-    },
+    store::{EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, INCIDENT_EVENTS, error::Result, keys, tx::Read},
 };
 
 /// A cluster's clock may be ahead of ours by so much without an event being missed by `since`.
@@ -200,9 +198,10 @@ pub fn events_about(
     span: Span,
     limits: Limits,
 ) -> Result<Page<(u64, Event), String>> {
-    let prefix = keys::prefix(&[about.0.as_str(), about.1]);
-    let oldest = span.since.map(|at| prefix.clone() + &time_key(at)).unwrap_or_default();
-    let newest = span.until.map(|at| prefix.clone() + &time_key(at));
+    let prefix = keys::events_about(about.0, about.1);
+    let at = |at| keys::events_about_from(about.0, about.1, at);
+    let oldest = span.since.map(at).unwrap_or_default();
+    let newest = span.until.map(at);
     let end = match (before, newest.as_deref()) {
         (Some(before), Some(newest)) => Some(before.min(newest)),
         (before, newest) => before.or(newest),

@@ -155,9 +155,9 @@ impl<'a, 't> Chunk<'a, 't> {
         if let Some(incident) = &event.incident {
             tx.remove(&INCIDENT_EVENTS, &keys::incident_event(incident, seq))?;
         }
-        let fingerprint = event.fingerprint.as_str();
-        if tx.get(&FOLDS, fingerprint)?.is_some_and(|fold| fold.seq == seq) {
-            tx.remove(&FOLDS, fingerprint)?;
+        let fold = keys::fold_of(event);
+        if tx.get(&FOLDS, &fold)?.is_some_and(|fold| fold.seq == seq) {
+            tx.remove(&FOLDS, &fold)?;
         }
         self.count(EVENTS.name);
         Ok(())

@@ -10,9 +10,8 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    AUDIT, DEAD, DELIVERIES, DELIVERIES_BY, EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, FOLDS, GAPS,
-    INCIDENT_EVENTS, INCIDENT_OF, INCIDENTS, INCIDENTS_BY_TIME, MEMBERS, META, OUTBOX, REPEAT_IDS, Store,
-    TOLD,
+    AUDIT, DEAD, DELIVERIES, DELIVERIES_BY, EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, GAPS, INCIDENT_EVENTS,
+    INCIDENT_OF, INCIDENTS, INCIDENTS_BY_TIME, MEMBERS, META, OUTBOX, REPEAT_IDS, Store, TOLD,
     error::{Error, Result},
     sizes,
     tx::{Read, Tx},
@@ -29,12 +28,11 @@ const OVERHEAD: (u64, u64) = (3, 2);
 const FREE_TO: u64 = 95;
 
 /// The tables of which rows go.
-const HISTORY: [&str; 15] = [
+const HISTORY: [&str; 14] = [
     EVENTS.name,
     EVENT_IDS.name,
     REPEAT_IDS.name,
     EVENTS_BY_OBJECT.name,
-    FOLDS.name,
     INCIDENTS.name,
     INCIDENTS_BY_TIME.name,
     INCIDENT_OF.name,
