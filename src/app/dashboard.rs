@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     beside, demo,
-    engine::{Command, Running, now},
+    engine::{Command, Running},
     forward, logging,
+    screen::Screens,
     tasks::Tasks,
 };
 use crate::{
@@ -30,7 +31,7 @@ const ASKS: usize = 16;
 const TAKE_OVER: Duration = Duration::from_secs(5);
 
 /// Opens the dashboard; beside a running engine it attaches.
-pub async fn run(resolved: Resolved, flags: Flags) -> Result<Exit> {
+pub async fn run(resolved: Resolved, flags: Flags, screens: &Screens) -> Result<Exit> {
     let settings = resolved.settings;
     let log_file = logging::to_file(&settings.log, &settings.store.dir)?;
     let notices: Vec<String> = resolved.warnings.iter().map(ToString::to_string).collect();
@@ -39,8 +40,8 @@ pub async fn run(resolved: Resolved, flags: Flags) -> Result<Exit> {
     let options = Options { session_file, ..options(&settings, Some(log_file), notices) };
     loop {
         let exit = match Running::start(settings.clone(), "dashboard").await {
-            Ok(running) => own(running, &settings, options.clone(), Some(&flags)).await?,
-            Err(error) if held(&error) => attached(&settings, options.clone()).await?,
+            Ok(running) => own(running, (&settings, Some(&flags)), options.clone(), screens).await?,
+            Err(error) if held(&error) => attached(&settings, options.clone(), screens).await?,
             Err(error) => return Err(error),
         };
         match exit {
@@ -52,13 +53,14 @@ pub async fn run(resolved: Resolved, flags: Flags) -> Result<Exit> {
 }
 
 /// The dashboard on the simulated cluster.
-pub async fn demo(args: &Demo) -> Result<Exit> {
+pub async fn demo(args: &Demo, screens: &Screens) -> Result<Exit> {
     let stage = demo::stage(args).await?;
     let settings = stage.settings.clone();
     // Nothing of a demo outlives it.
     let log_file = logging::to_file_in(&settings.log, &settings.store.dir)?;
     let running = Running::start(settings.clone(), "demo").await?;
-    let exit = own(running, &settings, options(&settings, Some(log_file), Vec::new()), None).await;
+    let shown = options(&settings, Some(log_file), Vec::new());
+    let exit = own(running, (&settings, None), shown, screens).await;
     stage.stop.cancel();
     Ok(match exit? {
         tui::Exit::Now => Exit::Interrupted,
@@ -93,9 +95,9 @@ fn options(settings: &Settings, log_file: Option<PathBuf>, notices: Vec<String>)
 /// An engine of our own: it ends with the screen, the screen ends with it.
 async fn own(
     mut running: Running,
-    settings: &Settings,
+    (settings, flags): (&Settings, Option<&Flags>),
     options: Options,
-    flags: Option<&Flags>,
+    screens: &Screens,
 ) -> Result<tui::Exit> {
     forward::serve(&mut running, settings).await?;
     let (actions, asks) = mpsc::channel(ASKS);
@@ -104,25 +106,27 @@ async fn own(
     running.tasks.run("questions", async move {
         tokio::select! { () = pass(asks, requests) => {}, () = stop_asks.cancelled() => {} }
     });
-    let stop = CancellationToken::new();
     let link = Link {
         pages: Arc::new(running.store.clone()),
         feed: running.feed.subscribe(),
         actions,
-        stop: stop.clone(),
+        stop: CancellationToken::new(),
     };
-    let screen = tui::run(link, options, Arc::new(now));
-    tokio::pin!(screen);
     let mut ends = Ends::new()?;
+    let mut screen = screens.show(link, options)?;
     let died = loop {
         tokio::select! {
             exit = &mut screen => {
                 running.stop().await;
-                return Ok(exit?);
+                return exit;
             }
             () = ends.next() => break None,
             command = running.next() => match (command, flags) {
-                (Ok(Command::RestartWatches), _) => running.restart_watches().await?,
+                (Ok(Command::RestartWatches), _) => {
+                    if let Err(error) = running.restart_watches().await {
+                        break Some(error);
+                    }
+                }
                 (Ok(Command::Reload), Some(flags)) => forward::reload(&mut running, flags).await,
                 (Ok(Command::Reload), None) => {}
                 (Err(error), _) => break Some(error),
@@ -130,12 +134,11 @@ async fn own(
         }
     };
     // The terminal first: what is said after that can be read.
-    stop.cancel();
-    let exit = screen.await;
+    let exit = screen.end().await;
     running.stop().await;
     match died {
         Some(error) => Err(error),
-        None => Ok(exit?),
+        None => exit,
     }
 }
 
@@ -148,7 +151,7 @@ async fn pass(mut asks: mpsc::Receiver<tui::Ask>, requests: mpsc::Sender<Request
 }
 
 /// Beside another process: its pages from the file, its feed and its hands over the socket.
-async fn attached(settings: &Settings, options: Options) -> Result<tui::Exit> {
+async fn attached(settings: &Settings, options: Options, screens: &Screens) -> Result<tui::Exit> {
     let dir = &settings.store.dir;
     let mut engine =
         attach::connect(dir).await.context("another process holds the store, but does not answer")?;
@@ -158,21 +161,16 @@ async fn attached(settings: &Settings, options: Options) -> Result<tui::Exit> {
     let (feed, feed_out) = broadcast::channel::<Feed>(FEED_CAPACITY);
     let (actions, asks) = mpsc::channel::<tui::Ask>(ASKS);
     tasks.run("engine", beside::follow(Arc::clone(&file), engine, feed, asks));
-    let stop = CancellationToken::new();
-    let link = Link { pages: file, feed: feed_out, actions, stop: stop.clone() };
+    let link = Link { pages: file, feed: feed_out, actions, stop: CancellationToken::new() };
     let options = Options { engine: tui::Engine::Attached(whose), ..options };
-    let screen = tui::run(link, options, Arc::new(now));
-    tokio::pin!(screen);
     let mut ends = Ends::new()?;
+    let mut screen = screens.show(link, options)?;
     let exit = tokio::select! {
         exit = &mut screen => exit,
-        () = ends.next() => {
-            stop.cancel();
-            screen.await
-        }
+        () = ends.next() => screen.end().await,
     };
     tasks.abort().await;
-    Ok(exit?)
+    exit
 }
 
 /// SIGTERM, SIGHUP, SIGINT and SIGQUIT: a terminal that is closed, a person who ends the process from elsewhere (the

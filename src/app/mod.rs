@@ -15,6 +15,7 @@ mod logging;
 mod never;
 mod observe;
 mod run;
+mod screen;
 mod status;
 mod tasks;
 

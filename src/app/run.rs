@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{commands, configuration, dashboard, demo, forward, logging};
+use super::{commands, configuration, dashboard, demo, forward, logging, screen::Screens};
 use crate::{
     cli::{Cli, Command, Exit},
     config::{self, Flags},
@@ -12,20 +12,34 @@ use crate::{
 pub fn run(cli: Cli) -> Exit {
     // Before anything speaks TLS: there is one provider in the whole program.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    // Before the runtime, whose threads step back from that of the screen.
+    let screens = match shows(&cli).then(Screens::before_the_rest).transpose() {
+        Ok(screens) => screens,
+        Err(error) => return fail(&anyhow::anyhow!("cannot start the thread of the screen: {error}")),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::anyhow!("cannot start the runtime: {error}")),
     };
-    let result = runtime.block_on(command(cli));
+    let result = runtime.block_on(command(cli, screens));
     // Everything was stopped in order; what is left waits for a key that nobody will press.
     runtime.shutdown_timeout(std::time::Duration::from_millis(50));
     result.unwrap_or_else(|error| fail(&error))
 }
 
-async fn command(cli: Cli) -> Result<Exit> {
-    let mut flags = cli.global.flags();
+/// Whether there will be a dashboard.
+fn shows(cli: &Cli) -> bool {
     match &cli.command {
-        Some(Command::Forward(args)) => {
+        None => true,
+        Some(Command::Demo(args)) => !args.headless,
+        Some(_) => false,
+    }
+}
+
+async fn command(cli: Cli, screens: Option<Screens>) -> Result<Exit> {
+    let mut flags = cli.global.flags();
+    match (&cli.command, screens) {
+        (Some(Command::Forward(args)), _) => {
             flags.log_format = args.log_format.map(|f| f.as_str().to_owned());
             flags.listen.clone_from(&args.listen);
             let Some(resolved) = load(&flags) else { return Ok(Exit::Usage) };
@@ -35,25 +49,25 @@ async fn command(cli: Cli) -> Result<Exit> {
             }
             forward::run(resolved.settings, flags).await
         }
-        Some(Command::Demo(args)) if args.headless => {
+        (Some(Command::Demo(args)), None) => {
             logging::to_stderr(&config::LogSettings { level: "warn".into(), json: false });
             demo::headless(args).await
         }
-        Some(Command::Demo(args)) => {
+        (Some(Command::Demo(args)), Some(screens)) => {
             if !on_terminal("`barrelman demo --headless` prints what happens, without a screen") {
                 return Ok(Exit::Usage);
             }
-            dashboard::demo(args).await
+            dashboard::demo(args, &screens).await
         }
-        Some(_) => Ok(commands::run(&cli).await?.unwrap_or(Exit::Ok)),
-        None => {
+        (None, Some(screens)) => {
             // Before anything is opened: what cannot be used must not start an engine.
             let Some(resolved) = load(&flags) else { return Ok(Exit::Usage) };
             if !on_terminal("`barrelman forward` watches and delivers without a screen") {
                 return Ok(Exit::Usage);
             }
-            dashboard::run(resolved, flags).await
+            dashboard::run(resolved, flags, &screens).await
         }
+        _ => Ok(commands::run(&cli).await?.unwrap_or(Exit::Ok)),
     }
 }
 

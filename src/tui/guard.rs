@@ -75,6 +75,11 @@ impl Guard {
         }
     }
 
+    /// Whether it is ours to draw on: not after a panic in another thread, whose message stands there now.
+    pub fn holds(&self) -> bool {
+        self.taken.load(Ordering::SeqCst)
+    }
+
     /// Gives it back.
     pub fn leave(&self) {
         leave(&self.taken);

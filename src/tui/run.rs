@@ -1,20 +1,18 @@
 //! The loop: waits for whatever comes first, updates, draws once per drained batch. At once on a key, else at most
 //! 30 times a second, and not at all when nothing changed.
 
-use std::{
-    collections::VecDeque,
-    io::{self, Stdout},
-    mem::ManuallyDrop,
-    time::Duration,
-};
+use std::{collections::VecDeque, io, time::Duration};
 
 use crossterm::{
     event::EventStream,
-    execute,
+    execute, queue,
     terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate},
 };
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use ratatui::{Terminal, backend::CrosstermBackend};
+use futures::{
+    FutureExt, StreamExt,
+    future::BoxFuture,
+    stream::{FuturesUnordered, SelectAll, select_all},
+};
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
     time::{Instant, MissedTickBehavior},
@@ -28,6 +26,7 @@ use super::{
     model::{Level, Model},
     msg::Msg,
     options::{Ask, Clock, Error, Exit, Link, Options},
+    paper::{Canvas, canvas},
     session::Session,
     source::Source,
     update, view,
@@ -38,6 +37,10 @@ use crate::feed::{self, Feed, Reply};
 const FRAME: Duration = Duration::from_millis(34);
 /// Feed items that are taken before keys are looked at again: a frame's worth in a storm.
 const BATCH: usize = 512;
+/// How long the feed is left alone after a batch. Whoever waits for it is woken by every item that comes: a thousand
+/// times a second in a storm, for frames that are further apart. Its capacity bounds it: that many items must not come
+/// within this time.
+const REST: Duration = Duration::from_millis(10);
 /// Answers of the workers that wait: they stop reading when the screen does not keep up.
 const ANSWERS: usize = 64;
 /// How often a process in the background looks whether the terminal is its own again.
@@ -62,7 +65,7 @@ pub async fn run(link: Link, options: Options, clock: Clock) -> Result<Exit, Err
         session.restore(&mut model);
     }
     let guard = Guard::take()?;
-    let terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(io::stdout()))?);
+    let terminal = canvas()?;
     let mut screen = Screen {
         terminal,
         guard,
@@ -72,7 +75,7 @@ pub async fn run(link: Link, options: Options, clock: Clock) -> Result<Exit, Err
         actions: link.actions,
         replies: FuturesUnordered::new(),
         last_frame: None,
-        keys: Some(EventStream::new()),
+        keys: Some(keys()),
         behind: false,
     };
     if let Ok(size) = screen.terminal.size() {
@@ -95,8 +98,7 @@ pub async fn run(link: Link, options: Options, clock: Clock) -> Result<Exit, Err
 }
 
 struct Screen {
-    /// Never dropped: that would show the cursor, which the guard does, and complain where the terminal is gone.
-    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
+    terminal: Canvas,
     guard: Guard,
     model: Model,
     clock: Clock,
@@ -105,7 +107,7 @@ struct Screen {
     replies: FuturesUnordered<BoxFuture<'static, Msg>>,
     last_frame: Option<Instant>,
     /// The one reader of the terminal; none while the terminal is not ours: reading from the background would stop us.
-    keys: Option<EventStream>,
+    keys: Option<Keys>,
     /// Continued behind another program: the terminal is not ours until the shell gives it back.
     behind: bool,
 }
@@ -161,6 +163,7 @@ impl Screen {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut feed_open = true;
+        let mut rested = Instant::now();
         self.draw()?;
         let effects = update::start(&mut self.model);
         if let Some(exit) = self.effects(effects)? {
@@ -194,7 +197,13 @@ impl Screen {
                 }
                 Some(msg) = inbox.recv() => (msg, false),
                 Some(msg) = self.replies.next(), if !self.replies.is_empty() => (msg, false),
-                item = feed.recv(), if feed_open => (batch(item, &mut feed, &mut feed_open), false),
+                item = next_item(&mut feed, rested), if feed_open => {
+                    let msg = batch(item, &mut feed, &mut feed_open);
+                    // A full batch has left something behind.
+                    let all = matches!(&msg, Msg::Feed(items) if items.len() < BATCH);
+                    rested = Instant::now() + if all { REST } else { Duration::ZERO };
+                    (msg, false)
+                }
                 _ = tick.tick() => (Msg::Tick, false),
             };
             let now = (self.clock)();
@@ -216,10 +225,13 @@ impl Screen {
 
     fn draw(&mut self) -> io::Result<()> {
         self.model.shared.dirty = false;
+        if !self.guard.holds() {
+            return Ok(());
+        }
         self.model.shared.now = (self.clock)();
-        execute!(io::stdout(), BeginSynchronizedUpdate)?;
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.draw(|frame| view::view(&mut self.model, frame))?;
-        execute!(io::stdout(), EndSynchronizedUpdate)?;
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         self.last_frame = Some(Instant::now());
         Ok(())
     }
@@ -293,13 +305,12 @@ impl Screen {
             self.keys = None;
             return Ok(());
         }
-        self.keys.get_or_insert_with(EventStream::new);
+        self.keys.get_or_insert_with(keys);
         self.guard.enter()?;
         self.guard.mouse(self.model.shared.mouse)?;
         execute!(io::stdout(), Clear(ClearType::All))?;
-        // A new one knows nothing of what was there and draws everything; ratatui's own `clear` would ask the
-        // terminal for its cursor, and wait for an answer that some never give.
-        self.terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(io::stdout()))?);
+        // Ratatui's own `clear` would ask the terminal for its cursor, and wait for an answer that some never give.
+        self.terminal = canvas()?;
         if let Ok(size) = self.terminal.size() {
             self.model.shared.size = (size.width, size.height);
         }
@@ -307,7 +318,16 @@ impl Screen {
     }
 }
 
-async fn next_key(keys: &mut Option<EventStream>) -> Option<io::Result<crossterm::event::Event>> {
+/// The terminal's events. A selection of one: it asks the stream only when that has woken us. Asked at each turn of the
+/// loop, crossterm contends with its own reading thread for a lock and gives the core away several times meanwhile:
+/// milliseconds each, when others want it.
+type Keys = SelectAll<EventStream>;
+
+fn keys() -> Keys {
+    select_all([EventStream::new()])
+}
+
+async fn next_key(keys: &mut Option<Keys>) -> Option<io::Result<crossterm::event::Event>> {
     match keys {
         Some(keys) => keys.next().await,
         None => std::future::pending().await,
@@ -319,6 +339,15 @@ async fn sleep_until(due: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
+}
+
+/// The next of the feed, not before then. Cancel safe.
+async fn next_item(
+    feed: &mut broadcast::Receiver<Feed>,
+    after: Instant,
+) -> Result<Feed, broadcast::error::RecvError> {
+    tokio::time::sleep_until(after).await;
+    feed.recv().await
 }
 
 /// What waits in the feed, up to a batch.

@@ -43,6 +43,40 @@ fn the_demo_shows_every_screen_and_leaves_the_terminal_as_it_was() {
     t.restored();
 }
 
+/// The threads of a process by name, with their `nice`.
+#[cfg(target_os = "linux")]
+fn threads(pid: u32) -> Vec<(String, i32)> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let stat = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("stat")).ok();
+    let line = |text: String| {
+        // `pid (comm) state ppid …`, nice is the 19th.
+        let (head, tail) = text.rsplit_once(") ")?;
+        let name = head.split_once('(')?.1.to_owned();
+        Some((name, tail.split(' ').nth(16)?.parse().ok()?))
+    };
+    tasks.filter_map(|task| line(stat(task.ok()?)?)).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_engine_steps_back_from_the_screen() {
+    let home = Home::new();
+    let mut t = Terminal::spawn(program(home.path(), &["demo"]), (80, 24));
+    t.until("● LIVE");
+    let threads = threads(t.pid());
+    let of =
+        |name: &str| threads.iter().filter(|(n, _)| n == name).map(|(_, nice)| *nice).collect::<Vec<_>>();
+    let [screen, ..] = of("screen")[..] else { panic!("no thread of the screen: {threads:?}") };
+    for name in ["store", "watch", "tokio-rt-worker", "tui-scan"] {
+        let found = of(name);
+        assert!(!found.is_empty(), "{name}: {threads:?}");
+        assert!(found.iter().all(|nice| *nice == (screen + 10).min(19)), "{name}: {threads:?}");
+    }
+    assert!(of("tui-pages").iter().all(|nice| *nice == screen), "{threads:?}");
+    t.press("q").until("Nobody will be told by").press("y");
+    t.restored();
+}
+
 const HOOK: &str = r#"
 [[connectors]]
 name = "hook"

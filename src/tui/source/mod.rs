@@ -23,6 +23,7 @@ use super::{
     effect::{Lane, Query, Slot},
     msg::{Answer, Msg},
     options::Pages,
+    priority::step_back,
 };
 use crate::store::{Result, Snapshot};
 
@@ -50,7 +51,7 @@ impl Source {
         let tickets: Tickets = Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
         let open = Arc::new(AtomicUsize::new(0));
         let mut lanes = Vec::new();
-        for name in ["tui-pages", "tui-events", "tui-scan"] {
+        for (name, patient) in [("tui-pages", false), ("tui-events", false), ("tui-scan", true)] {
             let (lane, queue) = sync_channel(WAITING);
             let worker = Worker {
                 pages: Arc::clone(pages),
@@ -59,7 +60,12 @@ impl Source {
                 tickets: Arc::clone(&tickets),
                 open: Arc::clone(&open),
             };
-            std::thread::Builder::new().name(name.into()).spawn(move || worker.run(&queue))?;
+            std::thread::Builder::new().name(name.into()).spawn(move || {
+                if patient {
+                    step_back();
+                }
+                worker.run(&queue);
+            })?;
             lanes.push(lane);
         }
         Ok(Self { lanes, tickets, open })
