@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     event::{
-        Event, Status,
+        Event, Severity, Status,
         incident::{Incident, IncidentStatus, Member, Phase},
     },
     feed::Feed,
@@ -189,6 +189,11 @@ impl Engine {
                 account.told.event = None;
             }
             account.told.flapping = false;
+        } else if account.told.flapping && row.notification.phase == Phase::Worse {
+            // Nobody heard how bad it was: the next time it is as bad, that is news. What was told before was at least
+            // one step better.
+            let heard = row.notification.severity();
+            account.told.severity = Severity::ALL.into_iter().find(|s| *s < heard);
         }
         tx.put(&TOLD, &account.key, &account.told)?;
         Ok(!first)

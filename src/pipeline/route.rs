@@ -229,7 +229,8 @@ impl Engine {
             self.say(tx, &mut account, Phase::Opened, incident, event, (settled, now))?;
             return self.remind(tx, &account, incident, now);
         };
-        if event.severity > worst && !account.told.flapping {
+        // Flapping keeps repeats quiet, not what is worse than all that was told.
+        if event.severity > worst {
             let (phase, due) = match &waiting {
                 // What waits was never sent: what is worse takes its place, and need not wait longer than it.
                 Some(row) => {
@@ -260,6 +261,9 @@ impl Engine {
         account.told.ended = false;
         self.step_at(tx, &incident.id, &format!("flap:{}", account.target.name), None)?;
         if account.told.flapping {
+            if Some(event.severity) > account.told.severity {
+                return self.say(tx, &mut account, Phase::Worse, incident, event, (settled, now));
+            }
             return tx.put(&TOLD, &account.key, &account.told);
         }
         // A resolve that nobody has seen yet is taken back, and nothing was said.

@@ -17,6 +17,7 @@ mod detect;
 mod detect_support;
 mod dispatch;
 mod dispatch_faults;
+mod engine_again;
 mod engine_causes;
 mod engine_ends;
 mod engine_ignore;
