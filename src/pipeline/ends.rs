@@ -113,7 +113,7 @@ impl Engine {
             None => return Ok(Arc::clone(last)),
         };
         let own = self.newest_of(tx, incident, Status::Resolved, Some(&told.fingerprint))?;
-        let (began, at) = (incident.opened_at, incident.resolved_at.unwrap_or(now));
+        let (began, at) = (incident.since(), incident.resolved_at.unwrap_or(now));
         // Its end says what it was like at last.
         let words = own.as_ref().map(|own| (own.details.clone(), own.description.clone()));
         let mut event = ending((*told).clone(), &told.fingerprint, began, Over { at, now, gone: false });

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{engine::Engine, judge::later};
+use super::{engine::Engine, incidents::is_of_now, judge::later};
 use crate::{
     connector::Notification,
     event::{
@@ -357,7 +357,8 @@ impl Engine {
     ) -> Result<IncidentFacts> {
         let mut members: Vec<Member> = Vec::new();
         tx.scan(&MEMBERS, &keys::prefix(&[incident.id.as_str()]), "", &mut |_, member: Member| {
-            if member.affected || (target.passes_type)(member.event_type, member.severity) {
+            let passes = member.affected || (target.passes_type)(member.event_type, member.severity);
+            if passes && is_of_now(&member, incident.reopened_at) {
                 members.push(member);
             }
             true
@@ -370,6 +371,7 @@ impl Engine {
             phase,
             status: incident.status,
             opened_at: incident.opened_at,
+            reopened_at: incident.reopened_at,
             resolved_at: incident.resolved_at,
             event_type: worst.map_or(incident.event_type, |m| m.event_type),
             severity: worst.map_or(incident.severity, |m| m.severity),

@@ -1,6 +1,9 @@
-//! Broken again: what flapping may not swallow.
+//! Broken again: what is said of this time, and what flapping may not swallow.
 
-use barrelman::event::incident::IncidentStatus;
+use barrelman::{
+    connector::text::Message,
+    event::incident::{IncidentStatus, Phase},
+};
 
 use crate::support::rig::{HOOK, Rig};
 
@@ -76,4 +79,49 @@ fn what_healed_before_it_was_told_as_worse_is_worse_still_when_it_comes_again() 
     rig.sim().fail_probes("shop/web").unwrap();
     rig.advance(200);
     assert_eq!(words(&rig), ["worse critical"], "{:#?}", rig.story());
+}
+
+#[test]
+fn broken_again_tells_the_time_the_objects_and_the_changes_of_this_time() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+    rig.advance(60);
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(400);
+    assert_eq!(words(&rig), ["opened high", "resolved high"], "{:#?}", rig.story());
+    let first: Vec<String> = facts(&rig, 0).members.iter().map(|m| m.resource.clone()).collect();
+    let broken_at = rig.now();
+    rig.sim().rollout("shop/web", "registry.example.com/shop/web:2.15.0", "crash").unwrap();
+    rig.advance(110);
+    let again = rig.about(WEB, Phase::Reopened)[0].message.clone();
+    let known = facts(&rig, 2);
+    assert!(known.since() >= broken_at && known.opened_at < broken_at, "{known:#?}");
+    assert!(!known.members.is_empty() && known.member_count as usize == known.members.len(), "{known:#?}");
+    assert!(known.members.iter().all(|m| m.since >= broken_at), "{known:#?}");
+    assert!(known.members.iter().all(|m| !first.contains(&m.resource)), "{first:?} {known:#?}");
+    let message = Message::of(&again);
+    assert!(message.place.last().unwrap().contains(&clock(known.since())), "{:?}", message.place);
+    let changes = message.changes.unwrap();
+    assert!(changes[0].contains("2.15.0"), "{changes:?}");
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(1000);
+    let over = rig.about(WEB, Phase::Resolved)[1].message.clone();
+    let facts = over.incident.as_ref().unwrap();
+    assert_eq!(facts.since(), known.since());
+    let lasted = facts.resolved_at.unwrap().duration_since(facts.since());
+    let title = format!(" — over after {}", barrelman::connector::text::age(lasted));
+    assert!(over.event.title.ends_with(&title), "{} {title}", over.event.title);
+    assert!(Message::of(&over).place.last().unwrap().starts_with(&date(known.since())));
+}
+
+fn facts(rig: &Rig, at: usize) -> barrelman::event::incident::IncidentFacts {
+    rig.sent[at].message.incident.clone().unwrap()
+}
+
+fn clock(at: jiff::Timestamp) -> String {
+    at.strftime("%H:%M:%S").to_string()
+}
+
+fn date(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
