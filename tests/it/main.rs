@@ -19,6 +19,7 @@ mod dispatch;
 mod dispatch_faults;
 mod engine_again;
 mod engine_causes;
+mod engine_claims;
 mod engine_ends;
 mod engine_ignore;
 mod engine_life;
