@@ -71,6 +71,8 @@ struct Incident<'a> {
     status: crate::event::incident::IncidentStatus,
     #[serde(serialize_with = "millis")]
     opened_at: Timestamp,
+    #[serde(serialize_with = "millis")]
+    since: Timestamp,
     #[serde(serialize_with = "millis_or_null")]
     resolved_at: Option<Timestamp>,
     #[serde(rename = "type")]
@@ -262,6 +264,7 @@ impl<'a> Incident<'a> {
             phase: facts.phase.as_str(),
             status: facts.status,
             opened_at: facts.opened_at,
+            since: facts.since(),
             resolved_at: facts.resolved_at,
             event_type: facts.event_type.name(),
             severity: facts.severity.as_str(),

@@ -193,10 +193,10 @@ fn place(event: &Event, facts: Option<&IncidentFacts>) -> Vec<String> {
         parts.push(format!("{} affected", facts.affected.len()));
     }
     let end = facts.resolved_at.unwrap_or(event.timestamp);
-    let lasted = age(end.duration_since(facts.opened_at));
+    let lasted = age(end.duration_since(facts.since()));
     parts.push(match facts.resolved_at {
-        Some(at) => format!("{} to {} ({lasted})", moment(facts.opened_at), moment(at)),
-        None => format!("since {}", moment(facts.opened_at)),
+        Some(at) => format!("{} to {} ({lasted})", moment(facts.since()), moment(at)),
+        None => format!("since {}", moment(facts.since())),
     });
     parts
 }
@@ -269,11 +269,10 @@ fn members(facts: &IncidentFacts) -> Vec<String> {
 
 fn changes(facts: &IncidentFacts) -> Vec<String> {
     // What came after the beginning was no cause of it; the cluster's times have whole seconds.
-    let before =
-        |s: &&crate::event::incident::Suspect| s.at <= facts.opened_at + SignedDuration::from_secs(1);
+    let before = |s: &&crate::event::incident::Suspect| s.at <= facts.since() + SignedDuration::from_secs(1);
     let line = |s: &crate::event::incident::Suspect| {
         let by = if s.manager.is_empty() { String::new() } else { format!(" by {}", s.manager) };
-        let when = match facts.opened_at.duration_since(s.at) {
+        let when = match facts.since().duration_since(s.at) {
             span if span.as_secs() < 1 => "at the same moment".to_owned(),
             span => format!("{} before", age(span)),
         };

@@ -50,7 +50,7 @@ impl Condition for Rule {
         let busy = cron.concurrency == "Forbid" && !cron.active.is_empty();
         let started = cx
             .world
-            .children(&object.meta.uid)
+            .children(&object.meta.uid, &object.meta.namespace)
             .any(|o| o.kind == Kind::Job && o.meta.created_at >= Some(due));
         if busy || started {
             return Verdict::healthy();

@@ -10,7 +10,8 @@ use crate::{
 /// Every slice of a Service. Slices name it by label; their owner reference is the quicker way to them.
 pub fn slices<'a>(world: &'a World, service: &'a Object) -> Vec<&'a EndpointSlice> {
     let of_it = |o: &&'a Arc<Object>| o.endpoint_slice().is_some_and(|s| s.service == service.meta.name);
-    let mut found: Vec<_> = world.children(&service.meta.uid).filter(of_it).collect();
+    let mut found: Vec<_> =
+        world.children(&service.meta.uid, &service.meta.namespace).filter(of_it).collect();
     if found.is_empty() {
         // Endpoints, and slices that a controller of somebody's own made, may have no owner.
         found = world.in_namespace(Kind::EndpointSlice, &service.meta.namespace).filter(of_it).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Change, Condition, Context, Draft, Output, Verdict, workload_facts as facts};
 use crate::{
-    event::{EventType, Kind, Owner},
+    event::{EventType, Kind, ObjectRef, Owner},
     object::{Condition as Row, Job, Object, ObjectKey},
 };
 
@@ -32,8 +32,9 @@ impl Condition for Rule {
             Kind::CronJob => Some(after.meta.uid.to_string()),
             _ => None,
         };
-        let siblings =
-            cron.into_iter().flat_map(|uid| cx.world.children(&uid).map(Arc::clone).collect::<Vec<_>>());
+        let of =
+            |uid: String| cx.world.children(&uid, &after.meta.namespace).map(Arc::clone).collect::<Vec<_>>();
+        let siblings = cron.into_iter().flat_map(of);
         siblings.filter(|o| failure(o).is_some() && o.key() != change.key).map(|o| o.key()).collect()
     }
     fn judge(&self, object: &Arc<Object>, cx: &Context<'_>, _out: &mut Output) -> Verdict {
@@ -66,8 +67,11 @@ fn cron_job(object: &Arc<Object>) -> Option<&Owner> {
 fn succeeded_since(object: &Arc<Object>, failed: &Row, cx: &Context<'_>) -> bool {
     let Some(owner) = cron_job(object) else { return false };
     let later = |o: &&Arc<Object>| is_complete(o) && o.meta.created_at > object.meta.created_at;
-    let by_cron = cx.world.by_uid(&owner.uid).and_then(|o| o.cron_job()).and_then(|c| c.last_success_at);
-    cx.world.children(&owner.uid).any(|o| later(&o)) || (failed.since.is_some() && by_cron > failed.since)
+    let namespace = object.meta.namespace.as_str();
+    let cron = ObjectRef::new(Kind::CronJob, namespace, &owner.name, &owner.uid);
+    let by_cron = cx.world.resolve(&cron).and_then(|o| o.cron_job()).and_then(|c| c.last_success_at);
+    cx.world.children(&owner.uid, namespace).any(|o| later(&o))
+        || (failed.since.is_some() && by_cron > failed.since)
 }
 
 fn draft(object: &Arc<Object>, job: &Job, failed: &Row, cx: &Context<'_>) -> Draft {
@@ -101,7 +105,7 @@ fn draft(object: &Arc<Object>, job: &Job, failed: &Row, cx: &Context<'_>) -> Dra
 
 /// How the last of its pods ended, where that pod is still known.
 fn last_end(object: &Arc<Object>, cx: &Context<'_>) -> Option<(String, crate::object::Terminated)> {
-    let ends = cx.world.children(&object.meta.uid).flat_map(|pod| {
+    let ends = cx.world.children(&object.meta.uid, &object.meta.namespace).flat_map(|pod| {
         let containers = pod.pod().map(|p| p.containers.as_slice()).unwrap_or_default();
         let failed = containers.iter().filter_map(|c| c.newest_end()).filter(|t| t.exit_code != 0);
         failed.map(|t| (pod.meta.name.to_string(), t.clone())).collect::<Vec<_>>()

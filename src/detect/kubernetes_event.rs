@@ -40,13 +40,8 @@ impl Moment for Rule {
 }
 
 fn draft(row: &Arc<Object>, event: &KubeEvent, cx: &Context<'_>) -> Draft {
-    let about = ObjectRef {
-        kind: event.involved_kind.to_string(),
-        namespace: event.involved_namespace.to_string(),
-        name: event.involved_name.to_string(),
-        uid: event.involved_uid.to_string(),
-    };
-    let involved = involved(event, &about, cx);
+    let about = cx.world.claimed(event.about(&row.meta.namespace));
+    let involved = involved(&about, cx);
     let severity = if event.warning { Severity::Medium } else { Severity::Info };
     let object = involved.unwrap_or(row);
     let mut draft = Draft::new(
@@ -86,10 +81,9 @@ fn draft(row: &Arc<Object>, event: &KubeEvent, cx: &Context<'_>) -> Draft {
 }
 
 /// The object it is about, if it is known, and still the same one.
-fn involved<'a>(event: &KubeEvent, about: &ObjectRef, cx: &Context<'a>) -> Option<&'a Arc<Object>> {
-    let by_uid = cx.world.by_uid(&event.involved_uid);
+fn involved<'a>(about: &ObjectRef, cx: &Context<'a>) -> Option<&'a Arc<Object>> {
     // Some controllers, and kubelets about their Node, give the name in place of the uid, or none.
-    by_uid.or_else(|| {
+    cx.world.resolve(about).or_else(|| {
         let found = cx.world.get(&ObjectKey::of(about)?)?;
         (about.uid.is_empty() || about.uid == about.name).then_some(found)
     })

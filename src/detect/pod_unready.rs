@@ -91,7 +91,7 @@ fn is_told_elsewhere(object: &Object, pod: &Pod, cx: &Context<'_>) -> bool {
 /// Its workload is still putting a new template in place, and has time left for it.
 fn is_rolling_out(object: &Object, cx: &Context<'_>) -> bool {
     let owners = cx.world.owners(&object.meta);
-    let known = owners.iter().filter_map(|o| cx.world.by_uid(&o.uid));
+    let known = owners.iter().filter_map(|o| cx.world.resolve(o));
     known
         .filter(|o| o.kind != Kind::ReplicaSet)
         .any(|o| o.workload().is_some_and(|w| within_deadline(o, w, cx)))

@@ -70,7 +70,7 @@ impl Moment for Rule {
 /// the Deployment's own change is; its revision is the newest, and it was never one before.
 fn earlier_replica_set(object: &Object, before: &Object, to: &Template, cx: &Context<'_>) -> Option<Value> {
     let number = |o: &Object| o.meta.annotation(facts::REVISION)?.parse::<u64>().ok();
-    let sets: Vec<&Arc<Object>> = cx.world.children(&object.meta.uid).collect();
+    let sets: Vec<&Arc<Object>> = cx.world.children(&object.meta.uid, &object.meta.namespace).collect();
     let same = sets.into_iter().find(|o| o.workload().is_some_and(|w| w.template.hash == to.hash))?;
     if let Some(history) = same.meta.annotation("deployment.kubernetes.io/revision-history") {
         let was = history.rsplit(',').next().unwrap_or(history);

@@ -84,7 +84,7 @@ fn draft(object: &Arc<Object>, w: &Workload, stuck: &Row, cx: &Context<'_>) -> D
 /// Ready pods of the current template: those of the ReplicaSet whose template is the Deployment's.
 fn new_ready(object: &Arc<Object>, w: &Workload, cx: &Context<'_>) -> u32 {
     cx.world
-        .children(&object.meta.uid)
+        .children(&object.meta.uid, &object.meta.namespace)
         .filter_map(|o| o.workload())
         .find(|set| set.template.hash == w.template.hash)
         .map_or(0, |set| set.ready)
@@ -93,7 +93,7 @@ fn new_ready(object: &Arc<Object>, w: &Workload, cx: &Context<'_>) -> u32 {
 /// `web-1: ImagePullBackOff`, for up to five pods that are not ready.
 fn why_pods_wait(object: &Arc<Object>, cx: &Context<'_>) -> Vec<String> {
     let mut found = Vec::new();
-    for pod in cx.world.pods_below(&object.meta.uid) {
+    for pod in cx.world.pods_below(&object.meta.uid, &object.meta.namespace) {
         let Some(body) = pod.pod().filter(|p| !p.is_ready() && !pod.is_terminating()) else { continue };
         let reason = body.containers.iter().map(object::Container::waiting_reason).find(|r| !r.is_empty());
         let not_ready = || body.condition("Ready").map_or("", |c| c.reason.as_str());

@@ -46,7 +46,7 @@ impl Condition for Rule {
     }
     fn also(&self, change: &Change, cx: &Context<'_>) -> Vec<ObjectKey> {
         let event = change.after.as_ref().and_then(|o| o.kube_event()).filter(|e| is_refusal(e));
-        let about = event.and_then(|e| cx.world.by_uid(&e.involved_uid));
+        let about = event.and_then(|e| cx.world.resolve(&e.about(&change.key.namespace)));
         about.filter(|o| o.kind == self.0).map(|o| o.key()).into_iter().collect()
     }
     fn judge(&self, object: &Arc<Object>, cx: &Context<'_>, out: &mut Output) -> Verdict {
@@ -95,8 +95,10 @@ impl Rule {
         let event = facts::newest_event(cx.world, object, is_refusal);
         let told = event.map(|e| e.last.unwrap_or(cx.now));
         let Some(last) = told.max(known.map(|k| k.last)) else { return healthy(out) };
-        let created_since =
-            cx.world.children(uid).any(|o| o.kind == Kind::Pod && o.meta.created_at > Some(last));
+        let created_since = cx
+            .world
+            .children(uid, &object.meta.namespace)
+            .any(|o| o.kind == Kind::Pod && o.meta.created_at > Some(last));
         if created_since {
             return healthy(out);
         }

@@ -88,7 +88,7 @@ impl Rule {
 /// When it began, at first sight: when the first of its unready Pods lost its readiness, else when the status was
 /// written.
 fn began(object: &Object, cx: &Context<'_>) -> Timestamp {
-    let pods = cx.world.pods_below(&object.meta.uid);
+    let pods = cx.world.pods_below(&object.meta.uid, &object.meta.namespace);
     let unready = pods.iter().filter_map(|pod| {
         let ready = pod.pod()?.condition("Ready").filter(|c| !c.is_true())?;
         ready.since.filter(|_| !pod.is_terminating())
@@ -99,7 +99,7 @@ fn began(object: &Object, cx: &Context<'_>) -> Timestamp {
 fn draft(object: &Arc<Object>, w: &Workload, cx: &Context<'_>) -> Draft {
     let mut reasons: Vec<String> = cx
         .world
-        .pods_below(&object.meta.uid)
+        .pods_below(&object.meta.uid, &object.meta.namespace)
         .iter()
         .filter(|pod| pod.pod().is_some_and(|p| !p.is_ready() && !p.is_finished()))
         .map(|pod| format!("{}: {}", pod.meta.name, why(pod)))

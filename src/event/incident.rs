@@ -65,9 +65,19 @@ pub struct Incident {
     /// How often it was reopened.
     #[serde(default)]
     pub reopened: u32,
+    /// When it was broken again for the last time.
+    #[serde(default)]
+    pub reopened_at: Option<Timestamp>,
     /// What changed just before it, the likeliest first.
     #[serde(default)]
     pub suspects: Vec<Suspect>,
+}
+
+impl Incident {
+    /// Since when it is broken, this time.
+    pub fn since(&self) -> Timestamp {
+        self.reopened_at.unwrap_or(self.opened_at)
+    }
 }
 
 /// One trouble of one object within an incident.
@@ -176,6 +186,9 @@ pub struct IncidentFacts {
     pub status: IncidentStatus,
     /// By the cluster's time.
     pub opened_at: Timestamp,
+    /// When it was broken again for the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopened_at: Option<Timestamp>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
@@ -188,7 +201,7 @@ pub struct IncidentFacts {
     pub subject: ObjectRef,
     /// How many events.
     pub events: u64,
-    /// The objects that have the trouble, the worst first, at most 20.
+    /// The objects that have the trouble, or had it since it was broken again; the worst first, at most 20.
     #[serde(default)]
     pub members: Vec<MemberFact>,
     /// How many members there are in all.
@@ -206,6 +219,13 @@ pub struct IncidentFacts {
     /// How many of the subject's pods are ready, of how many wanted, where it has a wanted count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<(u32, u32)>,
+}
+
+impl IncidentFacts {
+    /// Since when it is broken, this time.
+    pub fn since(&self) -> Timestamp {
+        self.reopened_at.unwrap_or(self.opened_at)
+    }
 }
 
 /// One line of `incident.members` or `incident.affected`.

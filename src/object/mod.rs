@@ -30,7 +30,7 @@ pub use stream::{Said, StreamId};
 pub use workload::{Autoscaler, CronJob, Job, Template, TemplateContainer, Workload};
 pub use world::World;
 
-use crate::event::Kind;
+use crate::event::{Kind, ObjectRef};
 
 /// A Kubernetes Event, as a record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -61,6 +61,25 @@ pub struct KubeEvent {
     pub first: Option<jiff::Timestamp>,
     /// series.lastObservedTime, else lastTimestamp, eventTime, firstTimestamp, creationTimestamp.
     pub last: Option<jiff::Timestamp>,
+}
+
+/// Where Kubernetes has the Events about what lives in no namespace.
+const EVENTS_OF_THE_CLUSTER: [&str; 2] = ["default", "kube-system"];
+
+impl KubeEvent {
+    /// What it is about, as far as an Event of this namespace can speak: of what lives there. Whoever may create Events
+    /// in one namespace may write the name and the uid of anything into them.
+    pub fn about(&self, namespace: &str) -> ObjectRef {
+        let namespaced = Kind::parse(&self.involved_kind).map(Kind::namespaced);
+        let of_the_cluster = EVENTS_OF_THE_CLUSTER.contains(&namespace);
+        let nowhere = of_the_cluster && !namespaced.unwrap_or(!self.involved_namespace.is_empty());
+        ObjectRef {
+            kind: self.involved_kind.to_string(),
+            namespace: if nowhere { String::new() } else { namespace.to_owned() },
+            name: self.involved_name.to_string(),
+            uid: self.involved_uid.to_string(),
+        }
+    }
 }
 
 /// What is kept of one object.

@@ -75,9 +75,26 @@ impl World {
         self.get(&ObjectKey::new(kind, namespace, name))
     }
 
-    /// By uid.
-    pub fn by_uid(&self, uid: &str) -> Option<&Arc<Object>> {
+    fn by_uid(&self, uid: &str) -> Option<&Arc<Object>> {
         self.by_uid.get(uid).and_then(|key| self.objects.get(key))
+    }
+
+    /// What a reference names, if it is known and still the same one. A uid alone names nothing: whoever may write an
+    /// owner reference or an Event in one namespace may write any uid there.
+    pub fn resolve(&self, reference: &ObjectRef) -> Option<&Arc<Object>> {
+        self.by_uid(&reference.uid).filter(|o| {
+            o.kind.as_str() == reference.kind
+                && o.meta.namespace == *reference.namespace
+                && o.meta.name == *reference.name
+        })
+    }
+
+    /// A reference as it was written by somebody: a uid that is known to be another object's is left out.
+    pub fn claimed(&self, mut reference: ObjectRef) -> ObjectRef {
+        if self.by_uid(&reference.uid).is_some() && self.resolve(&reference).is_none() {
+            reference.uid.clear();
+        }
+        reference
     }
 
     /// Everything.
@@ -103,9 +120,12 @@ impl World {
             .map(|(_, o)| o)
     }
 
-    /// Objects that name this uid as an owner.
-    pub fn children(&self, uid: &str) -> impl Iterator<Item = &Arc<Object>> {
-        self.children.get(uid).into_iter().flatten().filter_map(|key| self.objects.get(key))
+    /// Objects that name this uid as an owner, in the owner's namespace: nothing can be owned out of another. An owner
+    /// without one may have them anywhere.
+    pub fn children<'a>(&'a self, uid: &str, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Object>> {
+        let keys = self.children.get(uid).into_iter().flatten();
+        keys.filter(move |key| namespace.is_empty() || key.namespace == *namespace)
+            .filter_map(|key| self.objects.get(key))
     }
 
     /// Pods that are bound to a node.
@@ -115,27 +135,35 @@ impl World {
 
     /// The object's managing owners, the nearest first. The last may be of a kind that is not watched, or may be
     /// gone: then only its reference is known.
+    ///
+    /// The API server takes any owner reference. What it names is believed in its own namespace alone; of the kinds in
+    /// no namespace a Node owns its static Pods' mirrors, and no other that is watched owns anything.
     pub fn owners(&self, meta: &Meta) -> Vec<ObjectRef> {
         let mut chain: Vec<ObjectRef> = Vec::new();
+        let mut seen: Vec<String> = Vec::new();
         let mut next = meta.controller().cloned();
         while let Some(owner) = next {
-            if chain.len() == MAX_OWNERS || chain.iter().any(|o| o.uid == owner.uid) {
+            let kind = Kind::parse(&owner.kind);
+            let namespaced = kind.is_none_or(Kind::namespaced);
+            if chain.len() >= MAX_OWNERS
+                || seen.contains(&owner.uid)
+                || (!namespaced && kind != Some(Kind::Node))
+            {
                 break;
             }
-            let known = self.by_uid(&owner.uid);
-            let namespace = known.map_or(meta.namespace.as_str(), |o| o.meta.namespace.as_str());
-            // An owner in no namespace (a Node owns its static pods' mirrors) has none in its reference either.
-            let namespace =
-                if Kind::parse(&owner.kind).is_some_and(|k| !k.namespaced()) { "" } else { namespace };
-            let above = if known.is_none() { self.deployment_by_name(meta, &owner) } else { None };
-            let last = known.or_else(|| self.by_uid(&above.as_ref()?.uid));
-            next = last.and_then(|o| o.meta.controller().cloned());
-            chain.push(ObjectRef {
+            seen.push(owner.uid.clone());
+            let above = self.deployment_by_name(meta, &owner);
+            let reference = self.claimed(ObjectRef {
                 kind: owner.kind,
-                namespace: namespace.to_owned(),
+                namespace: if namespaced { meta.namespace.to_string() } else { String::new() },
                 name: owner.name,
                 uid: owner.uid,
             });
+            let known = self.resolve(&reference);
+            let above = above.filter(|_| known.is_none());
+            let last = known.or_else(|| self.resolve(above.as_ref()?));
+            next = last.and_then(|o| o.meta.controller().cloned());
+            chain.push(reference);
             chain.extend(above);
         }
         chain
@@ -163,12 +191,12 @@ impl World {
         owners.into_iter().rev().find(|o| o.kind != Kind::Node.as_str()).unwrap_or_else(|| object.reference())
     }
 
-    /// Every Pod below an object, through any number of owners.
-    pub fn pods_below(&self, uid: &str) -> Vec<Arc<Object>> {
+    /// Every Pod below an object of a namespace, through any number of owners.
+    pub fn pods_below(&self, uid: &str, namespace: &str) -> Vec<Arc<Object>> {
         let mut found = Vec::new();
         let mut open = vec![(Str::new(uid), 0)];
         while let Some((uid, depth)) = open.pop() {
-            for child in self.children(&uid) {
+            for child in self.children(&uid, namespace) {
                 if child.kind == Kind::Pod {
                     found.push(Arc::clone(child));
                 } else if depth < MAX_OWNERS {

@@ -89,8 +89,8 @@ fn failing_nodes(cluster: &Cluster, event: &Event) -> BTreeSet<String> {
     if let Some(node) = event.details.get("node").and_then(|n| n.as_str()) {
         nodes.insert(node.to_owned());
     }
-    let mut pods = world.pods_below(&event.subject.uid);
-    pods.extend(world.by_uid(&event.subject.uid).filter(|o| o.kind == Kind::Pod).cloned());
+    let mut pods = world.pods_below(&event.subject.uid, &event.subject.namespace);
+    pods.extend(world.resolve(&event.subject).filter(|o| o.kind == Kind::Pod).cloned());
     for pod in pods {
         let Some(p) = pod.pod() else { continue };
         if p.is_ready() || p.phase == "Succeeded" {

@@ -130,10 +130,10 @@ impl Cluster {
     pub fn is_left_out(&self, event: &Object) -> bool {
         let Some(e) = event.kube_event() else { return false };
         let kind = Kind::parse(&e.involved_kind).filter(|kind| self.selected.contains(kind));
+        let about = e.about(&event.meta.namespace);
         kind.is_some_and(|kind| {
-            self.is_settled(kind, &e.involved_namespace)
-                && self.world.by_uid(&e.involved_uid).is_none()
-                && self.world.find(kind, &e.involved_namespace, &e.involved_name).is_none()
+            self.is_settled(kind, &about.namespace)
+                && self.world.find(kind, &about.namespace, &about.name).is_none()
         })
     }
 

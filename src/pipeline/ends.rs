@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     event::{
-        Event, Status,
+        Event, Severity, Status,
         incident::{Incident, IncidentStatus, Member, Phase},
     },
     feed::Feed,
@@ -113,7 +113,7 @@ impl Engine {
             None => return Ok(Arc::clone(last)),
         };
         let own = self.newest_of(tx, incident, Status::Resolved, Some(&told.fingerprint))?;
-        let (began, at) = (incident.opened_at, incident.resolved_at.unwrap_or(now));
+        let (began, at) = (incident.since(), incident.resolved_at.unwrap_or(now));
         // Its end says what it was like at last.
         let words = own.as_ref().map(|own| (own.details.clone(), own.description.clone()));
         let mut event = ending((*told).clone(), &told.fingerprint, began, Over { at, now, gone: false });
@@ -189,6 +189,11 @@ impl Engine {
                 account.told.event = None;
             }
             account.told.flapping = false;
+        } else if account.told.flapping && row.notification.phase == Phase::Worse {
+            // Nobody heard how bad it was: the next time it is as bad, that is news. What was told before was at least
+            // one step better.
+            let heard = row.notification.severity();
+            account.told.severity = Severity::ALL.into_iter().find(|s| *s < heard);
         }
         tx.put(&TOLD, &account.key, &account.told)?;
         Ok(!first)

@@ -192,7 +192,7 @@ impl Engine {
         let open = OpenIncident {
             id: incident.id.clone(),
             holding: incident.holding,
-            since: incident.opened_at,
+            since: incident.since(),
             standing: incident.standing,
         };
         self.cluster_mut(&incident.cluster_uid, &name).open.insert(incident.subject.key(), open);

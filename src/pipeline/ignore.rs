@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{cluster::Cluster, engine::Engine};
 use crate::{
-    event::{ClusterUid, Event, Kind},
+    event::{ClusterUid, Event, Kind, ObjectRef, Owner},
     object::{Object, ObjectKey, Str, World},
 };
 
@@ -61,7 +61,7 @@ impl Cluster {
         let Some(object) = self.world.get(key).filter(|o| o.kind != Kind::Event) else { return };
         let own = object.meta.annotation(ANNOTATION).map(Str::new);
         let owners = || self.world.owners(&object.meta).into_iter();
-        let text = own.or_else(|| owners().find_map(|o| self.opted_out_by(&o.uid)));
+        let text = own.or_else(|| owners().find_map(|o| self.opted_out_by(&o)));
         let Some(text) = text else { return };
         let uid = object.meta.uid.clone();
         self.opted_out.push_back((uid, text));
@@ -70,11 +70,11 @@ impl Cluster {
         }
     }
 
-    fn opted_out_by(&self, uid: &str) -> Option<Str> {
-        if let Some(object) = self.world.by_uid(uid) {
+    fn opted_out_by(&self, owner: &ObjectRef) -> Option<Str> {
+        if let Some(object) = self.world.resolve(owner) {
             return object.meta.annotation(ANNOTATION).map(Str::new);
         }
-        self.opted_out.iter().rev().find(|(gone, _)| *gone == *uid).map(|(_, text)| text.clone())
+        self.opted_out.iter().rev().find(|(gone, _)| *gone == *owner.uid).map(|(_, text)| text.clone())
     }
 }
 
@@ -83,21 +83,24 @@ fn above(cluster: &Cluster, event: &Event) -> Vec<(String, Str)> {
     let world = &cluster.world;
     let mut seen: Vec<String> = Vec::new();
     let mut found = Vec::new();
-    let mut next: Vec<(String, String)> =
-        event.owner_references.iter().map(|o| (o.uid.clone(), format!("{}/{}", o.kind, o.name))).collect();
-    next.extend([&event.subject, &event.object].map(|o| (o.uid.clone(), o.resource())));
-    next.extend(
-        by_name(world, event).map(|o| (o.meta.uid.to_string(), format!("{}/{}", o.kind, o.meta.name))),
-    );
-    while let Some((uid, name)) = next.pop() {
-        if uid.is_empty() || seen.contains(&uid) {
+    let owner = |o: &Owner| ObjectRef {
+        kind: o.kind.clone(),
+        namespace: event.object.namespace.clone(),
+        name: o.name.clone(),
+        uid: o.uid.clone(),
+    };
+    let mut next: Vec<ObjectRef> = event.owner_references.iter().map(owner).collect();
+    next.extend([event.subject.clone(), event.object.clone()]);
+    next.extend(by_name(world, event).map(|o| o.reference()));
+    while let Some(reference) = next.pop() {
+        if reference.uid.is_empty() || seen.contains(&reference.uid) {
             continue;
         }
-        if let Some(object) = world.by_uid(&uid) {
-            next.extend(world.owners(&object.meta).into_iter().map(|o| (o.uid.clone(), o.resource())));
+        if let Some(object) = world.resolve(&reference) {
+            next.extend(world.owners(&object.meta));
         }
-        found.extend(cluster.opted_out_by(&uid).map(|text| (name, text)));
-        seen.push(uid);
+        found.extend(cluster.opted_out_by(&reference).map(|text| (reference.resource(), text)));
+        seen.push(reference.uid);
     }
     if let Some(namespace) = world.find(Kind::Namespace, "", &event.object.namespace) {
         let text = namespace.meta.annotation(ANNOTATION).map(Str::new);
@@ -109,9 +112,7 @@ fn above(cluster: &Cluster, event: &Event) -> Vec<(String, Str)> {
 /// What made an object of which a Kubernetes Event gives the name alone, because it is gone or not seen yet:
 /// controllers name what they make after themselves, with one more word.
 fn by_name<'a>(world: &'a World, event: &Event) -> Option<&'a Arc<Object>> {
-    if !MADE.iter().any(|kind| kind.as_str() == event.object.kind)
-        || world.by_uid(&event.object.uid).is_some()
-    {
+    if !MADE.iter().any(|kind| kind.as_str() == event.object.kind) || world.resolve(&event.object).is_some() {
         return None;
     }
     let mut name = event.object.name.as_str();

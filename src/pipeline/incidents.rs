@@ -108,6 +108,7 @@ impl Engine {
             affected: 0,
             standing: event.standing,
             reopened: 0,
+            reopened_at: None,
             suspects: self.suspects(&event.cluster_uid, &event.subject, event.timestamp),
         };
         Ok(Place::Member { incident: Box::new(incident), news: News::Opens })
@@ -182,7 +183,8 @@ impl Engine {
         }
         if news == News::Again {
             incident.status = IncidentStatus::Open;
-            incident.resolved_at = None;
+            // What began earlier was no trouble of it while it was well.
+            incident.reopened_at = Some(event.timestamp).max(incident.resolved_at.take());
             incident.reopened += 1;
             // What held it before is over: a one-shot alone ends quietly, as in an incident of its own.
             incident.holding = 0;
@@ -217,16 +219,20 @@ impl Engine {
     fn join(&mut self, tx: &Tx<'_>, incident: &mut Incident, event: &Event) -> Result<()> {
         let key = keys::member(&incident.id, &event.fingerprint);
         let holds = event.role == Role::Opens;
+        let begins = event.timestamp.max(incident.reopened_at.unwrap_or(event.timestamp));
         let mut member = if let Some(member) = tx.get(&MEMBERS, &key)? {
             member
         } else {
             incident.members += 1;
-            member(event, false)
+            Member { since: begins, ..member(event, false) }
         };
         let held = member.holds && member.ended_at.is_none() && member.count > 0;
         if holds && !held {
             incident.holding += 1;
             incident.held = true;
+        }
+        if !held && (holds || !is_of_now(&member, incident.reopened_at)) {
+            member.since = begins;
         }
         member.holds = holds;
         member.ended_at = (!holds).then_some(event.timestamp);
@@ -389,6 +395,12 @@ impl Engine {
         let what = || (String::new(), Due::Incident { id: id.clone(), step: step.to_owned() });
         self.dues.set(tx, &key, at, what)
     }
+}
+
+/// Whether a member's trouble is of the time since the incident was broken again, if it was.
+pub(super) fn is_of_now(member: &Member, reopened_at: Option<Timestamp>) -> bool {
+    let Some(since) = reopened_at else { return true };
+    member.since >= since || member.ended_at.is_none_or(|at| at > since)
 }
 
 fn member(event: &Event, affected: bool) -> Member {

@@ -211,7 +211,7 @@ impl Engine {
         event: Option<&Arc<Event>>,
         (at, now): (Timestamp, Timestamp),
     ) -> Result<()> {
-        let mut at = at.max(incident.opened_at);
+        let mut at = at.max(incident.since());
         tx.scan(&MEMBERS, &keys::prefix(&[incident.id.as_str()]), "", &mut |_, member: Member| {
             at = at.max(member.ended_at.filter(|_| member.holds).unwrap_or(at));
             true

@@ -91,7 +91,7 @@ impl Engine {
         let empty = World::default();
         let world = cluster.map_or(&empty, |c| &c.world);
         let reference = draft.about.clone().unwrap_or_else(|| object.reference());
-        let known = world.by_uid(&reference.uid).filter(|_| draft.about.is_some());
+        let known = world.resolve(&reference).filter(|_| draft.about.is_some());
         let described = known.unwrap_or(&object);
         let subject = if draft.about.is_some() && known.is_none() {
             reference.clone()

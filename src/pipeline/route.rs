@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{engine::Engine, judge::later};
+use super::{engine::Engine, incidents::is_of_now, judge::later};
 use crate::{
     connector::Notification,
     event::{
@@ -229,7 +229,8 @@ impl Engine {
             self.say(tx, &mut account, Phase::Opened, incident, event, (settled, now))?;
             return self.remind(tx, &account, incident, now);
         };
-        if event.severity > worst && !account.told.flapping {
+        // Flapping keeps repeats quiet, not what is worse than all that was told.
+        if event.severity > worst {
             let (phase, due) = match &waiting {
                 // What waits was never sent: what is worse takes its place, and need not wait longer than it.
                 Some(row) => {
@@ -260,6 +261,9 @@ impl Engine {
         account.told.ended = false;
         self.step_at(tx, &incident.id, &format!("flap:{}", account.target.name), None)?;
         if account.told.flapping {
+            if Some(event.severity) > account.told.severity {
+                return self.say(tx, &mut account, Phase::Worse, incident, event, (settled, now));
+            }
             return tx.put(&TOLD, &account.key, &account.told);
         }
         // A resolve that nobody has seen yet is taken back, and nothing was said.
@@ -353,7 +357,8 @@ impl Engine {
     ) -> Result<IncidentFacts> {
         let mut members: Vec<Member> = Vec::new();
         tx.scan(&MEMBERS, &keys::prefix(&[incident.id.as_str()]), "", &mut |_, member: Member| {
-            if member.affected || (target.passes_type)(member.event_type, member.severity) {
+            let passes = member.affected || (target.passes_type)(member.event_type, member.severity);
+            if passes && is_of_now(&member, incident.reopened_at) {
                 members.push(member);
             }
             true
@@ -366,6 +371,7 @@ impl Engine {
             phase,
             status: incident.status,
             opened_at: incident.opened_at,
+            reopened_at: incident.reopened_at,
             resolved_at: incident.resolved_at,
             event_type: worst.map_or(incident.event_type, |m| m.event_type),
             severity: worst.map_or(incident.severity, |m| m.severity),

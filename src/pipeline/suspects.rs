@@ -114,7 +114,7 @@ fn suspect(change: &ChangeNote, link: &str, score: f64, opened: Timestamp) -> Su
 fn ties<'a>(world: &World, subject: &'a ObjectRef) -> Ties<'a> {
     let mut configs = Vec::new();
     let mut nodes = Vec::new();
-    let top = world.by_uid(&subject.uid);
+    let top = world.resolve(subject);
     let mut read = |object: &Object| {
         let refs = object
             .pod()
@@ -133,7 +133,7 @@ fn ties<'a>(world: &World, subject: &'a ObjectRef) -> Ties<'a> {
     };
     if let Some(top) = top {
         read(top);
-        for pod in world.pods_below(&top.meta.uid).iter().chain(std::iter::once(top)) {
+        for pod in world.pods_below(&top.meta.uid, &top.meta.namespace).iter().chain(std::iter::once(top)) {
             if let Some(p) = pod.pod() {
                 read(pod);
                 nodes.push(p.node.to_string());
@@ -151,12 +151,13 @@ fn shares_new_revision(world: &World, subject: &ObjectRef) -> bool {
             .and_then(|r| r.parse::<u64>().ok())
             .unwrap_or(0)
     };
-    let sets: Vec<_> = world.children(&subject.uid).filter(|o| o.kind == Kind::ReplicaSet).collect();
+    let sets: Vec<_> =
+        world.children(&subject.uid, &subject.namespace).filter(|o| o.kind == Kind::ReplicaSet).collect();
     let Some(newest) = sets.iter().max_by_key(|o| revision(o)) else { return false };
     let ready = |o: &Object| o.pod().is_some_and(crate::object::Pod::is_ready);
     let (mut old_healthy, mut any_failing) = (false, false);
     for set in &sets {
-        for pod in world.children(&set.meta.uid).filter(|p| !p.is_terminating()) {
+        for pod in world.children(&set.meta.uid, &set.meta.namespace).filter(|p| !p.is_terminating()) {
             match (set.meta.uid == newest.meta.uid, ready(pod)) {
                 (true, true) | (false, false) => return false,
                 (true, false) => any_failing = true,

@@ -143,7 +143,7 @@ fn lasted(incident: &Incident, now: Timestamp) -> String {
         IncidentStatus::Open => now,
         IncidentStatus::Resolved => incident.resolved_at.unwrap_or(incident.last_at),
     };
-    span(end.duration_since(incident.opened_at).as_secs().max(0).unsigned_abs())
+    span(end.duration_since(incident.since()).as_secs().max(0).unsigned_abs())
 }
 
 impl Listed for Incident {
@@ -288,11 +288,17 @@ fn text(whole: &Whole, console: &mut Console<'_>) -> Result<()> {
         console.line(format!("  {}", one_line(&i.description)))?;
     }
     let ended = i.resolved_at.map(|at| format!(", ended {}", view.time(at))).unwrap_or_default();
+    let again = i.reopened_at.map(|at| format!(", again {}", view.time(at))).unwrap_or_default();
     for (name, value) in [
         ("id", i.id.to_string()),
         (
             "state",
-            format!("{}, opened {}{ended}, lasted {}", state(i), view.time(i.opened_at), lasted(i, view.now)),
+            format!(
+                "{}, opened {}{again}{ended}, lasted {}",
+                state(i),
+                view.time(i.opened_at),
+                lasted(i, view.now)
+            ),
         ),
         ("severity", format!("{} ({})", i.severity, i.event_type)),
         ("subject", one_line(&format!("{}{place}{}", i.subject.resource(), i.subject.namespace))),

@@ -1,0 +1,127 @@
+//! Broken again: what is said of this time, and what flapping may not swallow.
+
+use barrelman::{
+    connector::text::Message,
+    event::incident::{IncidentStatus, Phase},
+};
+
+use crate::support::rig::{HOOK, Rig};
+
+const WEB: &str = "Deployment/shop/web";
+const NOPE: &str = "registry.example.com/shop/web:nope";
+
+fn words(rig: &Rig) -> Vec<String> {
+    let word = |s: &crate::support::rig::Sent| {
+        let severity = s.message.severity();
+        format!("{} {severity}", s.message.phase.as_str())
+    };
+    rig.sent.iter().map(word).collect()
+}
+
+/// An image that cannot be pulled, three times, with health in between.
+fn flaps(toml: &str) -> Rig {
+    let mut rig = Rig::shop_with(toml);
+    for _ in 0..2 {
+        rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+        rig.advance(60);
+        rig.sim().rollback("shop/web").unwrap();
+        rig.advance(240);
+    }
+    rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+    rig.advance(60);
+    let told = ["opened high", "resolved high", "reopened high", "resolved high", "flapping high"];
+    assert_eq!(words(&rig), told, "{:#?}", rig.story());
+    rig.sent.clear();
+    rig
+}
+
+#[test]
+fn what_gets_worse_than_all_that_was_told_is_told_while_it_flaps() {
+    let mut rig = flaps(HOOK);
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(60);
+    assert_eq!(words(&rig), ["worse critical"], "{:#?}", rig.story());
+    // The same again is what flapping keeps quiet.
+    rig.sim().rollback("shop/web").unwrap();
+    rig.sim().recover("shop/web").unwrap();
+    rig.advance(240);
+    assert_eq!(rig.incident(WEB).status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(60);
+    assert_eq!(words(&rig), ["worse critical"], "{:#?}", rig.story());
+}
+
+#[test]
+fn what_opens_again_worse_than_all_that_was_told_is_told_while_it_flaps() {
+    let mut rig = flaps(HOOK);
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(240);
+    assert_eq!(rig.incident(WEB).status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    assert_eq!(words(&rig), Vec::<String>::new());
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(60);
+    assert_eq!(words(&rig), ["worse critical"], "{:#?}", rig.story());
+    rig.sim().recover("shop/web").unwrap();
+    rig.advance(1200);
+    assert_eq!(words(&rig), ["worse critical", "resolved critical"], "{:#?}", rig.story());
+}
+
+#[test]
+fn what_healed_before_it_was_told_as_worse_is_worse_still_when_it_comes_again() {
+    let mut rig = flaps(&format!("[incidents.settle_secs]\ncritical = 150\n{HOOK}"));
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(20);
+    rig.sim().rollback("shop/web").unwrap();
+    rig.sim().recover("shop/web").unwrap();
+    rig.advance(200);
+    assert_eq!(rig.incident(WEB).status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    assert_eq!(words(&rig), Vec::<String>::new(), "{:#?}", rig.story());
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(200);
+    assert_eq!(words(&rig), ["worse critical"], "{:#?}", rig.story());
+}
+
+#[test]
+fn broken_again_tells_the_time_the_objects_and_the_changes_of_this_time() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+    rig.advance(60);
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(400);
+    assert_eq!(words(&rig), ["opened high", "resolved high"], "{:#?}", rig.story());
+    let first: Vec<String> = facts(&rig, 0).members.iter().map(|m| m.resource.clone()).collect();
+    let broken_at = rig.now();
+    rig.sim().rollout("shop/web", "registry.example.com/shop/web:2.15.0", "crash").unwrap();
+    rig.advance(110);
+    let again = rig.about(WEB, Phase::Reopened)[0].message.clone();
+    let known = facts(&rig, 2);
+    assert!(known.since() >= broken_at && known.opened_at < broken_at, "{known:#?}");
+    assert!(!known.members.is_empty() && known.member_count as usize == known.members.len(), "{known:#?}");
+    assert!(known.members.iter().all(|m| m.since >= broken_at), "{known:#?}");
+    assert!(known.members.iter().all(|m| !first.contains(&m.resource)), "{first:?} {known:#?}");
+    let message = Message::of(&again);
+    assert!(message.place.last().unwrap().contains(&clock(known.since())), "{:?}", message.place);
+    let changes = message.changes.unwrap();
+    assert!(changes[0].contains("2.15.0"), "{changes:?}");
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(1000);
+    let over = rig.about(WEB, Phase::Resolved)[1].message.clone();
+    let facts = over.incident.as_ref().unwrap();
+    assert_eq!(facts.since(), known.since());
+    let lasted = facts.resolved_at.unwrap().duration_since(facts.since());
+    let title = format!(" — over after {}", barrelman::connector::text::age(lasted));
+    assert!(over.event.title.ends_with(&title), "{} {title}", over.event.title);
+    assert!(Message::of(&over).place.last().unwrap().starts_with(&date(known.since())));
+}
+
+fn facts(rig: &Rig, at: usize) -> barrelman::event::incident::IncidentFacts {
+    rig.sent[at].message.incident.clone().unwrap()
+}
+
+fn clock(at: jiff::Timestamp) -> String {
+    at.strftime("%H:%M:%S").to_string()
+}
+
+fn date(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
