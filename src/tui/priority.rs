@@ -3,10 +3,10 @@
 //! Called by `app` before it starts an engine under a screen, and by the worker that searches the whole store. Without
 //! a screen nobody waits for a key, and an engine has the priority that it was started with.
 
-/// How much less the others weigh, in steps of `nice`: about a tenth of the time where the screen wants it too, which
+/// How much less the others weigh, in steps of `nice`: about a quarter of the time where the screen wants it too, which
 /// it does for a millisecond or two; all of the time where it does not.
 #[cfg(target_os = "linux")]
-const STEP_BACK: i32 = 10;
+const STEP_BACK: i32 = 5;
 
 /// Lowers the calling thread, and every thread that it starts from here on. There is no way back up without rights
 /// that nobody needs to have, so what must not be lowered starts before.
