@@ -55,6 +55,8 @@ pub(super) struct OpenIncident {
     pub holding: u32,
     pub since: Timestamp,
     pub standing: bool,
+    /// By a Warning of Kubernetes about its subject, that nobody else tells.
+    pub warned: bool,
 }
 
 /// One cluster.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::{
     cluster::{ChangeNote, Cluster, OpenIncident},
     dues::Dues,
+    flood,
     judge::Rules,
     route::{Routed, Target},
     suspects,
@@ -194,6 +195,7 @@ impl Engine {
             holding: incident.holding,
             since: incident.since(),
             standing: incident.standing,
+            warned: flood::is_apart(incident.event_type, &incident.subject),
         };
         self.cluster_mut(&incident.cluster_uid, &name).open.insert(incident.subject.key(), open);
     }

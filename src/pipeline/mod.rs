@@ -10,6 +10,7 @@ mod dues;
 mod ends;
 mod engine;
 mod firing;
+mod flood;
 mod healing;
 mod health;
 mod ignore;
