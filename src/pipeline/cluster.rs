@@ -64,6 +64,8 @@ pub(super) struct OpenIncident {
 pub(super) struct Cluster {
     pub uid: ClusterUid,
     pub name: Arc<str>,
+    /// The kubeconfig context that leads to it; empty where there is none.
+    pub context: Arc<str>,
     pub world: World,
     pub firings: HashMap<ObjectKey, Vec<FiringRow>>,
     pub baselines: BTreeMap<String, Baseline>,
@@ -103,6 +105,7 @@ impl Cluster {
         Self {
             uid,
             name,
+            context: "".into(),
             world: World::default(),
             firings: HashMap::new(),
             baselines: BTreeMap::new(),

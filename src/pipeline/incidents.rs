@@ -330,6 +330,7 @@ impl Engine {
             None if blind => {
                 event.role = Role::OneShot;
                 self.gather(&mut event);
+                self.name_context(&mut event);
                 self.find_place(tx, &event, now)?
             }
             None => return Ok(()),

@@ -6,6 +6,7 @@
 
 mod cause;
 mod cluster;
+mod commands;
 mod dues;
 mod ends;
 mod engine;

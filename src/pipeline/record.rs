@@ -184,6 +184,7 @@ impl Engine {
     ) -> Result<(u64, Option<IncidentId>)> {
         event.ignored = self.ignored(&event, now);
         self.gather(&mut event);
+        self.name_context(&mut event);
         let place = self.find_place(tx, &event, now)?;
         event.incident = place.incident().cloned();
         if event.role != Role::Context {
