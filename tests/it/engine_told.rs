@@ -1,5 +1,7 @@
 //! What a message says of the trouble: since when, how often, after what, and how to look.
 
+use serde_json::{Value, json};
+
 use crate::support::{
     noon,
     rig::{HOOK, Rig},
@@ -29,4 +31,33 @@ fn commands_name_their_context_where_contexts_were_named() {
     assert!(named.iter().all(|c| c.starts_with("kubectl --context admin@eu:1 ")), "{named:#?}");
     let current = contexts("", "prod");
     assert!(current.len() > 3 && current.iter().all(|c| !c.contains("--context")), "{current:#?}");
+}
+
+#[test]
+fn all_restarts_of_a_young_pod_are_recent_however_many_are_remembered() {
+    let mut rig = Rig::shop();
+    let ended = |at: jiff::Timestamp| json!({"exitCode": 1, "reason": "Error", "startedAt": at.to_string(), "finishedAt": at.to_string()});
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "fast", "namespace": "shop"},
+        "spec": {"nodeName": "node-a", "containers": [{"name": "c", "image": "c:1"}]},
+        "status": {"phase": "Running", "containerStatuses": [{"name": "c", "image": "c:1", "restartCount": 0}]}});
+    rig.cluster().create(pod).unwrap();
+    let restart = |rig: &mut Rig, count: u32| {
+        rig.advance(60);
+        let now = rig.now();
+        let set = |p: &mut Value| {
+            p["status"]["containerStatuses"][0] = json!({"name": "c", "image": "c:1", "ready": false, "restartCount": count,
+                "lastState": {"terminated": ended(now)}, "state": {"waiting": {"reason": "CrashLoopBackOff"}}});
+        };
+        rig.cluster().update("pods", "shop", "fast", set).unwrap();
+        rig.advance(1);
+        rig.incident("Pod/shop/fast").description
+    };
+    restart(&mut rig, 12);
+    let said = restart(&mut rig, 36);
+    assert!(said.starts_with("Pod has restarted 36 times in the last 10 minutes: "), "{said}");
+    rig.advance(900);
+    restart(&mut rig, 40);
+    let said = restart(&mut rig, 70);
+    let least = "Pod has restarted at least 10 times in the last 10 minutes, 70 times in all: ";
+    assert!(said.starts_with(least), "{said}");
 }
