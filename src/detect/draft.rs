@@ -28,6 +28,8 @@ pub struct Draft {
     pub at: Timestamp,
     /// Where `at` came from.
     pub time_source: TimeSource,
+    /// It is told of something that happened while nobody watched, although it is told later.
+    pub late: bool,
     /// Container or condition: what tells two troubles of one type and object apart. Part of the fingerprint.
     pub discriminator: String,
     /// One line, without the cluster's name.
@@ -57,6 +59,7 @@ impl Draft {
             role: def.role,
             at: Timestamp::UNIX_EPOCH,
             time_source: TimeSource::Observed,
+            late: false,
             discriminator: String::new(),
             title: title.into(),
             description: String::new(),

@@ -151,7 +151,7 @@ impl Engine {
             count,
             first_seen: draft.at,
             last_seen: draft.at,
-            late: origin == Origin::Late,
+            late: origin == Origin::Late || draft.late,
             standing: false,
             ignored: None,
             incident: None,

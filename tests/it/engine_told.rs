@@ -1,11 +1,32 @@
 //! What a message says of the trouble: since when, how often, after what, and how to look.
 
+use barrelman::event::EventType;
 use serde_json::{Value, json};
 
 use crate::support::{
     noon,
     rig::{HOOK, Rig},
 };
+
+#[test]
+fn endpoints_that_changed_while_nobody_watched_are_late() {
+    let mut rig = Rig::shop();
+    rig.advance(30);
+    rig.stop();
+    rig.sim().scale("shop/search", 5).unwrap();
+    rig.unwatched(60);
+    rig.begin();
+    rig.start();
+    rig.advance(60);
+    let of_search = |e: &&barrelman::event::Event| e.object.name == "search";
+    let changed = rig.events_of(EventType::EndpointsChanged);
+    let changed: Vec<_> = changed.iter().filter(of_search).collect();
+    assert!(changed.len() == 1 && changed[0].late, "{:#?}", rig.story());
+    rig.sim().scale("shop/search", 2).unwrap();
+    rig.advance(60);
+    let changed = rig.events_of(EventType::EndpointsChanged);
+    assert!(!changed.iter().rfind(of_search).unwrap().late);
+}
 
 fn contexts(toml: &str, name: &str) -> Vec<String> {
     let mut rig = Rig::empty(&format!("{toml}{HOOK}"));
