@@ -31,11 +31,14 @@ pub(super) struct ChangeNote {
     pub at: Timestamp,
     pub title: String,
     pub manager: String,
+    /// It came into being, rather than became different.
+    pub created: bool,
 }
 
 impl ChangeNote {
     pub fn of(event: &Event) -> Self {
-        let manager = event.details.get("field_manager").and_then(|m| m.as_str()).unwrap_or_default();
+        let detail = |name: &str| event.details.get(name).and_then(|m| m.as_str()).unwrap_or_default();
+        let manager = detail("field_manager");
         Self {
             event: event.id.clone(),
             event_type: event.event_type,
@@ -44,6 +47,7 @@ impl ChangeNote {
             at: event.timestamp,
             title: event.title.clone(),
             manager: manager.to_owned(),
+            created: event.event_type == EventType::WorkloadCreated || detail("action") == "created",
         }
     }
 }

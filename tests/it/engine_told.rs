@@ -54,6 +54,56 @@ fn commands_name_their_context_where_contexts_were_named() {
     assert!(current.len() > 3 && current.iter().all(|c| !c.contains("--context")), "{current:#?}");
 }
 
+fn volume(rig: &Rig, pod: bool) -> Vec<Value> {
+    let meta = |name: &str| json!({"name": name, "namespace": "shop", "labels": {"app": "pg"}});
+    let template = json!({"metadata": {"labels": {"app": "pg"}}, "spec": {"containers": [{"name": "c", "image": "pg:1"}]}});
+    let mut all = vec![json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": meta("pg"),
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "pg"}}, "template": template},
+        "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 0}})];
+    if pod {
+        let set = rig.cluster().get("statefulsets", "shop", "pg").unwrap()["metadata"]["uid"].clone();
+        let mut metadata = meta("pg-0");
+        metadata["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "pg", "uid": set, "controller": true}]);
+        let claim = json!({"name": "data", "persistentVolumeClaim": {"claimName": "data-pg-0"}});
+        let why = "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims.";
+        all = vec![
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta("data-pg-0"),
+                "spec": {"storageClassName": "nope", "resources": {"requests": {"storage": "1Gi"}}},
+                "status": {"phase": "Pending"}}),
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
+                "spec": {"containers": [{"name": "c", "image": "pg:1"}], "volumes": [claim]},
+                "status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+                    "reason": "Unschedulable", "message": why, "lastTransitionTime": rig.now().to_string()}]}}),
+        ];
+    }
+    all
+}
+
+#[test]
+fn a_new_workload_that_waits_for_its_volume_is_one_incident_and_its_creation_came_before() {
+    let mut rig = Rig::shop();
+    let bystander = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bystander", "namespace": "shop"},
+        "data": {"a": "b"}});
+    rig.cluster().create(bystander).unwrap();
+    rig.advance(10);
+    for pod in [false, true] {
+        for object in volume(&rig, pod) {
+            rig.cluster().writer("kubectl-apply").create(object).unwrap();
+        }
+        rig.advance(1);
+    }
+    rig.advance(120);
+    assert!(rig.events_of(EventType::PvcPending).len() == 1 && rig.sent.len() == 1, "{:#?}", rig.story());
+    assert_eq!(rig.incidents().len(), 1, "{:#?}", rig.story());
+    let set = rig.incident("StatefulSet/shop/pg");
+    let mut troubles: Vec<_> = rig.members(&set).into_iter().map(|m| m.event_type.name()).collect();
+    troubles.sort_unstable();
+    assert_eq!(troubles, ["pod_unschedulable", "pvc_pending"]);
+    let changes = barrelman::connector::text::Message::of(&rig.sent[0].message).changes.unwrap();
+    assert!(changes[0].starts_with("StatefulSet pg created by kubectl-apply, "), "{changes:?}");
+    assert!(changes.iter().all(|c| !c.contains("bystander")), "{changes:?}");
+}
+
 #[test]
 fn all_restarts_of_a_young_pod_are_recent_however_many_are_remembered() {
     let mut rig = Rig::shop();
