@@ -26,6 +26,9 @@ pub struct Draft {
     pub role: Role,
     /// When it happened in the cluster; for a finding, when the trouble began.
     pub at: Timestamp,
+    /// Since when it is so by the cluster, where it is seen for the first time as it stands and `at` is only the
+    /// newest of many tries. Not for a beginning that is seen: it may be long before that.
+    pub stands_since: Option<Timestamp>,
     /// Where `at` came from.
     pub time_source: TimeSource,
     /// It is told of something that happened while nobody watched, although it is told later.
@@ -59,6 +62,7 @@ impl Draft {
             role: def.role,
             at: Timestamp::UNIX_EPOCH,
             time_source: TimeSource::Observed,
+            stands_since: None,
             late: false,
             discriminator: String::new(),
             title: title.into(),
@@ -86,6 +90,12 @@ impl Draft {
             (None, Some(at)) => (at, TimeSource::ManagedFields),
             (None, None) => (now, TimeSource::Observed),
         };
+        self
+    }
+
+    /// Since when it is so, where it is seen for the first time as it stands.
+    pub fn stands_since(mut self, since: Option<Timestamp>) -> Self {
+        self.stands_since = since;
         self
     }
 

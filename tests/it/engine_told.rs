@@ -1,6 +1,7 @@
 //! What a message says of the trouble: since when, how often, after what, and how to look.
 
 use barrelman::event::EventType;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -26,6 +27,21 @@ fn endpoints_that_changed_while_nobody_watched_are_late() {
     rig.advance(60);
     let changed = rig.events_of(EventType::EndpointsChanged);
     assert!(!changed.iter().rfind(of_search).unwrap().late);
+}
+
+#[test]
+fn an_image_that_could_not_be_pulled_before_we_looked_fails_since_its_pod_was_not_ready() {
+    let mut rig = Rig::empty(HOOK);
+    rig.add("shop", |cluster| {
+        let mut sim = barrelman::demo::Sim::demo(cluster, noon() - SignedDuration::from_mins(10), 1.0);
+        sim.rollout("shop/web", "registry.example.com/shop/web:nope", "image").unwrap();
+        sim.advance(noon());
+        Some(sim)
+    });
+    rig.start();
+    rig.advance(60);
+    let web = rig.incident("Deployment/shop/web");
+    assert!(web.standing && web.opened_at < noon() - SignedDuration::from_mins(9), "{web:#?}");
 }
 
 fn contexts(toml: &str, name: &str) -> Vec<String> {
