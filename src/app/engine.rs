@@ -149,6 +149,7 @@ pub fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
         away: pipeline::AWAY,
         // `start` and `reconfigure` refuse what cannot be used.
         pages: Arc::new(Pages::new(&settings.incidents).unwrap_or_default()),
+        by_context: !settings.clusters.contexts.is_empty(),
     })
 }
 

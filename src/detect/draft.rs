@@ -26,8 +26,13 @@ pub struct Draft {
     pub role: Role,
     /// When it happened in the cluster; for a finding, when the trouble began.
     pub at: Timestamp,
+    /// Since when it is so by the cluster, where it is seen for the first time as it stands and `at` is only the
+    /// newest of many tries. Not for a beginning that is seen: it may be long before that.
+    pub stands_since: Option<Timestamp>,
     /// Where `at` came from.
     pub time_source: TimeSource,
+    /// It is told of something that happened while nobody watched, although it is told later.
+    pub late: bool,
     /// Container or condition: what tells two troubles of one type and object apart. Part of the fingerprint.
     pub discriminator: String,
     /// One line, without the cluster's name.
@@ -57,6 +62,8 @@ impl Draft {
             role: def.role,
             at: Timestamp::UNIX_EPOCH,
             time_source: TimeSource::Observed,
+            stands_since: None,
+            late: false,
             discriminator: String::new(),
             title: title.into(),
             description: String::new(),
@@ -83,6 +90,12 @@ impl Draft {
             (None, Some(at)) => (at, TimeSource::ManagedFields),
             (None, None) => (now, TimeSource::Observed),
         };
+        self
+    }
+
+    /// Since when it is so, where it is seen for the first time as it stands.
+    pub fn stands_since(mut self, since: Option<Timestamp>) -> Self {
+        self.stands_since = since;
         self
     }
 

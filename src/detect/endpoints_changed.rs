@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Change, Context, Draft, Moment, Output, endpoint_facts as endpoints, workload_facts as facts};
+use super::{
+    Change, Context, Draft, Moment, Origin, Output, endpoint_facts as endpoints, workload_facts as facts,
+};
 use crate::{
     event::{EventType, Kind, TimeSource},
     object::{EndpointSlice, Object},
@@ -45,7 +47,13 @@ impl Moment for Rule {
         }
         out.remember(
             key.as_str(),
-            json!({ "ready": ready, "total": total, "at": cx.now.to_string(), "uid": service.meta.uid.as_str() }),
+            json!({
+                "ready": ready,
+                "total": total,
+                "at": cx.now.to_string(),
+                "uid": service.meta.uid.as_str(),
+                "late": change.origin == Origin::Late,
+            }),
         );
         out.call_me(key, cx.now + SignedDuration::from_secs(COALESCE_SECS));
     }
@@ -68,7 +76,8 @@ impl Moment for Rule {
         let was = (number("ready").unwrap_or_default(), number("total").unwrap_or_default());
         let is = now(service, cx);
         if was != is {
-            out.tell(draft(service, was, is, cx));
+            let late = known.get("late").and_then(Value::as_bool).unwrap_or_default();
+            out.tell(Draft { late, ..draft(service, was, is, cx) });
         }
     }
 }

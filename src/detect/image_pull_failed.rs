@@ -65,6 +65,7 @@ fn look(object: &Arc<Object>, container: &Container, cx: &Context<'_>) -> Option
     let draft = pod_facts::draft(EventType::ImagePullFailed, object, title);
     let draft = pod_facts::container(draft, container)
         .at_or(since, cx.now)
+        .stands_since(pod_facts::not_ready_since(object))
         .discriminator(container.name.as_str())
         .description(why.clone())
         .detail("reason", container.waiting_reason())

@@ -81,7 +81,7 @@ pub fn post(change: &Change, cluster: &str, world: &World, now: Timestamp) -> Op
         "title": title(object, action),
         "connector": "kubernetes",
         "project": format!("{cluster}:{scope}"),
-        "timestamp": format!("{:.3}", time(object, action, now)),
+        "timestamp": format!("{:.3}", time(before, object, action, now)),
         "externalId": external_id(change, object, action, cluster),
         "data": body,
     }))
@@ -180,9 +180,11 @@ fn title(object: &Object, action: Action) -> String {
     format!("{} {}: {name}", object.kind, state.as_deref().unwrap_or(word))
 }
 
-/// When it happened, by the cluster where it says so.
-fn time(object: &Object, action: Action, now: Timestamp) -> Timestamp {
+/// When it happened, by the cluster where it says so. The API server gives no time to a write of `/scale`, and keeps
+/// the old one where a manager writes the same fields again: then the newest time is of an earlier change.
+fn time(before: Option<&Object>, object: &Object, action: Action, now: Timestamp) -> Timestamp {
     let meta = &object.meta;
+    let managed_at = meta.managed_at.filter(|at| before.is_none_or(|b| Some(*at) > b.meta.managed_at));
     if let Some(event) = object.kube_event() {
         return event.last.unwrap_or(now);
     }
@@ -190,7 +192,7 @@ fn time(object: &Object, action: Action, now: Timestamp) -> Timestamp {
         Action::Deleted => meta.deleted_at,
         // A Pod that is posted when it runs was created earlier: the write that says so is the time.
         Action::Added if object.kind != Kind::Pod && !data::is_helm(object) => meta.created_at,
-        Action::Added | Action::Modified => meta.managed_at,
+        Action::Added | Action::Modified => managed_at,
     };
     said.unwrap_or(now)
 }

@@ -22,7 +22,7 @@ const WINDOW_SECS: i64 = 600;
 const RESTARTS: usize = 5;
 /// As many are a loop where the container is seen for the first time, the newest of them within [`CALM_SECS`].
 const UNSEEN_RESTARTS: u32 = 2;
-/// More need not be remembered.
+/// More need not be remembered: it is a loop, and where there are more it is said that there are at least as many.
 const REMEMBERED: usize = 2 * RESTARTS;
 /// A ready container whose newest restart is older is out of the loop as far as counting goes. Also the latest
 /// time at which one that is ready is judged again.
@@ -170,9 +170,16 @@ fn draft(
 ) -> Draft {
     let name = &object.meta.name;
     let end = container.newest_end();
+    let young = |at: Timestamp| cx.now.duration_since(at).as_secs() < WINDOW_SECS;
+    // All of a young Pod's restarts are recent, however many are remembered.
+    let all_recent = recent > 0 && object.meta.created_at.is_some_and(young);
+    let recent = if all_recent { recent.max(container.restarts as usize) } else { recent };
     let restarted = match recent {
         0 => format!("Pod has restarted {} times", container.restarts),
         1 => "Pod has restarted once in the last 10 minutes".to_owned(),
+        REMEMBERED if !all_recent => {
+            format!("Pod has restarted at least {recent} times in the last 10 minutes")
+        }
         n => format!("Pod has restarted {n} times in the last 10 minutes"),
     };
     let in_all = match container.restarts as usize {

@@ -149,6 +149,11 @@ pub fn firing_since(
         .map(|f| f.since)
 }
 
+/// Since when its containers are not all ready.
+pub fn not_ready_since(object: &Object) -> Option<Timestamp> {
+    object.pod()?.condition("ContainersReady").filter(|c| c.status == "False")?.since
+}
+
 /// Whether a container waits for one of these reasons.
 pub fn waits(container: &Container, reasons: &[&str]) -> bool {
     reasons.contains(&container.waiting_reason())

@@ -97,6 +97,7 @@ fn container_fails(object: &Arc<Object>, container: &Container, cx: &Context<'_>
     let draft = pod_facts::draft(EventType::PodStartFailed, object, title);
     let draft = pod_facts::container(draft, container)
         .at_or(since, cx.now)
+        .stands_since(pod_facts::not_ready_since(object))
         .discriminator(container.name.as_str())
         .description(description)
         .detail("reason", reason)

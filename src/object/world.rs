@@ -259,6 +259,11 @@ impl World {
                 .and_then(|kind| self.find(kind, &object.meta.namespace, &hpa.target_name));
             return target.map_or_else(|| object.reference(), |t| self.top_owner(t));
         }
+        if object.claim().is_some() {
+            // The one that waits for it, as its Pods do.
+            let mut readers = self.readers(ConfigRefKind::Claim, &object.meta.namespace, &object.meta.name);
+            return if readers.len() == 1 { readers.remove(0) } else { object.reference() };
+        }
         self.top_owner(object)
     }
 

@@ -31,11 +31,14 @@ pub(super) struct ChangeNote {
     pub at: Timestamp,
     pub title: String,
     pub manager: String,
+    /// It came into being, rather than became different.
+    pub created: bool,
 }
 
 impl ChangeNote {
     pub fn of(event: &Event) -> Self {
-        let manager = event.details.get("field_manager").and_then(|m| m.as_str()).unwrap_or_default();
+        let detail = |name: &str| event.details.get(name).and_then(|m| m.as_str()).unwrap_or_default();
+        let manager = detail("field_manager");
         Self {
             event: event.id.clone(),
             event_type: event.event_type,
@@ -44,6 +47,7 @@ impl ChangeNote {
             at: event.timestamp,
             title: event.title.clone(),
             manager: manager.to_owned(),
+            created: event.event_type == EventType::WorkloadCreated || detail("action") == "created",
         }
     }
 }
@@ -55,6 +59,8 @@ pub(super) struct OpenIncident {
     pub holding: u32,
     pub since: Timestamp,
     pub standing: bool,
+    /// By a Warning of Kubernetes about its subject, that nobody else tells.
+    pub warned: bool,
 }
 
 /// One cluster.
@@ -62,6 +68,8 @@ pub(super) struct OpenIncident {
 pub(super) struct Cluster {
     pub uid: ClusterUid,
     pub name: Arc<str>,
+    /// The kubeconfig context that leads to it; empty where there is none.
+    pub context: Arc<str>,
     pub world: World,
     pub firings: HashMap<ObjectKey, Vec<FiringRow>>,
     pub baselines: BTreeMap<String, Baseline>,
@@ -101,6 +109,7 @@ impl Cluster {
         Self {
             uid,
             name,
+            context: "".into(),
             world: World::default(),
             firings: HashMap::new(),
             baselines: BTreeMap::new(),

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::{
     cluster::{ChangeNote, Cluster, OpenIncident},
     dues::Dues,
+    flood,
     judge::Rules,
     route::{Routed, Target},
     suspects,
@@ -47,6 +48,8 @@ pub struct EngineConfig {
     pub away: Duration,
     /// Links to runbook and dashboard.
     pub pages: Arc<Pages>,
+    /// Contexts were named: commands name theirs.
+    pub by_context: bool,
 }
 
 /// An API that is away for less is a restart.
@@ -172,6 +175,14 @@ impl Engine {
             let alive = read.get(&META, &keys::prefix(&["alive", uid.as_str()]))?.and_then(|v| v.as_i64());
             cluster.watched_until = alive.and_then(|ms| Timestamp::from_millisecond(ms).ok());
         }
+        read.scan(&META, &keys::prefix(&["context"]), "", &mut |key, uid: serde_json::Value| {
+            let context = keys::parts(key).nth(1).unwrap_or_default();
+            let uid = ClusterUid(uid.as_str().unwrap_or_default().to_owned());
+            if let Some(cluster) = self.clusters.get_mut(&uid) {
+                cluster.context = context.into();
+            }
+            true
+        })?;
         let mut held = 0;
         let mut notes = Vec::new();
         read.read_log_back(&EVENTS, u64::MAX, &mut |_, event: crate::event::Event| {
@@ -194,6 +205,7 @@ impl Engine {
             holding: incident.holding,
             since: incident.since(),
             standing: incident.standing,
+            warned: flood::is_apart(incident.event_type, &incident.subject),
         };
         self.cluster_mut(&incident.cluster_uid, &name).open.insert(incident.subject.key(), open);
     }

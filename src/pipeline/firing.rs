@@ -33,10 +33,15 @@ impl Engine {
         tx: &Tx<'_>,
         uid: &ClusterUid,
         rule: &'static str,
-        Finding { draft, .. }: Finding,
+        Finding { mut draft, .. }: Finding,
         origin: Origin,
         now: Timestamp,
     ) -> Result<()> {
+        if let Some(since) =
+            draft.stands_since.filter(|since| origin == Origin::Baseline && *since < draft.at)
+        {
+            draft = draft.at(since);
+        }
         let standing = origin == Origin::Baseline || self.stood_at_baseline(uid, &draft);
         let (key, discriminator) = (draft.object.key(), draft.discriminator.clone());
         let (event_type, words) = (draft.event_type, words(&draft));

@@ -52,6 +52,9 @@ impl Engine {
         if event.ignored.is_some() {
             return Ok(Place::Alone);
         }
+        if let Some(flood) = self.flood_of(event) {
+            return Ok(Place::Joins(flood));
+        }
         match event.role {
             Role::Context => Ok(Place::Alone),
             Role::Joins => {
@@ -326,6 +329,8 @@ impl Engine {
             Some(id) => Place::Joins(id),
             None if blind => {
                 event.role = Role::OneShot;
+                self.gather(&mut event);
+                self.name_context(&mut event);
                 self.find_place(tx, &event, now)?
             }
             None => return Ok(()),

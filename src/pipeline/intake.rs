@@ -22,7 +22,9 @@ impl Engine {
     pub(super) fn take(&mut self, tx: &Tx<'_>, said: &Said, now: Timestamp) -> Result<()> {
         match said {
             Said::Cluster { uid, name, context } => {
-                self.cluster_mut(uid, name).name = Arc::clone(name);
+                let cluster = self.cluster_mut(uid, name);
+                cluster.name = Arc::clone(name);
+                cluster.context = Arc::clone(context);
                 // What is due at the next start, before the cluster answers, has to name it.
                 tx.put(&META, &keys::prefix(&["name", uid.as_str()]), &(**name).into())?;
                 // Kept per context, so that a right that comes or goes later does not make it another cluster.

@@ -6,10 +6,12 @@
 
 mod cause;
 mod cluster;
+mod commands;
 mod dues;
 mod ends;
 mod engine;
 mod firing;
+mod flood;
 mod healing;
 mod health;
 mod ignore;

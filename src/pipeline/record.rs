@@ -32,15 +32,16 @@ impl Engine {
         origin: Origin,
         now: Timestamp,
     ) -> Result<()> {
+        let since = draft.moment.as_ref().map_or(now, |(_, at)| *at);
         let event = self.build(uid, draft, (Status::Info, origin), now);
         if tx.get(&EVENT_IDS, event.id.as_str())?.is_some() {
             return Ok(());
         }
         let folds = event.role != Role::Context || event.event_type == EventType::KubernetesEvent;
-        if folds && self.fold(tx, &event, now)? {
+        if folds && self.fold(tx, &event, (since, now))? {
             return Ok(());
         }
-        let (fold, first, counted) = (keys::fold_of(&event), event.timestamp, event.count);
+        let (fold, first, counted) = (keys::fold_of(&event), event.timestamp, claimed(&event));
         let (seq, _) = self.record_new(tx, event, now)?;
         if folds {
             tx.put(&FOLDS, &fold, &FoldRow { seq, first, counted })?;
@@ -49,7 +50,7 @@ impl Engine {
     }
 
     /// Whether the event is a repeat within the window, and was counted by the event that opened it.
-    fn fold(&mut self, tx: &Tx<'_>, event: &Event, now: Timestamp) -> Result<bool> {
+    fn fold(&mut self, tx: &Tx<'_>, event: &Event, (since, now): (Timestamp, Timestamp)) -> Result<bool> {
         let key = keys::fold_of(event);
         let Some(row) = tx.get(&FOLDS, &key)? else { return Ok(false) };
         let window = self.config.types.get(&event.event_type).and_then(|t| t.dedup_window);
@@ -64,9 +65,11 @@ impl Engine {
         }
         let before = first.clone();
         // A Kubernetes Event carries the sum of its repeats, everything else counts as one.
-        let repeats = if event.count > row.counted { event.count - row.counted } else { event.count.max(1) };
-        first.count += repeats;
-        tx.put(&FOLDS, &key, &FoldRow { counted: event.count, ..row })?;
+        let claimed = claimed(event);
+        let grown = if claimed > row.counted { claimed - row.counted } else { claimed };
+        let room = plausible(since.min(first.observed_at), now).saturating_sub(first.count);
+        first.count += grown.clamp(1, room.max(1));
+        tx.put(&FOLDS, &key, &FoldRow { counted: claimed, ..row })?;
         first.last_seen = first.last_seen.max(event.timestamp);
         tx.put_entry(&EVENTS, row.seq, &first)?;
         // The repeat's own id is known too: it may be found again by a relist.
@@ -115,10 +118,12 @@ impl Engine {
         let severity = self.severity_of(draft.event_type, draft.severity);
         let mut details = draft.details;
         complete(&mut details, described, &reference, draft.time_source);
-        let count = details
-            .get("count")
-            .and_then(Value::as_u64)
-            .filter(|_| draft.event_type == EventType::KubernetesEvent);
+        let count = match &draft.moment {
+            Some((_, at)) if draft.event_type == EventType::KubernetesEvent => {
+                claimed_in(&details).min(plausible(*at, now))
+            }
+            _ => 1,
+        };
         let mut links = draft.links;
         links.extend(self::links(described, world));
         Event {
@@ -143,10 +148,10 @@ impl Engine {
             labels: strings(&described.meta.labels),
             annotations: strings(&described.meta.annotations),
             owner_references: described.meta.owners.to_vec(),
-            count: count.unwrap_or(1),
+            count,
             first_seen: draft.at,
             last_seen: draft.at,
-            late: origin == Origin::Late,
+            late: origin == Origin::Late || draft.late,
             standing: false,
             ignored: None,
             incident: None,
@@ -178,6 +183,8 @@ impl Engine {
         now: Timestamp,
     ) -> Result<(u64, Option<IncidentId>)> {
         event.ignored = self.ignored(&event, now);
+        self.gather(&mut event);
+        self.name_context(&mut event);
         let place = self.find_place(tx, &event, now)?;
         event.incident = place.incident().cloned();
         if event.role != Role::Context {
@@ -206,6 +213,21 @@ impl Engine {
         self.counts.events += 1;
         Ok(seq)
     }
+}
+
+/// How often a Kubernetes Event says that it happened.
+fn claimed(event: &Event) -> u64 {
+    if event.event_type == EventType::KubernetesEvent { claimed_in(&event.details) } else { 1 }
+}
+
+fn claimed_in(details: &serde_json::Map<String, Value>) -> u64 {
+    details.get("count").and_then(Value::as_u64).unwrap_or(1).max(1)
+}
+
+/// How often something may have happened that is known since then: whoever may create an Event may write any count into
+/// it. Once a second is more than any component's own limit of Events lets through.
+fn plausible(since: Timestamp, now: Timestamp) -> u64 {
+    now.duration_since(since).as_secs().max(0).unsigned_abs() + 1
 }
 
 fn complete(

@@ -24,7 +24,8 @@ const LEAST: f64 = 0.02;
 pub(super) fn weight(event_type: EventType) -> f64 {
     match event_type {
         EventType::ImageChanged | EventType::RolloutStarted | EventType::RolloutRolledBack => 1.0,
-        EventType::ConfigChanged
+        EventType::WorkloadCreated
+        | EventType::ConfigChanged
         | EventType::HelmReleaseInstalled
         | EventType::HelmReleaseUpdated
         | EventType::HelmReleaseUninstalled
@@ -57,7 +58,9 @@ impl Ties<'_> {
         if object.kind == Kind::Node.as_str() && self.nodes.contains(&object.name) {
             return Some(("node", 0.6));
         }
-        let same = !object.namespace.is_empty() && object.namespace == self.subject.namespace;
+        // What is new in a namespace, and what nobody who fails has to do with, breaks nothing by being there.
+        let same =
+            !change.created && !object.namespace.is_empty() && object.namespace == self.subject.namespace;
         same.then_some(("namespace", 0.3))
     }
 }

@@ -1,9 +1,12 @@
 //! What somebody writes into an Event or an owner reference of one namespace says nothing of another.
 
-use barrelman::event::{EventType, Kind};
+use barrelman::event::{
+    EventType, Kind, Severity,
+    incident::{IncidentStatus, Phase},
+};
 use serde_json::{Value, json};
 
-use crate::support::rig::Rig;
+use crate::support::rig::{HOOK, Rig};
 
 fn uid(rig: &Rig, plural: &str, namespace: &str, name: &str) -> String {
     rig.cluster().get(plural, namespace, name).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned()
@@ -122,4 +125,80 @@ fn an_owner_is_believed_in_its_own_namespace_alone() {
         said.iter().all(|e| !e.description.contains("a: ") && !e.description.contains("c: ")),
         "{said:#?}"
     );
+}
+
+#[test]
+fn a_flood_of_warnings_in_one_namespace_is_one_incident_more() {
+    let mut rig = Rig::shop();
+    for n in 0..300 {
+        let named = json!({"kind": "Pod", "name": format!("no-{n}"), "namespace": "evil"});
+        let mut event = warning(&format!("e-{n}"), "evil", named);
+        // Whatever time it claims.
+        event["lastTimestamp"] = json!("2020-01-01T00:00:00Z");
+        rig.cluster().create(event).unwrap();
+        rig.advance(1);
+    }
+    rig.advance(30);
+    assert_eq!(rig.sent.len(), 21, "{:#?}", rig.told());
+    let flood = rig.incident("Warnings/evil/evil");
+    assert_eq!((flood.events, flood.members, flood.severity), (280, 1, Severity::Medium));
+    let told = &rig.about("Warnings/evil/evil", Phase::Opened)[0].message;
+    let title = "Warnings about more than 20 things in namespace evil, now Compromised on Pod no-20";
+    assert_eq!(told.event.title, title);
+    assert_eq!(told.event.recommendations[0].command, "kubectl events -n evil --types=Warning");
+    // All are stored, and shown with it.
+    let stored = rig.events_of(EventType::KubernetesEvent);
+    assert_eq!(stored.iter().filter(|e| e.incident.as_ref() == Some(&flood.id)).count(), 280);
+    // Others are told still, and so are those that have an incident of their own.
+    let named = json!({"kind": "Pod", "name": pod_of(&rig, "cart"), "namespace": "shop"});
+    rig.cluster().create(warning("other", "shop", named)).unwrap();
+    rig.advance(30);
+    assert_eq!(rig.sent.len(), 22, "{:#?}", rig.told());
+    rig.restart();
+    let named = json!({"kind": "Pod", "name": "one-more", "namespace": "evil"});
+    rig.cluster().create(warning("more", "evil", named)).unwrap();
+    rig.advance(30);
+    assert_eq!(rig.sent.len(), 22, "{:#?}", rig.told());
+    // It ends like any that nothing holds open.
+    rig.advance(4000);
+    assert_eq!(rig.incident("Warnings/evil/evil").status, IncidentStatus::Resolved);
+}
+
+#[test]
+fn an_event_counts_as_often_as_it_may_have_happened() {
+    let mut rig = Rig::shop_with(&format!("{HOOK}conditions = {{ min_count = 40 }}\n"));
+    let claim = |rig: &Rig, count: u64| {
+        let last = rig.now().to_string();
+        let set = move |e: &mut Value| {
+            e["count"] = json!(count);
+            e["lastTimestamp"] = json!(last);
+        };
+        rig.cluster().update("events", "evil", "e", set).unwrap();
+    };
+    let count = |rig: &Rig| {
+        let told = rig.events_of(EventType::KubernetesEvent);
+        told.iter().find(|e| e.details["reason"] == "Compromised").unwrap().count
+    };
+    let mut event = warning("e", "evil", json!({"kind": "Pod", "name": "x", "namespace": "evil"}));
+    event["count"] = json!(2_000_000_000);
+    event["firstTimestamp"] = json!("2020-01-01T00:00:00Z");
+    event["lastTimestamp"] = json!(rig.now().to_string());
+    rig.cluster().create(event).unwrap();
+    rig.advance(10);
+    assert_eq!(count(&rig), 1);
+    claim(&rig, 2_100_000_000);
+    rig.advance(10);
+    assert!((2..=12).contains(&count(&rig)), "{}", count(&rig));
+    // What grows by one is one more.
+    let known = count(&rig);
+    claim(&rig, 2_100_000_001);
+    rig.advance(10);
+    assert_eq!(count(&rig), known + 1);
+    assert_eq!(rig.told(), Vec::<String>::new());
+    assert!(rig.incidents()[0].events < 20);
+    rig.advance(60);
+    claim(&rig, 2_100_000_051);
+    rig.advance(10);
+    assert_eq!(count(&rig), known + 51);
+    assert_eq!(rig.told(), ["hook opened kubernetes_event medium"]);
 }

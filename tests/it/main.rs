@@ -25,6 +25,7 @@ mod engine_ignore;
 mod engine_life;
 mod engine_order;
 mod engine_scope;
+mod engine_told;
 mod engine_whole;
 mod example_config;
 mod last_lines;

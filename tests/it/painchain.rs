@@ -122,7 +122,8 @@ fn update(kind: Kind, before: &Value, after: &Value) -> Change {
 
 #[test]
 fn a_pod_that_was_pending_is_created_once_it_runs() {
-    let (pending, running) = (pod("1", "Pending", json!({})), pod("2", "Running", json!({"team": "a"})));
+    let (mut pending, running) = (pod("1", "Pending", json!({})), pod("2", "Running", json!({"team": "a"})));
+    pending["metadata"]["managedFields"][0]["time"] = json!("2025-01-15T10:29:58Z");
     let added = Change { before: None, ..update(Kind::Pod, &pending, &pending) };
     assert_eq!(post(&added), None);
     let told = post(&update(Kind::Pod, &pending, &running)).unwrap();
@@ -133,6 +134,26 @@ fn a_pod_that_was_pending_is_created_once_it_runs() {
     assert_eq!(told["data"]["annotations"]["team"], "a");
     assert_eq!(told["data"]["owner_references"][0]["name"], "web");
     assert_eq!(told["data"]["links"][0]["ref"], "/api/v1/namespaces/shop/pods/web-1");
+}
+
+#[test]
+fn a_change_for_which_the_server_notes_no_time_has_that_at_which_it_was_seen() {
+    let deployment = |version: &str, replicas: u32, managers: Value| {
+        json!({"metadata": {"name": "web", "namespace": "shop", "uid": "u", "resourceVersion": version,
+                "creationTimestamp": "2025-01-15T09:00:00Z", "managedFields": managers},
+            "spec": {"replicas": replicas, "template": {"spec": {"containers": []}}}})
+    };
+    let status = json!({"manager": "kube-controller-manager", "subresource": "status", "time": "2025-01-15T10:30:00Z"});
+    let scale = json!({"manager": "kubectl", "subresource": "scale"});
+    let before = deployment("1", 1, json!([status]));
+    let scaled = deployment("2", 3, json!([status, scale]));
+    let told = post(&update(Kind::Deployment, &before, &scaled)).unwrap();
+    assert_eq!(told["timestamp"], "2025-01-15T11:00:00.000Z");
+    // A newer time is of this change.
+    let edit = json!({"manager": "kubectl-edit", "time": "2025-01-15T10:45:00Z"});
+    let edited = deployment("3", 4, json!([status, scale, edit]));
+    let told = post(&update(Kind::Deployment, &scaled, &edited)).unwrap();
+    assert_eq!(told["timestamp"], "2025-01-15T10:45:00.000Z");
 }
 
 #[test]
