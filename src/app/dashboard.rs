@@ -18,7 +18,7 @@ use super::{
 use crate::{
     cli::{Demo, Exit},
     config::{Flags, Problem, Resolved, Settings},
-    feed::{FEED_CAPACITY, Feed},
+    feed::{FEED_CAPACITY, Feed, Reply},
     server::{Request, attach},
     store,
     tui::{self, Link, Options},
@@ -123,8 +123,13 @@ async fn own(
             () = ends.next() => break None,
             command = running.next() => match (command, flags) {
                 (Ok(Command::RestartWatches), _) => running.restart_watches().await?,
-                (Ok(Command::Reload), Some(flags)) => forward::reload(&mut running, flags).await,
-                (Ok(Command::Reload), None) => {}
+                (Ok(Command::Reload(asked)), Some(flags)) => {
+                    forward::reload(&mut running, flags, asked).await;
+                }
+                (Ok(Command::Reload(asked)), None) => {
+                    let why = "the demo made its own configuration: there is none to read again";
+                    let _ = asked.map(|asked| asked.send(Reply::Failed(why.to_owned())));
+                }
                 (Err(error), _) => break Some(error),
             },
         }
