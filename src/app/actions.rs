@@ -110,10 +110,10 @@ impl Desk {
                 self.control.restart_watches();
                 Ok("everything is listed again".to_owned())
             }
-            Action::Reload => {
-                self.control.reload();
-                Ok("the configuration is read again; the log tells what came of it".to_owned())
-            }
+            Action::Reload => match self.control.reload().await {
+                Reply::Done(text) => Ok(text),
+                Reply::Failed(why) => Err(anyhow!(why)),
+            },
             Action::Manifest { cluster, kind, namespace, name } => {
                 self.manifest(&cluster, &kind, &namespace, &name).await
             }

@@ -109,12 +109,15 @@ impl Looked {
 }
 
 /// Reads the configuration again for a running engine; each problem is logged, and then the old one stays.
-pub fn again(flags: &Flags, old: &Arc<Settings>, status: &Status) -> Option<Settings> {
+///
+/// # Errors
+/// Every problem.
+pub fn again(flags: &Flags, old: &Arc<Settings>, status: &Status) -> Result<Settings, Vec<Problem>> {
     let looked = look(flags);
     let problems = looked.refused(old, status);
     if problems.is_empty() {
         looked.resolved.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        return Some(looked.resolved.settings);
+        return Ok(looked.resolved.settings);
     }
     for problem in &problems {
         tracing::error!("{problem}");
@@ -123,5 +126,5 @@ pub fn again(flags: &Flags, old: &Arc<Settings>, status: &Status) -> Option<Sett
         problems = problems.len(),
         "the new configuration cannot be used; the old one stays in force, all of it"
     );
-    None
+    Err(problems)
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     cli::{Demo, Exit},
     config::{Flags, Problem, Resolved, Settings},
-    feed::{FEED_CAPACITY, Feed},
+    feed::{FEED_CAPACITY, Feed, Reply},
     server::{Request, attach},
     store,
     tui::{self, Link, Options},
@@ -127,8 +127,13 @@ async fn own(
                         break Some(error);
                     }
                 }
-                (Ok(Command::Reload), Some(flags)) => forward::reload(&mut running, flags).await,
-                (Ok(Command::Reload), None) => {}
+                (Ok(Command::Reload(asked)), Some(flags)) => {
+                    forward::reload(&mut running, flags, asked).await;
+                }
+                (Ok(Command::Reload(asked)), None) => {
+                    let why = "the demo made its own configuration: there is none to read again";
+                    let _ = asked.map(|asked| asked.send(Reply::Failed(why.to_owned())));
+                }
                 (Err(error), _) => break Some(error),
             },
         }

@@ -31,6 +31,13 @@ const MOODS: [(Option<Mood>, Duration); 4] = [
     (Some(Mood::Throttle(15)), Duration::from_secs(45)),
 ];
 
+/// Changes that the simulated API server remembers per resource. Each holds a whole object: ten thousand of each would
+/// be hundreds of megabytes after a day, and the one client there is never more than a moment behind.
+const HISTORY: usize = 250;
+
+/// Requests that the receiver keeps: nobody looks at them.
+const RECEIVED: usize = 200;
+
 /// The simulated world and where it keeps its files.
 pub struct Stage {
     /// The engine's settings.
@@ -66,11 +73,15 @@ impl Drop for TempDir {
 pub async fn stage(args: &Demo) -> Result<Stage> {
     let dir = TempDir::new()?;
     let (mut tasks, stop) = (Tasks::default(), CancellationToken::new());
-    let cluster = Cluster::new(Options { name: "demo".into(), ..Options::new(args.seed, Arc::new(now)) });
+    let cluster = Cluster::new(Options {
+        name: "demo".into(),
+        history: HISTORY,
+        ..Options::new(args.seed, Arc::new(now))
+    });
     let server = cluster.serve().await.context("cannot serve the simulated cluster on loopback")?;
     let kubeconfig = dir.0.join("kubeconfig");
     std::fs::write(&kubeconfig, server.kubeconfig())?;
-    let sink = Sink::new(Arc::new(now));
+    let sink = Sink::keeping(RECEIVED, Arc::new(now));
     let receiver = sink.serve().await.context("cannot serve the receiver on loopback")?;
     let settings = settings(&dir.0, &kubeconfig, &receiver.url())?;
     let token = stop.clone();
@@ -89,14 +100,15 @@ pub async fn stage(args: &Demo) -> Result<Stage> {
 }
 
 async fn moods(sink: Sink) {
+    const FLAKY: &str = "/hook/flaky";
     sink.set_mood(Some("/hook/revoked"), Mood::Fail(401), None);
     loop {
         for (mood, time) in MOODS {
             if let Some(mood) = mood {
-                let times = (time.as_secs() / 2) as u32;
-                sink.set_mood(Some("/hook/flaky"), mood, Some(times));
+                sink.set_mood(Some(FLAKY), mood, None);
             }
             tokio::time::sleep(time).await;
+            sink.recover_on(FLAKY);
         }
     }
 }

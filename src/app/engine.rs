@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -27,7 +27,7 @@ use crate::{
     connector::Pages,
     dispatch::{Deps, Dispatcher},
     event::ClusterUid,
-    feed::{FEED_CAPACITY, Feed},
+    feed::{FEED_CAPACITY, Feed, Reply},
     object::Said,
     pipeline::{self, Engine, EngineConfig, Handles, Input, Target},
     server::Request,
@@ -52,12 +52,12 @@ const HELD_FOR: Duration = Duration::from_secs(2);
 const DISPATCH_STOP: Duration = Duration::from_secs(7);
 
 /// What is asked of whoever owns the engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Command {
     /// List everything again.
     RestartWatches,
-    /// Read the configuration again.
-    Reload,
+    /// Read the configuration again, and tell whoever asked what came of it.
+    Reload(Option<oneshot::Sender<Reply>>),
 }
 
 /// Handles of a running engine, for those who act on it.
@@ -77,9 +77,13 @@ impl Control {
         let _ = self.commands.try_send(Command::RestartWatches);
     }
 
-    /// Reads the configuration again.
-    pub fn reload(&self) {
-        let _ = self.commands.try_send(Command::Reload);
+    /// Reads the configuration again; what came of it, once that is known.
+    pub async fn reload(&self) -> Reply {
+        let (answer, told) = oneshot::channel();
+        if self.commands.send(Command::Reload(Some(answer))).await.is_err() {
+            return Reply::Failed("the engine is stopping".to_owned());
+        }
+        told.await.unwrap_or_else(|_| Reply::Failed("the engine is stopping".to_owned()))
     }
 
     /// The newest status.

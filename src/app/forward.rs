@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
 use super::{
     configuration,
@@ -13,6 +16,7 @@ use crate::{
     cli::Exit,
     config::{Flags, Settings},
     connector::{self, HttpClients},
+    feed::Reply,
     server,
 };
 
@@ -68,29 +72,53 @@ async fn supervise(running: &mut Running, flags: &Flags) -> Result<Exit> {
                 return Ok(Exit::Ok);
             }
             _ = int.recv() => return Ok(Exit::Ok),
-            _ = hup.recv() => Command::Reload,
+            _ = hup.recv() => Command::Reload(None),
             command = running.next() => command?,
         };
         match command {
             Command::RestartWatches => running.restart_watches().await?,
-            Command::Reload => reload(running, flags).await,
+            Command::Reload(asked) => reload(running, flags, asked).await,
         }
     }
 }
 
 /// Reads the configuration again; if anything is wrong with it, that is told, and the old one stays.
-pub async fn reload(running: &mut Running, flags: &Flags) {
+pub async fn reload(running: &mut Running, flags: &Flags, asked: Option<oneshot::Sender<Reply>>) {
+    let reply = read_again(running, flags).await;
+    if let Some(asked) = asked {
+        // Whoever asked may have gone.
+        let _ = asked.send(reply);
+    }
+}
+
+async fn read_again(running: &mut Running, flags: &Flags) -> Reply {
     let old = running.settings().await;
     let status = Arc::clone(&running.status.borrow());
-    let Some(settings) = configuration::again(flags, &old, &status) else { return };
+    let settings = match configuration::again(flags, &old, &status) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            let more = problems.len().saturating_sub(1);
+            let more = if more > 0 { format!(" (and {more} more, see the log)") } else { String::new() };
+            return Reply::Failed(format!("refused, the old configuration stays in force: {first}{more}"));
+        }
+    };
     match running.reconfigure(settings).await {
-        Ok(later) if later.is_empty() => tracing::info!("the new configuration is in force"),
-        Ok(later) => tracing::warn!(
-            needs_restart = later.join(", "),
-            "the new configuration is in force, but for what needs a restart"
-        ),
+        Ok(later) if later.is_empty() => {
+            tracing::info!("the new configuration is in force");
+            Reply::Done("the new configuration is in force".to_owned())
+        }
+        Ok(later) => {
+            let needs_restart = later.join(", ");
+            tracing::warn!(needs_restart, "the new configuration is in force, but for what needs a restart");
+            Reply::Done(format!(
+                "the new configuration is in force, but a restart is needed for {needs_restart}"
+            ))
+        }
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the new configuration could not be taken over");
+            let error = format!("{error:#}");
+            tracing::error!(error, "the new configuration could not be taken over");
+            Reply::Failed(format!("the new configuration could not be taken over: {error}"))
         }
     }
 }

@@ -72,12 +72,15 @@ struct State_ {
     total: u64,
     moods: Vec<(Option<String>, Mood, Option<u32>)>,
     integrations: Vec<Value>,
+    /// Ids of what was stored, by what makes a repeat; the oldest first in `order`.
     events: HashMap<(String, String), (String, String)>,
+    order: VecDeque<(String, String)>,
     stored: u64,
 }
 
 struct Inner {
     clock: Clock,
+    kept: usize,
     gate: Arc<Gate>,
     state: Mutex<State_>,
 }
@@ -94,7 +97,7 @@ impl std::fmt::Debug for Sink {
     }
 }
 
-/// Requests that are kept, the newest; a demo runs for days.
+/// Requests that are kept, the newest, where nothing else is asked for.
 const KEPT: usize = 20_000;
 /// A PainChain backend's limit of a body.
 const PAINCHAIN_LIMIT: usize = 100 * 1024;
@@ -130,10 +133,15 @@ impl SinkServer {
 }
 
 impl Sink {
-    /// An empty one.
+    /// An empty one that keeps the newest 20,000 requests.
     pub fn new(clock: Clock) -> Self {
+        Self::keeping(KEPT, clock)
+    }
+
+    /// One that keeps so many requests, and as many ids by which a repeat is known.
+    pub fn keeping(kept: usize, clock: Clock) -> Self {
         let state = Mutex::default();
-        Sink { inner: Arc::new(Inner { clock, gate: Arc::new(Gate::new()), state }) }
+        Sink { inner: Arc::new(Inner { clock, kept, gate: Arc::new(Gate::new()), state }) }
     }
 
     /// Binds a free port of 127.0.0.1.
@@ -146,7 +154,7 @@ impl Sink {
         Ok(SinkServer { sink: self.clone(), tcp, addr })
     }
 
-    /// Everything that arrived, oldest first; the newest 20,000.
+    /// Everything that arrived and is kept, oldest first.
     pub fn received(&self) -> Vec<Received> {
         self.lock().received.iter().cloned().collect()
     }
@@ -170,6 +178,11 @@ impl Sink {
     /// Accepts again.
     pub fn recover(&self) {
         self.lock().moods.clear();
+    }
+
+    /// Accepts again on a path.
+    pub fn recover_on(&self, path: &str) {
+        self.lock().moods.retain(|(of, _, _)| of.as_deref() != Some(path));
     }
 
     /// Forgets what was received.
@@ -200,7 +213,7 @@ impl Sink {
         let mut state = self.lock();
         state.total += 1;
         state.received.push_back(received);
-        if state.received.len() > KEPT {
+        if state.received.len() > self.inner.kept {
             state.received.pop_front();
         }
     }
@@ -256,7 +269,13 @@ impl Sink {
         state.stored += 1;
         let (id, stored_at) = (uid(19, state.stored), self.now_text());
         if dedups {
+            state.order.push_back(key.clone());
             state.events.insert(key, (id.clone(), stored_at.clone()));
+            if state.order.len() > self.inner.kept
+                && let Some(oldest) = state.order.pop_front()
+            {
+                state.events.remove(&oldest);
+            }
         }
         json_answer(201, &json!({"event_id": id, "stored_at": stored_at}))
     }

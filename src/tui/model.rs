@@ -25,8 +25,20 @@ const MESSAGES: usize = 200;
 const NAMES: usize = 50;
 /// What stands on the screen is read again at most so often.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
+/// An engine says how it is every second: one that says nothing for so long hangs, or its disk does.
+const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(5);
+/// Ticks come every second: after a longer pause it was this process that stood still, not the engine.
+const SLEPT: SignedDuration = SignedDuration::from_secs(3);
 /// How long a toast stands.
 const TOAST_FOR: SignedDuration = SignedDuration::from_secs(5);
+
+/// The smallest terminal that shows everything that matters.
+pub const SMALLEST: (u16, u16) = (60, 16);
+
+/// Whether a terminal of this size shows more than a notice.
+pub fn fits((width, height): (u16, u16)) -> bool {
+    width >= SMALLEST.0 && height >= SMALLEST.1
+}
 
 /// The whole state.
 pub struct Model {
@@ -67,6 +79,8 @@ pub enum Level {
     Good,
     /// It did not.
     Bad,
+    /// It is under way.
+    Wait,
 }
 
 /// One message to the person.
@@ -96,6 +110,10 @@ pub struct Shared {
     pub status: Option<Arc<Status>>,
     /// The engine's end of the feed is gone, since then.
     pub gone: Option<Timestamp>,
+    /// The engine is there, but has said nothing since then.
+    pub silent: Option<Timestamp>,
+    /// When it was last heard, and when the screen's own clock last ticked.
+    heard: (Timestamp, Option<Timestamp>),
     /// Why the store cannot be read.
     pub store_error: Option<String>,
     /// Where.
@@ -120,8 +138,6 @@ pub struct Shared {
     pub newest_seq: u64,
     /// Open incidents (the incidents pane counts them).
     pub open_incidents: usize,
-    /// When the newest of them was opened.
-    pub newest_opening: Option<Timestamp>,
     /// The newest end of an incident: since when all is quiet.
     pub quiet_since: Option<Timestamp>,
     /// What the incidents are about whose events were asked for, by id: a filter is read better by name.
@@ -142,6 +158,10 @@ pub struct Shared {
     pub dirty: bool,
     /// Something only the next tick needs to draw: counters.
     pub stale: bool,
+    /// A new status, which the next tick draws where the screen shows its counters.
+    pub counted: bool,
+    /// The rate as it was drawn last.
+    pub drawn_rate: Cell<u64>,
     /// What was drawn changes within a second (an age in seconds, a countdown).
     pub moving: Cell<bool>,
     /// The first of two ctrl-c.
@@ -180,6 +200,11 @@ impl Shared {
         self.messages.push_back(message.clone());
         self.toast = Some(message);
         self.dirty = true;
+    }
+
+    /// Nothing but a notice is shown.
+    pub fn is_too_small(&self) -> bool {
+        !fits(self.size)
     }
 
     /// Takes a toast away whose time is over; whether it did.
@@ -272,15 +297,55 @@ impl Shared {
         EventQuery { scope: self.scope.clone(), range: self.range, ..EventQuery::default() }
     }
 
-    /// An age, or the full time where full times are wanted.
+    /// The engine has said something.
+    pub fn hear(&mut self) {
+        self.heard.0 = self.now;
+        if self.silent.take().is_some() {
+            self.say(Level::Good, "the engine answers again");
+        }
+    }
+
+    /// Time has passed: an engine that should have said something by now is said to be silent.
+    pub fn listen(&mut self) {
+        let slept = self.heard.1.replace(self.now).is_none_or(|at| self.now.duration_since(at) > SLEPT);
+        if slept {
+            self.heard.0 = self.now;
+        }
+        let (at, _) = self.heard;
+        if self.gone.is_none() && self.silent.is_none() && self.now.duration_since(at) >= SILENT_AFTER {
+            self.silent = Some(at);
+            self.say(Level::Bad, "the engine says nothing any more: what was asked of it may not be done");
+        }
+    }
+
+    /// Somebody watches, as far as is known here.
+    pub fn is_watched(&self) -> bool {
+        self.gone.is_none() && self.silent.is_none()
+    }
+
+    /// Up to when what is shown is known: now, or the moment from which on nobody told.
+    pub fn known_to(&self) -> Timestamp {
+        self.gone.into_iter().chain(self.silent).min().unwrap_or(self.now)
+    }
+
+    /// An age as far as it is known, or the full time where full times are wanted.
     pub fn age(&self, at: Timestamp) -> String {
+        self.age_at(at, self.known_to())
+    }
+
+    /// How long ago something was that goes on whatever the engine does: its own silence, a message of this screen.
+    pub fn ago(&self, at: Timestamp) -> String {
+        self.age_at(at, self.now)
+    }
+
+    fn age_at(&self, at: Timestamp, end: Timestamp) -> String {
         if self.absolute {
             return super::text::full(at, &self.tz);
         }
-        if self.now.as_second() - at.as_second() < 60 {
+        if end == self.now && end.as_second() - at.as_second() < 60 {
             self.moving.set(true);
         }
-        super::text::age(at, self.now)
+        super::text::age(at, end)
     }
 
     /// A clock time, or the full time where full times are wanted.
@@ -324,6 +389,12 @@ impl Shared {
             .map_or(self.totals.outbox, |s| s.connectors.iter().map(|c| c.queued + c.in_flight).sum())
     }
 
+    /// Events per second in tenths, as far as they are shown.
+    pub fn tenths(&self) -> u64 {
+        let rate = self.rate.per_second(self.now);
+        if rate >= 10.0 { rate.round() as u64 * 10 } else { (rate * 10.0).round() as u64 }
+    }
+
     /// Stored events, with what came since they were counted.
     pub fn events(&self) -> u64 {
         self.totals.events + self.since_totals
@@ -350,6 +421,8 @@ impl Model {
             has_log: options.log_file.is_some(),
             status: None,
             gone: None,
+            silent: None,
+            heard: (now, None),
             store_error: None,
             scope: Scope::default(),
             range: None,
@@ -362,7 +435,6 @@ impl Model {
             since_totals: 0,
             newest_seq: 0,
             open_incidents: 0,
-            newest_opening: None,
             quiet_since: None,
             names: Vec::new(),
             incidents_read: false,
@@ -373,6 +445,8 @@ impl Model {
             size: (80, 24),
             dirty: true,
             stale: false,
+            counted: false,
+            drawn_rate: Cell::new(0),
             moving: Cell::new(false),
             interrupted: None,
             mouse: false,

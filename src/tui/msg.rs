@@ -8,6 +8,7 @@ use super::{
     effect::{About, From},
     keymap::Chord,
     query::EventQuery,
+    widgets::strip::Counted,
 };
 use crate::{
     event::incident::Phase,
@@ -98,6 +99,8 @@ pub struct Beside {
     pub told: Vec<ToldMark>,
     /// It ends soon, if it stays so.
     pub recovery: Option<Recovery>,
+    /// Since when it is broken this time, where it was opened again.
+    pub again_since: Option<Timestamp>,
 }
 
 /// Everything about one incident.
@@ -191,13 +194,8 @@ pub enum Answer {
     Found(Option<u64>),
     /// One event.
     Event(Option<Box<EventDetail>>),
-    /// Warnings per minute, the oldest first; `None` = not looked at.
-    Strip {
-        /// The end of the last minute.
-        end: Timestamp,
-        /// Sixty of them.
-        minutes: Vec<Option<u32>>,
-    },
+    /// Warnings per minute of the last hour.
+    Strip(Counted),
     /// A page of deliveries, the newest first.
     Deliveries {
         /// As it was asked.

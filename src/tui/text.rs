@@ -86,6 +86,20 @@ pub fn fit_middle(text: &str, cells: usize) -> String {
     fit(&out, cells)
 }
 
+/// A name in so many cells: its beginning says what it is, a few letters of its end which one of many alike.
+pub fn fit_name(text: &str, cells: usize) -> String {
+    let end = cells / 5;
+    if width(text) <= cells || end < 2 {
+        return fit(text, cells);
+    }
+    let clean: Vec<char> = text.chars().filter_map(inert).collect();
+    let tail: String = take(clean.iter().rev().copied(), end);
+    let mut out = take(clean.iter().copied(), cells - 1 - width(&tail));
+    out.push('…');
+    out.extend(tail.chars().rev());
+    fit(&out, cells)
+}
+
 fn take(chars: impl Iterator<Item = char>, cells: usize) -> String {
     let mut used = 0;
     chars
@@ -246,6 +260,26 @@ pub fn without_object<'a>(title: &'a str, object: &crate::event::ObjectRef) -> &
     }
 }
 
+/// A title without the kind and the name of what it is about, or of one of its pods: the column beside it names them.
+/// `Pod web-1 in crash loop` → `in crash loop`, `Rollout of Deployment web is stuck` → `Rollout is stuck`.
+pub fn without_subject(title: &str, subject: &crate::event::ObjectRef) -> String {
+    let words: Vec<&str> = title.split(' ').collect();
+    // Both must be sure: of "node not ready" no word may go.
+    let named = |pair: &[&str]| {
+        let [kind, name] = pair else { return false };
+        kind.starts_with(|c: char| c.is_ascii_uppercase())
+            && !subject.name.is_empty()
+            && name.trim_end_matches(':').starts_with(&subject.name)
+    };
+    let Some(at) = words.windows(2).position(named).filter(|at| *at == 0 || words.get(at - 1) == Some(&"of"))
+    else {
+        return title.to_owned();
+    };
+    let before = words.get(..at.saturating_sub(1)).unwrap_or_default();
+    let after = words.get(at + 2..).unwrap_or_default();
+    if after.is_empty() { title.to_owned() } else { [before, after].concat().join(" ") }
+}
+
 /// kubectl's short word for a kind, the kind itself in lower case where there is none.
 pub fn short_kind(kind: &str) -> String {
     match kind {
@@ -281,7 +315,9 @@ mod tests {
     fn hostile_text_is_inert_and_takes_exactly_its_cells() {
         for text in TORTURE {
             for cells in [0, 1, 2, 7, 20, 80] {
-                for out in [fit(text, cells), fit_right(text, cells), fit_middle(text, cells)] {
+                for out in
+                    [fit(text, cells), fit_right(text, cells), fit_middle(text, cells), fit_name(text, cells)]
+                {
                     assert_eq!(width(&out), cells, "{text:?} at {cells}: {out:?}");
                     assert_eq!(unicode_width::UnicodeWidthStr::width(out.as_str()), cells, "{out:?}");
                     assert!(out.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{out:?}");
@@ -318,6 +354,27 @@ mod tests {
         assert_eq!(without_object("web-1: a pod was made", &object), "a pod was made");
         assert_eq!(without_object("Pod web-1", &object), "Pod web-1");
         assert_eq!(without_object("Pods are gone", &object), "Pods are gone");
+    }
+
+    #[test]
+    fn a_cut_name_keeps_what_it_is_and_which_one() {
+        assert_eq!(fit_name("pod/mount-missing-6d5b4-sk8f2", 18), "pod/mount-miss…8f2");
+        assert_eq!(fit_name("pod/web", 18).trim_end(), "pod/web");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_subject() {
+        let subject =
+            crate::event::ObjectRef { kind: "Deployment".into(), name: "web".into(), ..Default::default() };
+        for (title, words) in [
+            ("Pod web-7c9-x2 in crash loop", "in crash loop"),
+            ("Rollout of Deployment web is stuck: 0 of 2 updated", "Rollout is stuck: 0 of 2 updated"),
+            ("node not ready", "node not ready"),
+            ("Deployment web", "Deployment web"),
+            ("Rollout of Deployment other is stuck", "Rollout of Deployment other is stuck"),
+        ] {
+            assert_eq!(without_subject(title, &subject), words);
+        }
     }
 
     #[test]

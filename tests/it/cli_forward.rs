@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrelman::demo::{Access, Cluster};
+use barrelman::{
+    demo::{Access, Cluster},
+    feed::{Action, Reply},
+    server::attach,
+};
 
 use crate::support::{
     Served,
@@ -105,6 +109,28 @@ fn a_mistake_in_a_connector_keeps_it_from_starting() {
         );
         assert!(!home.data().exists(), "nothing was opened");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_somebody_asked_for_says_what_came_of_it() {
+    let mut home = Home::new();
+    home.set("IN_CLUSTER", "false");
+    let good = hook("web", "url = \"https://a.example\"");
+    home.config(&good);
+    let mut forward = Running::start(&home, &["forward"]);
+    forward.says("watching");
+    let data = home.data();
+    let ask = || attach::call(&data, Action::Reload, Duration::from_secs(20));
+    assert_eq!(ask().await.unwrap(), Reply::Done("the new configuration is in force".into()));
+    home.config(&("[incidents.settle_secs]\nhihg = 2\n".to_owned() + &good));
+    let Ok(Reply::Failed(why)) = ask().await else { panic!("a mistake was taken over") };
+    assert!(why.starts_with("refused, the old configuration stays in force: "), "{why}");
+    assert!(why.contains("config.toml:2: incidents.settle_secs.hihg: unknown key"), "{why}");
+    home.config(&("[log]\nlevel = \"debug\"\n".to_owned() + &good));
+    let Ok(Reply::Done(done)) = ask().await else { panic!("a good configuration was refused") };
+    assert!(done.contains("a restart is needed for [log]"), "{done}");
+    forward.signal("TERM");
+    assert_eq!(forward.ends(), Some(0));
 }
 
 #[test]

@@ -41,6 +41,24 @@ async fn webhooks_are_recorded_with_their_ids() {
 }
 
 #[tokio::test]
+async fn it_keeps_so_much_and_no_more_however_long_it_runs() {
+    let sink = Sink::keeping(3, Arc::new(noon));
+    let server = sink.serve().await.expect("a port");
+    let url = server.url();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server.run(CancellationToken::new()));
+    sink.set_mood(Some("/hook/flaky"), Mood::Fail(503), None);
+    for n in 0..5 {
+        assert_eq!(post(&format!("{url}/hook"), &json!({"id": n})).await.0, 200);
+        assert_eq!(post(&format!("{url}/hook/flaky"), &json!({"id": n})).await.0, 503);
+    }
+    assert_eq!((sink.received().len(), sink.total()), (3, 10));
+    // As long as the mood lasts, not so many times: it is over when that is said.
+    sink.recover_on("/hook/flaky");
+    assert_eq!(post(&format!("{url}/hook/flaky"), &json!({"id": 9})).await.0, 200);
+}
+
+#[tokio::test]
 async fn slack_says_ok_or_why_not() {
     let (_sink, url, _tasks) = sink().await;
     assert_eq!(post(&format!("{url}/slack"), &json!({"text": "hello"})).await, (200, "ok".to_owned()));

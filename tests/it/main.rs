@@ -47,4 +47,5 @@ mod tui_program;
 mod tui_pty;
 mod tui_sample;
 mod tui_screens;
+mod tui_truth;
 mod watch_faults;

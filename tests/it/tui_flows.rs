@@ -514,7 +514,12 @@ fn an_incident_that_heals_says_since_when_and_when_it_ends() {
     // The engine tells of no change; what it committed is looked at again.
     let mut status = sample::status(now);
     status.store.commits += 1;
-    h.feed(vec![Feed::Status { status: Arc::new(status) }]).tick().settle();
+    h.feed(vec![Feed::Status { status: Arc::new(status.clone()) }]).tick().settle();
+    // A container that runs for a moment between two crashes is no recovery.
+    assert!(!h.screen().contains("recovering"), "{}", h.screen());
+    for _ in 0..25 {
+        h.feed(vec![Feed::Status { status: Arc::new(status.clone()) }]).tick().settle();
+    }
     let screen = h.keys("j j").settle().screen();
     let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(screen.contains("◒") && screen.contains("recovering: "), "{screen}");
@@ -530,7 +535,7 @@ fn the_stream_is_in_the_order_of_its_column_and_can_be_sorted() {
         |screen: &str| -> Vec<String> { rows(screen).iter().map(|r| r.chars().take(8).collect()).collect() };
     let screen = h.screen();
     let seen = times(&screen);
-    assert!(screen.contains("SEEN▼") && seen.len() > 20 && seen.is_sorted_by(|a, b| a >= b), "{screen}");
+    assert!(screen.contains("LAST▼") && seen.len() > 20 && seen.is_sorted_by(|a, b| a >= b), "{screen}");
     let screen = h.keys("o").settle().screen();
     let happened = times(&screen);
     assert!(screen.contains("TIME▼") && happened.is_sorted_by(|a, b| a >= b), "{screen}");
@@ -555,23 +560,14 @@ fn the_session_is_found_again_but_not_before_what_broke_since() {
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     let mut h = bench.open_with(&options);
-    let screen = h.screen();
+    // What is broken comes first; the rest is as it was left.
+    assert!(h.screen().contains("AFFECTED"), "{}", h.screen());
+    let screen = h.keys("2").settle().screen();
     assert!(
-        screen.contains("SEEN▼") && screen.contains("▸ checkout") && screen.contains("/ type:pod_*"),
+        screen.contains("LAST▼") && screen.contains("▸ checkout") && screen.contains("/ type:pod_*"),
         "{screen}"
     );
     assert!(screen.contains("! only"), "{screen}");
-    h.keys("0 esc").settle();
-    h.leave();
-    // Something broke meanwhile.
-    let mut incident = sample::incident(sample::now(), 2);
-    incident.id = sample::id(79);
-    incident.opened_at = sample::now().checked_add(jiff::SignedDuration::from_secs(5)).unwrap();
-    bench
-        .store
-        .write_blocking(move |tx| tx.put(&barrelman::store::INCIDENTS, incident.id.as_str(), &incident))
-        .unwrap();
-    assert!(bench.open_with(&options).screen().contains("AFFECTED"));
     // A file that is none changes nothing.
     std::fs::write(&file, "no session").unwrap();
     assert!(bench.open_with(&options).screen().contains("AFFECTED"));
@@ -654,7 +650,9 @@ fn the_help_finds_the_keys_of_every_screen_and_cuts_nothing() {
     h.keys("esc esc 2 ?");
     for _ in 0..60 {
         let screen = h.screen();
-        assert!(!screen.lines().skip(3).any(|l| l.contains('…')), "{screen}");
+        // One of the signs that are explained is the ellipsis itself.
+        let cut = |l: &str| l.replace("↻ … ✖", "").contains('…');
+        assert!(!screen.lines().skip(3).any(cut), "{screen}");
         h.keys("down down down");
     }
 }
@@ -767,7 +765,9 @@ fn nothing_is_drawn_while_nothing_changes() {
                 h.draw();
             }
         }
-        assert!(drawn <= 10, "{drawn} frames on {screen}");
+        // Every ten seconds for the ages; where the engine's counters stand, as often as they change.
+        let most = if screen == "8" { 10 } else { 2 };
+        assert!(drawn <= most, "{drawn} frames on {screen}");
     }
 }
 

@@ -287,19 +287,9 @@ fn text(whole: &Whole, console: &mut Console<'_>) -> Result<()> {
     if !i.description.is_empty() {
         console.line(format!("  {}", one_line(&i.description)))?;
     }
-    let ended = i.resolved_at.map(|at| format!(", ended {}", view.time(at))).unwrap_or_default();
-    let again = i.reopened_at.map(|at| format!(", again {}", view.time(at))).unwrap_or_default();
     for (name, value) in [
         ("id", i.id.to_string()),
-        (
-            "state",
-            format!(
-                "{}, opened {}{again}{ended}, lasted {}",
-                state(i),
-                view.time(i.opened_at),
-                lasted(i, view.now)
-            ),
-        ),
+        ("state", life(i, &view)),
         ("severity", format!("{} ({})", i.severity, i.event_type)),
         ("subject", one_line(&format!("{}{place}{}", i.subject.resource(), i.subject.namespace))),
         ("cluster", one_line(&i.cluster)),
@@ -365,6 +355,14 @@ fn text(whole: &Whole, console: &mut Console<'_>) -> Result<()> {
         })
         .collect();
     section("messages", &["TIME", "CONNECTOR", "PHASE", "STATE", "ANSWER"], &messages, console)
+}
+
+fn life(i: &Incident, view: &View) -> String {
+    let then = |word: &str, at: Option<Timestamp>| {
+        at.map(|at| format!(", {word} {}", view.time(at))).unwrap_or_default()
+    };
+    let (again, ended) = (then("again", i.reopened_at), then("ended", i.resolved_at));
+    format!("{}, opened {}{again}{ended}, lasted {}", state(i), view.time(i.opened_at), lasted(i, view.now))
 }
 
 fn counts(i: &Incident) -> String {

@@ -139,6 +139,34 @@ pub struct Recovery {
     pub closes: Option<Timestamp>,
 }
 
+/// Since when what holds an open incident is broken this time: of one that was opened again, later than its opening.
+///
+/// # Errors
+/// As `open_incidents`.
+pub fn broken_since(read: &impl Read, incident: &Incident, members: &[Member]) -> Result<Option<Timestamp>> {
+    let mut since = None;
+    for member in members.iter().filter(|m| m.holds && !m.affected && m.ended_at.is_none()) {
+        if let Some(firing) = firing(read, incident, member)? {
+            since = Some(since.map_or(firing.since, |at: Timestamp| at.min(firing.since)));
+        }
+    }
+    Ok(since)
+}
+
+/// What the engine remembers of a member that holds its incident.
+fn firing(read: &impl Read, incident: &Incident, member: &Member) -> Result<Option<FiringRow>> {
+    let Some(key) = ObjectKey::of(&member.object) else { return Ok(None) };
+    let prefix = keys::prefix(&[incident.cluster_uid.as_str(), &key.to_string()]);
+    let mut firing: Option<FiringRow> = None;
+    read.scan(&FIRINGS, &prefix, &prefix, &mut |_, row| {
+        if row.fingerprint == member.fingerprint {
+            firing = Some(row);
+        }
+        firing.is_none()
+    })?;
+    Ok(firing)
+}
+
 /// Whether an open incident is about to end, from its members (the ones that fire first, as `members` answers them).
 ///
 /// # Errors
@@ -158,15 +186,7 @@ pub fn recovery(read: &impl Read, incident: &Incident, members: &[Member]) -> Re
     for member in holding {
         let Some(key) = ObjectKey::of(&member.object) else { return Ok(None) };
         let uid = &incident.cluster_uid;
-        let prefix = keys::prefix(&[uid.as_str(), &key.to_string()]);
-        let mut firing: Option<FiringRow> = None;
-        read.scan(&FIRINGS, &prefix, &prefix, &mut |_, row| {
-            if row.fingerprint == member.fingerprint {
-                firing = Some(row);
-            }
-            firing.is_none()
-        })?;
-        let Some(firing) = firing else { return Ok(None) };
+        let Some(firing) = firing(read, incident, member)? else { return Ok(None) };
         let Some(since) = firing.healthy_since else { return Ok(None) };
         over = over.max(Some(since));
         closes = closes.max(read.get(&DUES, &keys::judge_due(uid, &firing.rule, &key))?.map(|due| due.at));

@@ -28,6 +28,10 @@ impl Overlay for Confirm {
         Turn { close: true, action: None, effects }
     }
 
+    fn says_all_in_its_keys(&self) -> bool {
+        true
+    }
+
     fn keys(&self) -> String {
         format!("{} {} · any other key: no", self.yes, self.word)
     }

@@ -16,6 +16,25 @@ use crate::{
     },
 };
 
+/// What stands in the columns without words: sign, where, meaning.
+const SIGNS: &[(&str, &str, &str)] = &[
+    ("✖ ! ▲ • ·", "severity", "critical, high, medium, low, info"),
+    ("◒", "incident", "recovering: well for a while; it ends if it stays so"),
+    ("✓", "incident, event", "over, or healthy again"),
+    ("standing", "incident", "it was so when we first looked: shown, but nobody was told"),
+    ("again (×2)", "incident", "broken for the second time; SINCE is this time's beginning"),
+    ("✓ ↻ … ✖ –", "told", "delivered, tried again, waiting, given up (a dead letter), nobody was to be told"),
+    ("untold", "told", "nobody was told: it was so when we first looked"),
+    ("+2", "told", "two more than there is room for"),
+    ("4/6 pods", "affected", "four of six wanted pods are not ready or in trouble"),
+    ("23 pods", "affected", "pods with the trouble; of a node, the pods on it"),
+    ("itself", "affected", "only the object that the row names"),
+    ("×5", "event", "five times: repeats within ten minutes are one row, at the time of the last"),
+    ("late:", "event", "it happened while nobody watched; the detail says when"),
+    ("● ▲ ○ ▮ ✖", "connector", "on, on but failing, off, paused, incomplete or stopped"),
+    ("░", "chart", "not watched then"),
+];
+
 /// The help of one screen.
 pub struct Help {
     pane: usize,
@@ -69,6 +88,15 @@ impl Help {
         }
         if out.len() > at {
             out.insert(at, (String::new(), "In a page of text".to_owned(), String::new()));
+        }
+        let at = out.len();
+        for (sign, name, means) in SIGNS {
+            if passes(&[sign, name, means, "signs"]) {
+                out.push(((*sign).to_owned(), (*name).to_owned(), (*means).to_owned()));
+            }
+        }
+        if out.len() > at {
+            out.insert(at, (String::new(), "What the signs mean".to_owned(), String::new()));
         }
         let at = out.len();
         for key in KEYS {

@@ -57,6 +57,10 @@ pub trait Overlay: Send {
         let _ = (title, text);
         false
     }
+    /// Its line of keys alone is enough to answer it, where there is no room for more.
+    fn says_all_in_its_keys(&self) -> bool {
+        false
+    }
     /// Its keys, for the last line.
     fn keys(&self) -> String;
     /// Draws it.

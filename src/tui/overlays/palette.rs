@@ -1,10 +1,6 @@
-//! The palette: runs anything by its name, found by a few of its letters.
+//! The palette: runs anything by its name, found by a part of it or a word of what it does.
 
 use crossterm::event::KeyCode;
-use nucleo_matcher::{
-    Config, Matcher, Utf32Str,
-    pattern::{CaseMatching, Normalization, Pattern},
-};
 use ratatui::{Frame, layout::Rect, style::Style};
 
 use super::{Overlay, Turn};
@@ -48,20 +44,34 @@ impl Palette {
         if typed.is_empty() {
             return all.collect();
         }
-        let mut matcher = Matcher::new(Config::DEFAULT);
-        let pattern = Pattern::parse(typed, CaseMatching::Ignore, Normalization::Smart);
-        let mut buffer = Vec::new();
-        let mut scored: Vec<(u32, &Binding)> = all
-            .filter_map(|b| {
-                let name = pattern.score(Utf32Str::new(b.action.name(), &mut buffer), &mut matcher);
-                let help = pattern.score(Utf32Str::new(b.help, &mut buffer), &mut matcher);
-                let exact = if b.action.name() == typed { 10_000 } else { 0 };
-                // The name weighs more than what is said about it.
-                Some((name.map(|s| s * 3).max(help)? + exact, b))
-            })
-            .collect();
-        scored.sort_by_key(|(score, b)| (std::cmp::Reverse(*score), b.action.name()));
-        scored.into_iter().map(|(_, b)| b).collect()
+        let typed = typed.to_lowercase();
+        let mut ranked: Vec<(u8, &Binding)> = all.filter_map(|b| Some((rank(b, &typed)?, b))).collect();
+        ranked.sort_by_key(|(rank, b)| (*rank, b.action.name()));
+        ranked.into_iter().map(|(_, b)| b).collect()
+    }
+}
+
+/// How well a thing to do fits what was typed, the best 0; `None`: not at all. What runs at a key must be what was
+/// meant: letters that merely occur in this order somewhere are no match.
+fn rank(binding: &Binding, typed: &str) -> Option<u8> {
+    let name = binding.action.name();
+    let words = |text: &str| {
+        let mut words = text.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase).collect::<Vec<_>>();
+        words.retain(|w| !w.is_empty());
+        words
+    };
+    let wanted = words(typed);
+    let begins = |text: &str| {
+        let has = words(text);
+        !wanted.is_empty() && wanted.iter().all(|w| has.iter().any(|h| h.starts_with(w)))
+    };
+    match () {
+        () if name == typed => Some(0),
+        () if name.starts_with(typed) => Some(1),
+        () if begins(name) => Some(2),
+        () if name.contains(typed) => Some(3),
+        () if begins(binding.label) || begins(binding.help) => Some(4),
+        () => None,
     }
 }
 

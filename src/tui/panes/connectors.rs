@@ -148,10 +148,14 @@ impl Pane for Connectors {
                 let filter = format!("source:{}", crate::event::filter::quote(&name));
                 vec![Effect::Go { screen: "deliveries", filter: Some(filter) }]
             }
+            A::Toggle if connector.state == "incomplete" && !connector.enabled => {
+                shared.say(Level::Bad, format!("{name} cannot be on, it is incomplete: {}", connector.why));
+                Vec::new()
+            }
             A::Toggle => {
                 // One that paused itself is switched on again: that is what its next step says.
                 let enabled = !connector.enabled || connector.state == "paused";
-                let about = About::Toast(format!("{name} {}", if enabled { "on" } else { "off" }));
+                let about = About::Toast(name.clone());
                 let ask = Effect::Act { action: Ask::EnableConnector { name: name.clone(), enabled }, about };
                 if enabled || connector.queued + connector.in_flight == 0 {
                     return vec![ask];
@@ -168,7 +172,9 @@ impl Pane for Connectors {
                 Vec::new()
             }
             A::Test => {
-                shared.say(Level::Good, format!("testing {name} …"));
+                if shared.is_watched() {
+                    shared.say(Level::Wait, format!("testing {name} …"));
+                }
                 let about = About::Toast(format!("test of {name}"));
                 vec![Effect::Act { action: Ask::TestConnector { name }, about }]
             }

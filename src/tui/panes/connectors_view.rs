@@ -5,7 +5,7 @@ use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
 use super::connectors::{Connectors, Order};
 use crate::{
     status::ConnectorStatus,
-    tui::{action::Action as A, model::Shared, text, theme::Theme, widgets::paint},
+    tui::{action::Action as A, model::Shared, text, widgets::paint},
 };
 
 pub fn view(pane: &mut Connectors, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
@@ -31,15 +31,23 @@ pub fn view(pane: &mut Connectors, frame: &mut Frame<'_>, area: Rect, shared: &S
     }
 }
 
-/// The glyph and style of a state.
-fn state(pane: &Connectors, connector: &ConnectorStatus, theme: &Theme) -> (&'static str, Style) {
+/// The glyph, the word and the style of a state.
+fn state<'a>(
+    pane: &Connectors,
+    connector: &'a ConnectorStatus,
+    shared: &Shared,
+) -> (&'static str, &'a str, Style) {
+    let theme = &shared.theme;
     let fails = pane.failure(connector).map(|(at, _)| *at) > pane.last(connector);
     match connector.state.as_str() {
-        "on" if connector.dead > 0 || fails => ("▲", theme.warn),
-        "on" => ("●", theme.good),
-        "off" => ("○", theme.dim),
-        "paused" => ("▮", theme.bad),
-        _ => ("✖", theme.bad),
+        // On is what sends, and nobody does.
+        "on" if shared.gone.is_some() => ("✖", "stopped", theme.bad),
+        "on" if shared.silent.is_some() => ("◌", "not known", theme.warn),
+        "on" if connector.dead > 0 || fails => ("▲", "on", theme.warn),
+        "on" => ("●", "on", theme.good),
+        "off" => ("○", "off", theme.dim),
+        "paused" => ("▮", "paused", theme.bad),
+        other => ("✖", other, theme.bad),
     }
 }
 
@@ -67,7 +75,7 @@ fn table(pane: &mut Connectors, buf: &mut Buffer, area: Rect, shared: &Shared) {
     for (line, i) in visible.enumerate() {
         let Some(c) = pane.rows.get(i) else { break };
         let line = line as u16 + 1;
-        let (mark, style) = state(pane, c, theme);
+        let (mark, word, style) = state(pane, c, shared);
         let never = if pane.whole { "never" } else { "–" };
         let last = pane.last(c).map_or_else(|| never.to_owned(), |at| shared.age(at));
         let dead_style = if c.dead > 0 { theme.bad } else { theme.dim };
@@ -84,7 +92,7 @@ fn table(pane: &mut Connectors, buf: &mut Buffer, area: Rect, shared: &Shared) {
                 (&text::fit(&c.kind, 12), theme.dim),
                 (" ", Style::new()),
                 (mark, style),
-                (&text::fit(&format!(" {}", c.state), 11), style),
+                (&text::fit(&format!(" {word}"), 11), style),
                 (" ", Style::new()),
                 (&text::fit(&last, last_width), Style::new()),
                 (&text::fit_right(&text::number(c.queued + c.in_flight), 8), Style::new()),
@@ -103,7 +111,7 @@ fn table(pane: &mut Connectors, buf: &mut Buffer, area: Rect, shared: &Shared) {
 
 fn detail(pane: &Connectors, c: &ConnectorStatus, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
-    paint::rule(buf, area, 0, &format!("{} · {} · {}", c.name, c.kind, c.state), theme);
+    paint::rule(buf, area, 0, &format!("{} · {} · {}", c.name, c.kind, state(pane, c, shared).1), theme);
     let mut lines: Vec<(&str, String, Style)> = Vec::new();
     if !c.why.is_empty() {
         lines.push(("why", c.why.clone(), theme.bad));
@@ -154,6 +162,9 @@ fn detail(pane: &Connectors, c: &ConnectorStatus, buf: &mut Buffer, area: Rect, 
 /// What a person does next about it.
 fn next_step(c: &ConnectorStatus, shared: &Shared) -> String {
     let key = |a| shared.keymap.shown(a);
+    if !shared.is_watched() {
+        return "nothing is sent while no engine answers".to_owned();
+    }
     match c.state.as_str() {
         "incomplete" => format!("complete it where it was made ({}), then :reload", c.origin),
         "paused" => format!("mend it, test with {}, then switch it on with {}", key(A::Test), key(A::Toggle)),

@@ -179,8 +179,7 @@ impl Pane for Deliveries {
         match action {
             A::Top => {
                 if self.window.newest {
-                    self.window.follow = true;
-                    self.window.unseen = 0;
+                    self.window.follow();
                     return Vec::new();
                 }
                 self.window.restart();

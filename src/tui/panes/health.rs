@@ -81,6 +81,11 @@ impl Health {
             return vec![vec![(" connecting …  no word from the engine yet".to_owned(), theme.warn)]];
         };
         let mut page = Page { lines: Vec::new(), width, theme };
+        if let Some(words) = unwatched(shared) {
+            for part in text::wrap(&words, width.saturating_sub(4), 4) {
+                page.lines.push(vec![(" ✖ ".to_owned(), theme.bad), (part, theme.bad)]);
+            }
+        }
         for warning in &status.warnings {
             for part in text::wrap(warning, width.saturating_sub(4), 4) {
                 page.lines.push(vec![(" ▲ ".to_owned(), theme.warn), (part, theme.warn)]);
@@ -120,8 +125,12 @@ impl Health {
         let quiet =
             quietest.map(|at| format!(", the quietest heard {} ago", shared.age(at))).unwrap_or_default();
         let (live, all) = (live.count(), cluster.streams.len());
-        let style = if live == all { theme.good } else { theme.warn };
-        page.say("streams", format!("{live} of {all} live{quiet}"), style);
+        let (was, style) = match (shared.is_watched(), live == all) {
+            (false, _) => (" (as last told)", theme.dim),
+            (true, true) => ("", theme.good),
+            (true, false) => ("", theme.warn),
+        };
+        page.say("streams", format!("{live} of {all} live{quiet}{was}"), style);
         let watched = shared.watched();
         if !watched.is_empty() {
             page.say("namespaces", format!("only these are watched: {}", watched.join(", ")), theme.warn);
@@ -144,6 +153,18 @@ impl Health {
         for (_, group) in alike {
             streams(page, &group, shared);
         }
+    }
+}
+
+/// Without a word from the engine all of this is history.
+fn unwatched(shared: &Shared) -> Option<String> {
+    let at = shared.clock(shared.known_to());
+    match (shared.gone, shared.silent) {
+        (Some(_), _) => {
+            Some(format!("the engine has stopped: nothing is watched or sent; all below is of {at}"))
+        }
+        (None, Some(_)) => Some(format!("no word from the engine since {at}: all below is of then")),
+        (None, None) => None,
     }
 }
 
@@ -171,6 +192,8 @@ fn cluster_state(cluster: &ClusterStatus, shared: &Shared) -> (String, Style) {
     let theme = &shared.theme;
     match &cluster.state {
         ClusterState::Connecting => ("◌ connecting …".into(), theme.warn),
+        ClusterState::Live if shared.gone.is_some() => ("✖ not watched (was live)".into(), theme.bad),
+        ClusterState::Live if shared.silent.is_some() => ("◌ not known (was live)".into(), theme.warn),
         ClusterState::Live => ("● live".into(), theme.good),
         ClusterState::Away { since, why, retry_at } => {
             shared.moving.set(true);
@@ -280,16 +303,17 @@ fn words(stream: &StreamStatus, group: &[&StreamStatus], shared: &Shared) -> (&'
 fn engine(page: &mut Page<'_>, status: &Status, shared: &Shared) {
     page.title("Engine".to_owned());
     let whose = match &shared.engine {
-        crate::tui::options::Engine::Own => "this process".to_owned(),
-        crate::tui::options::Engine::Attached(label) => label.clone(),
+        crate::tui::options::Engine::Own => "this process",
+        crate::tui::options::Engine::Attached(_) => "another process",
     };
     let only = if status.watch_only { " · --watch-only: stores, never delivers" } else { "" };
-    let up = text::age(status.started_at, shared.now);
-    page.say(
-        "process",
-        format!("{whose} · pid {} · {} · up {up}{only}", status.pid, status.mode),
-        Style::new(),
-    );
+    let up = text::age(status.started_at, shared.known_to());
+    let (up, style) = match (shared.gone, shared.silent) {
+        (Some(at), _) => (format!("stopped after {up}, {} ago", shared.ago(at)), page.theme.bad),
+        (None, Some(at)) => (format!("silent for {}", shared.ago(at)), page.theme.bad),
+        (None, None) => (format!("up {up}"), Style::new()),
+    };
+    page.say("process", format!("{whose} · pid {} · {} · {up}{only}", status.pid, status.mode), style);
     let memory = shared.totals.memory.map_or_else(|| "not known here".to_owned(), text::bytes);
     page.say("memory", memory, Style::new());
     let p = &status.pipeline;
@@ -370,6 +394,10 @@ impl Pane for Health {
             + usize::from(status.store.error.is_some() || status.store.full)
             + status.warnings.len();
         if ill > 0 { format!("({ill}!)") } else { String::new() }
+    }
+
+    fn shows_status(&self) -> bool {
+        true
     }
 
     fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {

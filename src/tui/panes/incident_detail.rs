@@ -2,7 +2,7 @@
 
 use ratatui::style::Style;
 
-use super::{incidents_view::what, told};
+use super::{incidents::is_well, incidents_view::what, told};
 use crate::{
     event::{
         ObjectRef,
@@ -27,7 +27,7 @@ const WORD: usize = 9;
 pub fn heading(incident: &Incident, shared: &Shared) -> String {
     let state = match incident.resolved_at.filter(|_| incident.status == IncidentStatus::Resolved) {
         Some(end) => format!("ended {} ago, lasted {}", shared.age(end), text::age(incident.opened_at, end)),
-        None if incident.reopened > 0 => format!("first seen {} ago", shared.age(incident.opened_at)),
+        None if incident.reopened > 0 => format!("first broken {} ago", shared.age(incident.opened_at)),
         None => format!("open {}", shared.age(incident.opened_at)),
     };
     let reopened =
@@ -150,6 +150,10 @@ fn who(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared, wi
 /// It heals: since when, and when it will have healed.
 fn recovering(recovery: &Recovery, shared: &Shared) -> String {
     let since = shared.clock(recovery.since);
+    // Positive evidence closes an incident: without eyes there is none.
+    if !shared.is_watched() || shared.away().next().is_some() {
+        return format!("recovering since {since}; whether it stays so is not known now");
+    }
     match recovery.closes {
         Some(at) if at > shared.now => {
             format!("recovering since {since}, closes at {} if it stays so", shared.clock(at))
@@ -160,7 +164,9 @@ fn recovering(recovery: &Recovery, shared: &Shared) -> String {
 }
 
 fn healing(detail: Option<&IncidentDetail>, shared: &Shared, width: usize) -> Vec<Line> {
-    let Some(recovery) = detail.and_then(|d| d.recovery) else { return Vec::new() };
+    let Some(recovery) = detail.and_then(|d| d.recovery).filter(|r| is_well(r, shared)) else {
+        return Vec::new();
+    };
     let mut lines = worded("heals", &recovering(&recovery, shared), &shared.theme, width, 2);
     lines.iter_mut().flat_map(|l| l.iter_mut().skip(1)).for_each(|piece| piece.1 = shared.theme.good);
     lines
@@ -238,7 +244,7 @@ pub fn lines(
     if incident.suspects.is_empty() {
         lines.extend(worded("suspects", "nothing that we watched changed just before", theme, width, 2));
     } else {
-        lines.push(vec![("Changed just before (correlation, not proof)".to_owned(), theme.title)]);
+        lines.push(vec![("Just before (correlation, not proof)".to_owned(), theme.title)]);
         for s in incident.suspects.iter().take(5) {
             lines.extend(
                 text::wrap(&suspect(s, incident, shared), width, 3)

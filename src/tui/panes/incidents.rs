@@ -13,6 +13,7 @@ use crate::{
         incident::{Incident, IncidentStatus},
     },
     feed::Feed,
+    store::pages::Recovery,
     tui::{
         action::Action as A,
         effect::{Effect, Query},
@@ -69,6 +70,8 @@ impl Order {
     }
 }
 
+/// A container that runs between two crashes is no recovery: what is well for so long is shown as one.
+const WELL_FOR: SignedDuration = SignedDuration::from_secs(30);
 /// How long ended incidents are shown, where no time range says otherwise.
 const ENDED_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// Ended incidents that are kept in memory.
@@ -85,6 +88,10 @@ pub struct Incidents {
     pub(super) open: usize,
     pub(super) cursor: Cursor,
     selected: Option<IncidentId>,
+    /// Somebody has moved, or an earlier session did: else the cursor stands on the first row, whatever comes.
+    moved: bool,
+    /// Which of the open ones are recovering, as they were last arranged.
+    recovering: Vec<IncidentId>,
     pub(super) detail: Option<IncidentDetail>,
     query: EventQuery,
     pub(super) order: Order,
@@ -103,6 +110,34 @@ impl Incidents {
         shared.now.checked_sub(range).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
+    /// When it began: this time, where it was opened again.
+    pub(super) fn began(&self, incident: &Incident) -> Timestamp {
+        let again = self.beside.get(&incident.id).and_then(|b| b.again_since);
+        again.filter(|_| incident.status == IncidentStatus::Open).unwrap_or(incident.opened_at)
+    }
+
+    /// It has been well for a while, though not yet long enough to be over.
+    pub(super) fn is_recovering(&self, incident: &Incident, shared: &Shared) -> bool {
+        let recovery = self.beside.get(&incident.id).and_then(|b| b.recovery);
+        incident.status == IncidentStatus::Open && recovery.is_some_and(|r| is_well(&r, shared))
+    }
+
+    /// Another set of them recovers than when the list was arranged.
+    fn rearrange(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        let open = self.rows.iter().take(self.open);
+        let now = open.filter(|i| self.is_recovering(i, shared)).count();
+        let same = self
+            .rows
+            .iter()
+            .take(self.open)
+            .all(|i| self.recovering.contains(&i.id) == self.is_recovering(i, shared));
+        if same && now == self.recovering.len() {
+            return Vec::new();
+        }
+        self.arrange(shared);
+        self.follow_cursor()
+    }
+
     /// Sorts and filters anew; the cursor stays on its incident and its line.
     fn arrange(&mut self, shared: &mut Shared) {
         self.query.scope.clone_from(&shared.scope);
@@ -113,12 +148,16 @@ impl Incidents {
         };
         let mut rows: Vec<_> = self.all.values().filter(shown).cloned().collect();
         let order = self.order;
+        let well: Vec<_> = rows.iter().filter(|i| self.is_recovering(i, shared)).collect();
+        self.recovering = well.iter().map(|i| i.id.clone()).collect();
         rows.sort_by(|a, b| {
             let ended = (a.status != IncidentStatus::Open).cmp(&(b.status != IncidentStatus::Open));
             let by = match (order, a.status) {
                 (Order::Subject, _) => a.subject.cmp(&b.subject),
                 (Order::Worst, IncidentStatus::Open) => {
-                    b.severity.cmp(&a.severity).then(a.opened_at.cmp(&b.opened_at))
+                    // What is broken now stands above what is on its way back.
+                    let well = self.recovering.contains(&a.id).cmp(&self.recovering.contains(&b.id));
+                    well.then(b.severity.cmp(&a.severity)).then(a.opened_at.cmp(&b.opened_at))
                 }
                 (_, IncidentStatus::Open) => b.opened_at.cmp(&a.opened_at),
                 _ => b.resolved_at.cmp(&a.resolved_at),
@@ -128,10 +167,9 @@ impl Incidents {
         self.open = rows.iter().filter(|i| i.status == IncidentStatus::Open).count();
         self.rows = rows;
         let place = self.selected.as_ref().and_then(|id| self.rows.iter().position(|i| i.id == *id));
+        let place = if self.moved { place } else { Some(0) };
         self.cursor.follow(place, self.rows.len());
-        let open = || self.all.values().filter(|i| i.status == IncidentStatus::Open);
-        shared.open_incidents = open().count();
-        shared.newest_opening = open().map(|i| i.opened_at).max();
+        shared.open_incidents = self.all.values().filter(|i| i.status == IncidentStatus::Open).count();
         shared.quiet_since = self.all.values().filter_map(|i| i.resolved_at).max();
         shared.dirty = true;
     }
@@ -205,6 +243,11 @@ impl Incidents {
     }
 }
 
+/// Its troubles have stayed away for long enough to be called a recovery.
+pub(super) fn is_well(recovery: &Recovery, shared: &Shared) -> bool {
+    shared.known_to().duration_since(recovery.since) >= WELL_FOR
+}
+
 impl Pane for Incidents {
     fn badge(&self, shared: &Shared) -> String {
         if shared.open_incidents == 0 { String::new() } else { format!("({})", shared.open_incidents) }
@@ -216,6 +259,7 @@ impl Pane for Incidents {
     }
 
     fn act(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
+        self.moved = true;
         if self.cursor.act(action, self.rows.len()) {
             return self.follow_cursor();
         }
@@ -305,7 +349,7 @@ impl Pane for Incidents {
                     shared.dirty |= self.beside.get(&id) != Some(&beside);
                     self.beside.insert(id, beside);
                 }
-                Vec::new()
+                self.rearrange(shared)
             }
             Answer::Incident(detail) => {
                 let detail = detail.take().map(|d| *d);
@@ -333,13 +377,13 @@ impl Pane for Incidents {
 
     /// What heals, restarts or becomes ready changes no incident until it ends: what stands there is read again.
     fn refresh(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        let mut effects = self.rearrange(shared);
         if !self.looked.is_due(shared) {
-            return Vec::new();
+            return effects;
         }
         let near = self.cursor.top..self.cursor.top + self.cursor.height.max(1);
         let open = self.rows.iter().take(self.open).enumerate().filter(|(i, _)| near.contains(i));
         let ids: Vec<IncidentId> = open.map(|(_, i)| i.id.clone()).collect();
-        let mut effects = Vec::new();
         if !ids.is_empty() {
             effects.push(Effect::Query(Query::Told(ids)));
         }
@@ -381,6 +425,7 @@ impl Pane for Incidents {
         };
         self.reverse = state.reverse;
         self.selected = (!state.selected.is_empty()).then(|| IncidentId(state.selected.clone()));
+        self.moved = self.selected.is_some();
     }
 
     fn filter(&self) -> Option<&Filter> {

@@ -11,8 +11,12 @@ use crate::{
 
 /// From this width on the detail stands beside the list.
 const BESIDE: u16 = 110;
+/// The narrowest detail beside a list.
+const DETAIL: u16 = 38;
 /// Lines of the peek under the list.
 const PEEK: u16 = 8;
+/// Cells that tell what is wrong, where there is room for them.
+const WHAT: usize = 22;
 /// Lines of the peek at most, where the list is short.
 const PEEK_MOST: u16 = 14;
 
@@ -34,7 +38,7 @@ pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Sh
         let listed = u16::try_from(pane.rows.len()).unwrap_or(u16::MAX).saturating_add(3);
         area.height.saturating_sub(listed).clamp(PEEK.min(area.height / 2), PEEK_MOST)
     };
-    let list_width = if beside { area.width * 3 / 5 } else { area.width };
+    let list_width = if beside { beside_list(area.width) } else { area.width };
     let list = Rect { width: list_width, height: area.height - peek, ..area };
     table(pane, frame.buffer_mut(), list, shared);
     let Some(incident) = pane.current().cloned() else { return };
@@ -55,6 +59,11 @@ pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Sh
     }
 }
 
+/// How wide a list is beside its detail: wide enough for its words, before the detail gets its full share.
+pub fn beside_list(width: u16) -> u16 {
+    (width * 3 / 5).max(80.min(width.saturating_sub(DETAIL)))
+}
+
 /// The widths of the columns.
 struct Columns {
     since: usize,
@@ -72,7 +81,9 @@ impl Columns {
         let told = if width >= 100 { 12 } else { 6 };
         let rest = usize::from(width)
             .saturating_sub(1 + since + 1 + 2 + 1 + 1 + affected + usize::from(affected > 0) + told + 1);
-        let subject = longest.clamp(8.min(rest), rest * 3 / 5);
+        // What is wrong is read first: the name of what it is wrong with gives way to it.
+        let subject =
+            longest.clamp(8.min(rest), (rest * 3 / 5).min(rest.saturating_sub(WHAT).max(rest * 2 / 5)));
         Self { since, subject, what: rest - subject, affected, told }
     }
 }
@@ -129,33 +140,33 @@ fn row(
     let theme = &shared.theme;
     let open = incident.status == IncidentStatus::Open;
     let base = if open { Style::new() } else { theme.dim };
+    let began = pane.began(incident);
     let since = if shared.absolute {
-        text::full(incident.opened_at, &shared.tz)
+        text::full(began, &shared.tz)
     } else {
-        let start = text::short_clock(incident.opened_at, shared.now, &shared.tz);
+        let start = text::short_clock(began, shared.now, &shared.tz);
         let lasted = match incident.resolved_at.filter(|_| !open) {
-            Some(end) => text::age(incident.opened_at, end),
-            None => shared.age(incident.opened_at),
+            Some(end) => text::age(began, end),
+            None => shared.age(began),
         };
         format!("{}{}", text::fit(&start, 6), text::fit_right(&lasted, 5))
     };
     let beside = pane.beside.get(&incident.id);
-    let recovery = beside.and_then(|b| b.recovery).filter(|_| open);
-    let (mark, mark_style) = match (open, recovery) {
-        (true, Some(_)) => ("◒", theme.warn),
-        (true, None) => (glyph(incident.severity), theme.severity(incident.severity)),
+    let recovering = pane.is_recovering(incident, shared);
+    let (mark, mark_style) = match (open, recovering) {
+        (true, true) => ("◒", theme.warn),
+        (true, false) => (glyph(incident.severity), theme.severity(incident.severity)),
         (false, _) => ("✓", theme.good),
     };
     let mut note = String::new();
-    if recovery.is_some() {
+    if recovering {
         note.push_str("recovering: ");
     }
     if open && incident.reopened > 0 {
         note = format!("{note}again (×{}): ", incident.reopened + 1);
     }
     let standing = if incident.standing { " (standing)" } else { "" };
-    let room = columns.what.saturating_sub(standing.len() + text::width(&note));
-    let what = format!("{note}{}{standing}", what_within(incident, room));
+    let what = format!("{note}{}{standing}", text::without_subject(&what(incident), &incident.subject));
     let affected = beside.map_or("", |b| b.affected.as_str());
     let (since, subject) =
         (text::fit(&since, columns.since), subject_within(incident, columns.subject, shared));
@@ -222,23 +233,6 @@ pub fn what(incident: &Incident) -> String {
     } else {
         incident.title.clone()
     }
-}
-
-/// The same, without the kind and the name before it where they would push out what is wrong: the subject's column
-/// and the detail name them.
-fn what_within(incident: &Incident, cells: usize) -> String {
-    let whole = what(incident);
-    if text::width(&whole) <= cells {
-        return whole;
-    }
-    let mut words = whole.splitn(3, ' ');
-    let (Some(kind), Some(name), Some(rest)) = (words.next(), words.next(), words.next()) else {
-        return whole;
-    };
-    // Both must be sure: of "node not ready" no word may go.
-    let kind = kind.starts_with(|c: char| c.is_ascii_uppercase());
-    let named = kind && !incident.subject.name.is_empty() && name.starts_with(&incident.subject.name);
-    if named { rest.to_owned() } else { whole }
 }
 
 /// Nothing to show: why, and what next.

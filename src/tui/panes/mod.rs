@@ -81,6 +81,10 @@ pub trait Pane: Send {
         let _ = line;
         None
     }
+    /// It shows counters of the engine's status, which change every second.
+    fn shows_status(&self) -> bool {
+        false
+    }
     /// There is a row to do something with.
     fn has_row(&self) -> bool {
         true

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use super::stream::Stream;
 use crate::{
     event::Event,
-    tui::{text, widgets::cursor::Cursor},
+    tui::{
+        text,
+        widgets::{cursor::Cursor, window::Row as _},
+    },
 };
 
 /// In which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Order {
-    /// As they were seen: live.
+    /// As they were seen last: live.
     #[default]
     Seen,
     /// By the cluster's time.
@@ -35,8 +38,8 @@ impl Order {
 
     fn words(self) -> &'static str {
         match self {
-            Order::Seen => "by the time they were seen",
-            Order::Happened => "by the time they happened",
+            Order::Seen => "by the time they were last seen",
+            Order::Happened => "by the time they first happened",
             Order::Severity => "by severity",
             Order::Count => "by how often",
         }
@@ -57,7 +60,7 @@ impl Sorted {
         // The row's number is the stable key: what is equal keeps the order in which it came.
         rows.sort_by(|(a_seq, a), (b_seq, b)| {
             let by = match order {
-                Order::Seen => std::cmp::Ordering::Equal,
+                Order::Seen => b.last().cmp(&a.last()),
                 Order::Happened => b.timestamp.cmp(&a.timestamp),
                 Order::Severity => b.severity.cmp(&a.severity),
                 Order::Count => b.count.cmp(&a.count),
@@ -112,7 +115,7 @@ impl Stream {
         self.window.visible(height)
     }
 
-    /// The column of times says when it happened, not when it was seen.
+    /// The column of times says when it happened, not when it was seen last.
     pub(super) fn by_happened(&self) -> bool {
         self.sorted.as_ref().is_some_and(|s| s.order == Order::Happened)
     }
@@ -120,11 +123,11 @@ impl Stream {
     /// Over the column of times.
     pub(super) fn heading(&self) -> &'static str {
         match self.sorted.as_ref().map(|s| (s.order, s.reverse)) {
-            None | Some((Order::Seen, false)) => "SEEN▼",
-            Some((Order::Seen, true)) => "SEEN▲",
+            None | Some((Order::Seen, false)) => "LAST▼",
+            Some((Order::Seen, true)) => "LAST▲",
             Some((Order::Happened, false)) => "TIME▼",
             Some((Order::Happened, true)) => "TIME▲",
-            Some(_) => "SEEN",
+            Some(_) => "LAST",
         }
     }
 

@@ -45,7 +45,7 @@ const BINDINGS: &[Binding] = &[
         A::Sort,
         &["o"],
         "sort",
-        "Sorts what is in memory: as seen, as it happened, by severity, by count",
+        "Sorts what is in memory: as last seen, as it first happened, by severity, by count",
         0,
     ),
     bind(A::ReverseSort, &["O"], "reverse", "Reverses the order", 0),
@@ -156,7 +156,10 @@ impl Stream {
     fn find(&mut self, older: bool, wanted: Wanted, shared: &mut Shared) -> Vec<Effect> {
         // The next one is the next in time: in another order there is none.
         self.sort(Order::Seen, false);
-        let Some((from, _)) = self.window.selected() else { return Vec::new() };
+        if self.window.rows().is_empty() {
+            return Vec::new();
+        }
+        let from = self.window.edge(older);
         let passes = |event: &Event| match &wanted {
             Wanted::Warning => is_warning(event),
             Wanted::Filter(filter) => filter.matches(event, shared.now),
@@ -216,12 +219,12 @@ impl Stream {
 
     fn take(&mut self, seq: u64, event: &Arc<Event>, shared: &mut Shared) {
         if is_warning(event) && shared.scope.holds(&event.cluster, &event.object.namespace) {
-            self.strip.add(event.timestamp, shared.now);
+            self.strip.add(seq, event, shared.now);
         }
         if !self.query.matches(event, shared.now) {
             return;
         }
-        let new = self.window.rows().front().is_none_or(|(first, _)| seq > *first);
+        let new = self.window.is_new(seq);
         if self.window.push(seq, event) {
             shared.dirty = true;
         }
@@ -282,8 +285,7 @@ impl Pane for Stream {
             }
             A::Top => {
                 if self.window.newest {
-                    self.window.follow = true;
-                    self.window.unseen = 0;
+                    self.window.follow();
                     return self.follow_cursor();
                 }
                 self.window.restart();
@@ -393,8 +395,8 @@ impl Pane for Stream {
                 }
                 Vec::new()
             }
-            Answer::Strip { end, minutes } => {
-                self.strip.set(*end, std::mem::take(minutes));
+            Answer::Strip(counted) => {
+                self.strip.set(std::mem::take(counted));
                 shared.dirty = true;
                 Vec::new()
             }

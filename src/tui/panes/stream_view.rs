@@ -2,7 +2,7 @@
 
 use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
 
-use super::{event_detail, stream::Stream};
+use super::{event_detail, incidents_view::beside_list, stream::Stream};
 use crate::{
     event::{Event, Status},
     tui::{
@@ -10,7 +10,7 @@ use crate::{
         model::Shared,
         text,
         theme::{Theme, glyph},
-        widgets::paint,
+        widgets::{paint, window::Row as _},
     },
 };
 
@@ -47,7 +47,7 @@ pub fn view(pane: &mut Stream, frame: &mut Frame<'_>, area: Rect, shared: &Share
         let room = Rect { x: body.x + body.width, width: facets, ..body };
         super::facets::view(pane.window.rows().iter().map(|(_, e)| &**e), buf, room, theme);
     }
-    let width = if beside { body.width * 3 / 5 } else { body.width };
+    let width = if beside { beside_list(body.width) } else { body.width };
     list(pane, buf, Rect { width, height: body.height - peek, ..body }, shared);
     if beside {
         let room = Rect { x: body.x + width, width: body.width - width, ..body };
@@ -93,7 +93,7 @@ fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let height = usize::from(area.height.saturating_sub(1 + u16::from(waiting)));
     let visible = pane.visible(area.y + 1, height);
     let happened = pane.by_happened();
-    let time = |e: &Event| if happened { e.timestamp } else { e.observed_at };
+    let time = |e: &Event| if happened { e.timestamp } else { e.last().unwrap_or(e.observed_at) };
     let oldest = visible.clone().filter_map(|i| pane.row(i)).map(|(_, e)| time(e)).min();
     let columns = Columns::new(area.width, pane.columns, shared.is_today(oldest), shared);
     let heading = |word: &str, cells: usize| if cells > 0 { text::fit(word, cells) } else { String::new() };
@@ -151,7 +151,7 @@ fn row(
     };
     let quiet = event.ignored.is_some() || event.standing;
     let base = if quiet { theme.dim } else { Style::new() };
-    // The time by which the rows stand: when it was seen. When it happened is in the detail.
+    // The time by which the rows stand: when it was seen last. When it first happened is in the detail.
     let time = text::fit(&shared.clock(time), columns.time);
     let kind = text::fit(&kind(event), columns.kind);
     let count = if columns.count > 0 {
@@ -176,8 +176,8 @@ fn row(
     } else {
         String::new()
     };
-    let object = text::fit_middle(&text::object(&event.object), columns.object);
-    let late = if event.late { format!("(late: {}) ", shared.clock(event.timestamp)) } else { String::new() };
+    let object = text::fit_name(&text::object(&event.object), columns.object);
+    let late = if event.late { "late: " } else { "" };
     let message = message(event);
     paint::pieces(
         buf,
@@ -196,7 +196,7 @@ fn row(
             (&source, theme.dim),
             (&object, base),
             (" ", base),
-            (&late, theme.accent),
+            (late, theme.accent),
             (&message, base),
         ],
     );

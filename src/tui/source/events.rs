@@ -15,16 +15,19 @@ use crate::{
         effect::{From, Wanted},
         msg::{Answer, EventDetail},
         query::{EventQuery, Scope, is_warning},
-        widgets::{strip::MINUTES, window::PAGE},
+        widgets::{
+            strip::{Counted, FOLDED_FOR, MINUTES},
+            window::PAGE,
+        },
     },
 };
 
 /// A search that has found something is shown after so many rows, and goes on when somebody scrolls there.
 const SHOW_AFTER: usize = 20_000;
-/// Repeats are folded into the first for ten minutes: a row may have happened again long after it was written.
-const FOLDED_FOR: SignedDuration = SignedDuration::from_mins(20);
 /// Rows that the rate strip looks at.
 const STRIP_ROWS: usize = 200_000;
+/// Of which so many warnings at a time.
+const STRIP_PAGE: usize = 5_000;
 
 /// The rows that may pass, for the store to stop at.
 fn span(query: &EventQuery, now: Timestamp) -> Span {
@@ -225,9 +228,10 @@ pub fn detail(job: &Job<'_>, seq: u64) -> Result<Answer> {
 
 /// Warnings per minute of the last hour.
 pub fn strip(job: &Job<'_>, scope: &Scope, now: Timestamp) -> Result<Option<Answer>> {
-    let last = now.as_second() / 60;
-    let since = now.checked_sub(SignedDuration::from_mins(MINUTES as i64)).unwrap_or(Timestamp::UNIX_EPOCH);
-    let counts = std::cell::RefCell::new(vec![0_u32; MINUTES]);
+    // What began before the hour may have happened again within it.
+    let hour = SignedDuration::from_mins(MINUTES as i64) + FOLDED_FOR;
+    let since = now.checked_sub(hour).unwrap_or(Timestamp::UNIX_EPOCH);
+    let mut counted = Counted::new(now);
     let oldest_seen = std::cell::Cell::new(now);
     let mut below = None;
     let mut looked = 0;
@@ -237,31 +241,24 @@ pub fn strip(job: &Job<'_>, scope: &Scope, now: Timestamp) -> Result<Option<Answ
             &snapshot,
             below,
             Span { since: Some(since), until: None },
-            Limits::rows(1),
+            Limits::rows(STRIP_PAGE),
             &|e| {
                 oldest_seen.set(oldest_seen.get().min(e.observed_at));
-                let place = usize::try_from(last - e.timestamp.as_second() / 60)
-                    .ok()
-                    .and_then(|ago| (MINUTES - 1).checked_sub(ago));
-                if let (Some(place), true) =
-                    (place, is_warning(e) && scope.holds(&e.cluster, &e.object.namespace))
-                    && let Some(count) = counts.borrow_mut().get_mut(place)
-                {
-                    *count += 1;
-                }
-                false
+                is_warning(e) && scope.holds(&e.cluster, &e.object.namespace)
             },
         )?;
         drop(snapshot);
+        for (seq, event) in &page.rows {
+            counted.take(*seq, event);
+        }
         looked += page.examined;
         let whole = page.next.is_none();
         if whole || looked >= STRIP_ROWS {
-            // What was not looked at is not known to be zero.
-            let from = if whole { i64::MIN } else { oldest_seen.get().as_second() / 60 };
-            let minutes = counts.into_inner().into_iter().enumerate();
-            let minutes =
-                minutes.map(|(i, n)| (last - (MINUTES - 1 - i) as i64 >= from).then_some(n)).collect();
-            return Ok(Some(Answer::Strip { end: now, minutes }));
+            if !whole {
+                // What was not looked at is not known to be zero.
+                counted.unknown_before(oldest_seen.get().as_second() / 60);
+            }
+            return Ok(Some(Answer::Strip(counted)));
         }
         if job.stale() {
             return Ok(None);

@@ -8,7 +8,7 @@ use super::Job;
 use crate::{
     event::{
         ClusterUid, Event, IncidentId, Kind, ObjectRef, Recommendation,
-        incident::{Incident, Member},
+        incident::{Incident, IncidentStatus, Member},
     },
     object::{Body, Condition, Object, ObjectKey},
     store::{
@@ -30,6 +30,8 @@ const MEMBERS: usize = 50;
 const DELIVERIES: usize = 50;
 /// Waiting messages that are looked at for marks.
 const WAITING: usize = 2_000;
+/// Pods that are looked at for the ones on a node.
+const PODS: usize = 20_000;
 /// The longest owner chain.
 const DEPTH: usize = 6;
 
@@ -124,12 +126,34 @@ fn beside(read: &impl Read, incident: &Incident, waiting: &Waiting) -> Result<Be
         affected: affected(read, incident, &members)?,
         told: all_marks(read, incident, waiting)?,
         recovery: pages::recovery(read, incident, &members)?,
+        again_since: match incident.reopened {
+            0 => None,
+            _ => pages::broken_since(read, incident, &members)?,
+        },
     })
 }
 
-/// `2/6 pods` of a workload with a wanted count, `23 affected` of a node, else how many members of which kind. All
+/// How many pods a node has, at least: more than the limit are not counted.
+fn pods_on(read: &impl Read, incident: &Incident) -> Result<u64> {
+    let prefix = keys::prefix(&[incident.cluster_uid.as_str(), Kind::Pod.as_str()]);
+    let (mut looked, mut pods) = (0, 0);
+    read.scan(&OBJECTS, &prefix, &prefix, &mut |_, object| {
+        looked += 1;
+        pods += u64::from(matches!(&object.body, Body::Pod(p) if p.node.as_str() == incident.subject.name));
+        looked < PODS
+    })?;
+    Ok(pods)
+}
+
+/// `2/6 pods` of a workload with a wanted count, `23 pods` of a node, else how many members of which kind. All
 /// members count, also those that are well at this moment: a crash loop would change the figure with every restart.
 fn affected(read: &impl Read, incident: &Incident, members: &[Member]) -> Result<String> {
+    if incident.subject.kind == Kind::Node.as_str()
+        && incident.status == IncidentStatus::Open
+        && let pods @ 1.. = pods_on(read, incident)?
+    {
+        return Ok(text::count(pods, "pod"));
+    }
     if incident.affected > 0 {
         return Ok(format!("{} affected", incident.affected));
     }
@@ -137,7 +161,7 @@ fn affected(read: &impl Read, incident: &Incident, members: &[Member]) -> Result
     objects.sort();
     objects.dedup();
     let pods = objects.iter().filter(|o| o.kind == "Pod").count();
-    let open = incident.status == crate::event::incident::IncidentStatus::Open;
+    let open = incident.status == IncidentStatus::Open;
     if let Some(workload) =
         object(read, &incident.cluster_uid, &incident.subject)?.as_ref().and_then(Object::workload)
         && open

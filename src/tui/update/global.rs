@@ -145,7 +145,12 @@ fn messages(model: &Model) -> Viewer {
         .iter()
         .rev()
         .map(|m| {
-            format!("{} {} {}", text::full(m.at, tz), if m.level == Level::Good { "✓" } else { "!" }, m.text)
+            let mark = match m.level {
+                Level::Good => "✓",
+                Level::Bad => "!",
+                Level::Wait => "…",
+            };
+            format!("{} {mark} {}", text::full(m.at, tz), m.text)
         })
         .collect();
     Viewer::new(
@@ -158,6 +163,12 @@ fn messages(model: &Model) -> Viewer {
 fn quit(model: &mut Model) -> Vec<Effect> {
     let stops = model.shared.would_stop();
     let text = match &model.shared.engine {
+        Engine::Attached(label) if model.shared.gone.is_some() => {
+            format!("Nobody watches: the engine ({label}) has stopped, and nobody is told of what breaks. :take-over watches from here.")
+        }
+        Engine::Attached(label) if model.shared.silent.is_some() => {
+            format!("The engine ({label}) says nothing: it may hang, and nobody may be told of what breaks.")
+        }
         Engine::Attached(label) => format!("The engine ({label}) goes on without this screen."),
         Engine::Own if stops.is_empty() => "Watching stops with this process. What is stored stays, and what happens meanwhile is found at the next start.".to_owned(),
         Engine::Own => {
@@ -170,6 +181,11 @@ fn quit(model: &mut Model) -> Vec<Effect> {
 }
 
 fn take_over(model: &mut Model) -> Vec<Effect> {
+    if model.shared.silent.is_some() && model.shared.engine != Engine::Own {
+        let text = "the engine says nothing, but still holds the store: end its process first";
+        model.shared.say(Level::Bad, text);
+        return Vec::new();
+    }
     if model.shared.gone.is_none() || model.shared.engine == Engine::Own {
         model.shared.say(Level::Bad, "there is nothing to take over: the engine is there");
         return Vec::new();

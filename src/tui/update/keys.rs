@@ -25,6 +25,13 @@ pub fn key(model: &mut Model, chord: Chord) -> Vec<Effect> {
         Some(Action::Redraw) => return vec![Effect::Redraw],
         _ => {}
     }
+    if model.shared.is_too_small() && !model.overlays.last().is_some_and(|o| o.says_all_in_its_keys()) {
+        // What cannot be seen is not touched: a key would switch, send or delete something behind the notice.
+        return match action {
+            Some(action @ (Action::Close | Action::Quit)) => global::act(model, action).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+    }
     if let Some(overlay) = model.overlays.last_mut() {
         let turn = overlay.key(chord, &mut model.shared);
         let mut effects = turn.effects;
@@ -49,6 +56,9 @@ pub fn key(model: &mut Model, chord: Chord) -> Vec<Effect> {
 
 /// Pasted text goes to a field alone: a pasted `q` or line break is never a key.
 pub fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
+    if model.shared.is_too_small() {
+        return Vec::new();
+    }
     if let Some(overlay) = model.overlays.last_mut() {
         overlay.paste(text);
         return Vec::new();

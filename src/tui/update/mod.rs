@@ -57,7 +57,9 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Feed(items) => feed(model, &items),
         Msg::EngineGone => {
-            model.shared.gone.get_or_insert(now);
+            let known_to = model.shared.known_to();
+            model.shared.gone.get_or_insert(known_to);
+            model.shared.silent = None;
             model.shared.say(Level::Bad, "the engine has stopped: what is shown is what was stored");
             Vec::new()
         }
@@ -89,6 +91,11 @@ fn settle(model: &mut Model, effects: Vec<Effect>) -> Vec<Effect> {
                 let from = model.current;
                 todo.extend(go(model, screen, filter.as_deref()));
                 model.trail.push(from);
+            }
+            Effect::Act { .. } if model.shared.silent.is_some() => {
+                // A queue that nobody empties would do it minutes later, when nobody expects it any more.
+                let text = "nothing was asked of the engine: it says nothing, and may hang";
+                model.shared.say(Level::Bad, text);
             }
             Effect::Act { action, about } => {
                 if let About::Manifest(title) = &about {
@@ -126,6 +133,10 @@ fn feed(model: &mut Model, items: &[Feed]) -> Vec<Effect> {
     let mut effects = Vec::new();
     let mut events = 0;
     for item in items {
+        // That an engine went, or that this screen was slow, the engine itself did not say.
+        if !matches!(item, Feed::Engine { label: None } | Feed::Lagged { .. }) {
+            model.shared.hear();
+        }
         match item {
             // A repeat comes with the row that it was folded into.
             Feed::Event { seq, .. } => {
@@ -140,7 +151,7 @@ fn feed(model: &mut Model, items: &[Feed]) -> Vec<Effect> {
                 let old = model.shared.status.replace(std::sync::Arc::clone(status));
                 let alike = old.is_some_and(|old| look(&old) == look(status));
                 model.shared.dirty |= !alike;
-                model.shared.stale = true;
+                model.shared.counted = true;
             }
             Feed::Lagged { missed } => {
                 model.shared.say(
@@ -183,7 +194,8 @@ fn engine(model: &mut Model, label: Option<&str>) -> Vec<Effect> {
             }
         }
         None if shared.gone.is_none() => {
-            shared.gone = Some(shared.now);
+            shared.gone = Some(shared.known_to());
+            shared.silent = None;
             shared.say(Level::Bad, "the engine has stopped: what is shown is what was stored");
         }
         None => {}
@@ -203,19 +215,28 @@ fn look(status: &Status) -> impl PartialEq + use<> {
     let connectors: Vec<_> = status
         .connectors
         .iter()
-        .map(|c| (c.name.clone(), c.enabled, c.state.clone(), c.queued, c.dead, c.last_error.clone()))
+        .map(|c| {
+            let failed = (c.dead, c.failed, c.last_error.clone());
+            (c.name.clone(), c.enabled, c.state.clone(), c.queued + c.in_flight, c.delivered, failed)
+        })
         .collect();
     (clusters, connectors, status.warnings.clone(), status.store.error.clone(), status.store.full)
 }
 
 fn tick(model: &mut Model) -> Vec<Effect> {
     let shared = &mut model.shared;
+    shared.listen();
     let toast_over = shared.expire_toast();
     let countdown = shared.moving.get();
     // Everything else on the screen is told in minutes: every ten seconds is often enough.
     let slow = shared.now.as_second() % 10 == 0;
-    let stale = std::mem::take(&mut shared.stale);
+    let stale = std::mem::take(&mut shared.stale) || shared.tenths() != shared.drawn_rate.get();
     shared.dirty |= toast_over || countdown || slow || stale;
+    // A status comes every second, and most of it stands on a screen of its own.
+    if std::mem::take(&mut shared.counted) {
+        shared.dirty |= model.panes.get(model.current).is_some_and(|p| p.shows_status());
+    }
+    let shared = &mut model.shared;
     let mut effects = Vec::new();
     if slow && shared.since_totals > 0 {
         let pid = shared.status.as_ref().map_or(0, |s| s.pid);
@@ -262,13 +283,14 @@ fn answered(model: &mut Model, mut answer: Answer) -> Vec<Effect> {
     effects
 }
 
-/// Incidents if one is open, else the stream; where an earlier session was left, unless something broke since.
+/// Incidents if one is open, else where an earlier session was left, else the stream. Until somebody presses a key the
+/// first incident that opens is shown, so a quiet start is no choice.
 fn open_on(model: &mut Model) {
-    let open = model.shared.open_incidents;
-    match model.left_at.take() {
-        Some(left) if model.shared.newest_opening.is_some_and(|at| at > left) => model.current = 0,
-        Some(_) => model.chosen = true,
-        None => model.current = usize::from(open == 0),
+    let left = model.left_at.take().is_some();
+    if model.shared.open_incidents > 0 {
+        model.current = 0;
+    } else if !left {
+        model.current = 1;
     }
     model.shared.dirty = true;
 }
@@ -286,7 +308,12 @@ fn replied(model: &mut Model, about: About, reply: Reply) -> Vec<Effect> {
                 Reply::Done(text) => (Level::Good, text),
                 Reply::Failed(text) => (Level::Bad, text),
             };
-            let text = if text.is_empty() { what } else { format!("{what}: {text}") };
+            let text = match text.strip_prefix(&what) {
+                // The answer names it itself.
+                Some(_) if !what.is_empty() => text,
+                _ if text.is_empty() => what,
+                _ => format!("{what}: {text}"),
+            };
             model.shared.say(level, text);
         }
         About::Manifest(title) => {

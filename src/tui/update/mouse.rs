@@ -19,7 +19,7 @@ pub fn wheel(model: &mut Model, down: bool) -> Vec<Effect> {
 
 /// A tab shows its screen; a row is walked to.
 pub fn click(model: &mut Model, column: u16, line: u16) -> Vec<Effect> {
-    if !model.overlays.is_empty() || model.prompt.is_some() {
+    if !model.overlays.is_empty() || model.prompt.is_some() || model.shared.is_too_small() {
         return Vec::new();
     }
     model.chosen = true;

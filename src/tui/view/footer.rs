@@ -41,6 +41,9 @@ fn wants_row(action: Action) -> bool {
             | A::Purge
             | A::NextWarning
             | A::PreviousWarning
+            | A::NextMatch
+            | A::PreviousMatch
+            | A::NextPart
             | A::Sort
             | A::ReverseSort
             | A::Columns
@@ -68,8 +71,11 @@ pub fn view(model: &Model, buf: &mut Buffer, area: Rect) {
     let theme = &shared.theme;
     let mut line = 0;
     if let Some(toast) = &shared.toast {
-        let (mark, style) =
-            if toast.level == Level::Good { (" ✓ ", theme.good) } else { (" ! ", theme.warn) };
+        let (mark, style) = match toast.level {
+            Level::Good => (" ✓ ", theme.good),
+            Level::Bad => (" ! ", theme.warn),
+            Level::Wait => (" … ", theme.accent),
+        };
         for part in self::toast(model, area.width) {
             let mark = if line == 0 { mark } else { "   " };
             paint::pieces(buf, area, line, &[(mark, style), (&part, style)]);

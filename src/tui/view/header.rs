@@ -81,10 +81,16 @@ fn split(extras: Extras, room: usize) -> (Extras, Extras) {
 /// Live, disconnected, syncing, or without an engine.
 fn state(shared: &Shared) -> (String, Style) {
     let theme = &shared.theme;
-    let rate = shared.rate.per_second(shared.now);
-    let rate = if rate >= 10.0 || rate == 0.0 { format!("{rate:.0}/s") } else { format!("{rate:.1}/s") };
+    let tenths = shared.tenths();
+    shared.drawn_rate.set(tenths);
+    let whole = tenths >= 100 || tenths == 0;
+    let rate = tenths as f64 / 10.0;
+    let rate = if whole { format!("{rate:.0}/s") } else { format!("{rate:.1}/s") };
     if let Some(at) = shared.gone {
-        return (format!("✖ ENGINE GONE {}", shared.age(at)), theme.bad);
+        return (format!("✖ ENGINE GONE {}", shared.ago(at)), theme.bad);
+    }
+    if let Some(at) = shared.silent {
+        return (format!("✖ ENGINE SILENT {}", shared.ago(at)), theme.bad);
     }
     let Some(status) = &shared.status else { return ("◌ connecting".to_owned(), theme.warn) };
     if status.store.error.is_some() {
@@ -141,7 +147,7 @@ fn extras(shared: &Shared) -> Extras {
         (None, n) => out.push((text::count(n as u64, "gap"), theme.warn)),
     }
     // Quiet is what was seen, not what nobody looked at.
-    let looking = shared.away().next().is_none() && shared.gone.is_none();
+    let looking = shared.away().next().is_none() && shared.is_watched();
     if looking && shared.open_incidents == 0 && shared.incidents_read {
         let quiet = shared.quiet_since.map(|at| format!("all quiet for {}", shared.age(at)));
         out.push((quiet.unwrap_or_else(|| "all quiet".into()), theme.good));
@@ -160,6 +166,7 @@ pub fn trouble(shared: &Shared, width: usize) -> Vec<String> {
         };
         lines.push(format!(" the engine has stopped; what is shown is what was stored. {next}"));
     }
+    lines.extend(silence(shared).map(|l| format!(" {l}")));
     if let Some(error) =
         shared.status.as_ref().and_then(|s| s.store.error.as_ref()).or(shared.store_error.as_ref())
     {
@@ -175,6 +182,20 @@ pub fn trouble(shared: &Shared, width: usize) -> Vec<String> {
             .collect(),
         _ => lines.into_iter().map(|l| text::cut(&l, width)).collect(),
     }
+}
+
+/// An engine that is there and says nothing: what that means, and what to do.
+fn silence(shared: &Shared) -> Option<String> {
+    let at = shared.clock(shared.silent?);
+    let pid = shared.status.as_ref().map_or(0, |s| s.pid);
+    let next = match &shared.engine {
+        Engine::Own => "look at its disk and at :logs".to_owned(),
+        Engine::Attached(_) if pid == 0 => "look at its process".to_owned(),
+        Engine::Attached(_) => {
+            format!("look at process {pid} and its disk; `kill -9 {pid}` ends it, then :take-over")
+        }
+    };
+    Some(format!("no word from the engine since {at}: it hangs, and nobody may be watching or told. {next}"))
 }
 
 /// Where somebody goes who has no cluster yet.

@@ -6,16 +6,17 @@ pub mod header;
 
 use ratatui::{Frame, layout::Rect, style::Style};
 
-use super::{model::Model, text, widgets::paint};
-
-/// The smallest terminal that shows everything that matters.
-pub const SMALLEST: (u16, u16) = (60, 16);
+use super::{
+    model::{Model, SMALLEST, fits},
+    text,
+    widgets::paint,
+};
 
 /// One frame.
 pub fn view(model: &mut Model, frame: &mut Frame<'_>) {
     let area = frame.area();
     model.shared.moving.set(false);
-    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+    if !fits((area.width, area.height)) {
         too_small(model, frame, area);
         return;
     }

@@ -1,11 +1,34 @@
 //! The part of a long log that is in memory, the newest first, with a cursor that is tied to a row and a screen line.
 //!
 //! Nothing is inserted above a cursor that stands still: what comes meanwhile is counted, and read when somebody
-//! goes there.
+//! goes there. A row that happens again rises to the top of a list that follows; under a reader it stays where it is.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
 
 use crate::tui::action::Action;
+
+/// What stands in such a list.
+pub trait Row {
+    /// When it was there last; `None` where nothing happens twice, and the number alone says the order.
+    fn last(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+impl Row for crate::store::DeliveryRow {}
+
+impl Row for crate::event::Event {
+    fn last(&self) -> Option<Timestamp> {
+        // A repeat is folded into its first and only moves `last_seen`; what comes late was seen later than it was.
+        Some(if self.count > 1 { self.observed_at.max(self.last_seen) } else { self.observed_at })
+    }
+}
 
 /// Rows kept in memory at most.
 pub const CAPACITY: usize = 1_000;
@@ -38,6 +61,11 @@ pub struct Window<R> {
     pub loading: bool,
     /// The newest row that the feed told of: a page that was read before it was committed is not the newest.
     latest: u64,
+    /// Every row of the store from the one to the other is here. Outside there may be some that happened again.
+    low: u64,
+    high: u64,
+    /// Rows have happened again under a reader: they rise when the list follows.
+    unsorted: bool,
 }
 
 /// Which page is needed next.
@@ -63,11 +91,19 @@ impl<R> Default for Window<R> {
             unseen: 0,
             loading: false,
             latest: 0,
+            low: u64::MAX,
+            high: 0,
+            unsorted: false,
         }
     }
 }
 
-impl<R> Window<R> {
+/// The place in the order: the newest first, by its number where the times are the same.
+fn order<R: Row>((seq, row): &(u64, Arc<R>)) -> Reverse<(Option<Timestamp>, u64)> {
+    Reverse((row.last(), *seq))
+}
+
+impl<R: Row> Window<R> {
     /// Its rows, the newest first.
     pub fn rows(&self) -> &VecDeque<(u64, Arc<R>)> {
         &self.rows
@@ -76,6 +112,25 @@ impl<R> Window<R> {
     /// The selected row.
     pub fn selected(&self) -> Option<(u64, &Arc<R>)> {
         self.rows.get(self.at).map(|(seq, row)| (*seq, row))
+    }
+
+    /// A row that is newer than all that is here.
+    pub fn is_new(&self, seq: u64) -> bool {
+        seq > self.high
+    }
+
+    /// The row from which on a search goes on in the store: what is in memory was looked at.
+    pub fn edge(&self, older: bool) -> u64 {
+        if older { self.low } else { self.high }
+    }
+
+    /// Shows new rows as they come.
+    pub fn follow(&mut self) {
+        self.follow = true;
+        self.unseen = 0;
+        if std::mem::take(&mut self.unsorted) {
+            self.rows.make_contiguous().sort_by_key(order);
+        }
     }
 
     /// Other rows are wanted from now on; the old ones stay until their page is here.
@@ -88,9 +143,8 @@ impl<R> Window<R> {
 
     /// The newest page in place of everything, under what the feed brought since the page was read.
     pub fn replace_newest(&mut self, page: Vec<(u64, Arc<R>)>, oldest: bool, wanted: impl Fn(&R) -> bool) {
-        let first = page.first().map_or(0, |(s, _)| *s);
-        let newer =
-            self.rows.iter().take_while(|(s, _)| *s > first).filter(|(s, r)| *s <= self.latest && wanted(r));
+        let first = page.iter().map(|(s, _)| *s).max().unwrap_or(0);
+        let newer = self.rows.iter().filter(|(s, r)| *s > first && *s <= self.latest && wanted(r));
         let mut rows: Vec<_> = newer.cloned().collect();
         rows.extend(page);
         self.replace(rows, true, oldest, None);
@@ -99,11 +153,21 @@ impl<R> Window<R> {
     /// A page in place of everything. `around`: the row to stand on, on the line on which the cursor is.
     pub fn replace(&mut self, rows: Vec<(u64, Arc<R>)>, newest: bool, oldest: bool, around: Option<u64>) {
         let line = self.at.saturating_sub(self.top);
+        let mut rows = rows;
+        self.low = rows.iter().map(|(s, _)| *s).min().unwrap_or(u64::MAX);
+        self.high = rows.iter().map(|(s, _)| *s).max().unwrap_or(0);
+        rows.sort_by_key(order);
         self.rows = rows.into();
-        self.newest = newest && self.rows.front().map_or(0, |(s, _)| *s) >= self.latest;
+        self.unsorted = false;
+        self.newest = newest && self.high >= self.latest;
         self.oldest = oldest;
         self.loading = false;
-        self.at = around.and_then(|seq| self.rows.iter().position(|(s, _)| *s <= seq)).unwrap_or(0);
+        // It may have been evicted meanwhile: then the next older one.
+        let nearest = |seq: u64| {
+            let below = self.rows.iter().enumerate().filter(|(_, (s, _))| *s <= seq);
+            below.max_by_key(|(_, (s, _))| *s).map(|(place, _)| place)
+        };
+        self.at = around.and_then(nearest).unwrap_or(0);
         self.top = self.at.saturating_sub(if around.is_some() { line } else { 0 });
         if newest && self.follow {
             self.unseen = 0;
@@ -117,14 +181,21 @@ impl<R> Window<R> {
 
     /// An older page under the window.
     pub fn append(&mut self, rows: Vec<(u64, Arc<R>)>, oldest: bool) {
-        let last = self.rows.back().map_or(u64::MAX, |(s, _)| *s);
-        self.rows.extend(rows.into_iter().filter(|(s, _)| *s < last));
+        let rows = self.absent(rows);
+        self.low = rows.iter().map(|(s, _)| *s).fold(self.low, u64::min);
+        self.rows.extend(rows);
         self.oldest = oldest;
         self.loading = false;
+        // What can be seen stays where it is.
+        let below = (self.top + self.height).max(self.at + 1).min(self.rows.len());
+        if let Some(below) = self.rows.make_contiguous().get_mut(below..) {
+            below.sort_by_key(order);
+        }
         // The newer end goes where the cursor is not; the selected row keeps its line.
         let spare = self.rows.len().saturating_sub(CAPACITY).min(self.top);
         if spare > 0 {
-            self.rows.drain(..spare);
+            let gone = self.rows.drain(..spare).map(|(s, _)| s).min();
+            self.high = gone.map_or(self.high, |s| self.high.min(s - 1));
             self.at -= spare;
             self.top -= spare;
             self.newest = false;
@@ -133,43 +204,67 @@ impl<R> Window<R> {
 
     /// A newer page above the window; the selected row keeps its line.
     pub fn prepend(&mut self, rows: Vec<(u64, Arc<R>)>, newest: bool) {
-        let first = self.rows.front().map_or(0, |(s, _)| *s);
-        let mut added = 0;
-        for row in rows.into_iter().filter(|(s, _)| *s > first).rev() {
+        self.high = rows.iter().map(|(s, _)| *s).fold(self.high, u64::max);
+        let rows = self.absent(rows);
+        let added = rows.len();
+        for row in rows.into_iter().rev() {
             self.rows.push_front(row);
-            added += 1;
         }
         self.at += added;
         self.top += added;
-        self.newest = newest && self.rows.front().map_or(0, |(s, _)| *s) >= self.latest;
+        if let Some(above) = self.rows.make_contiguous().get_mut(..self.top) {
+            above.sort_by_key(order);
+        }
+        self.newest = newest && self.high >= self.latest;
         self.unseen = if self.newest { 0 } else { self.unseen.saturating_sub(added as u64) };
         self.loading = false;
-        if self.rows.len() > CAPACITY {
-            self.rows.truncate(CAPACITY.max(self.top + self.height));
+        self.shorten(CAPACITY.max(self.top + self.height));
+    }
+
+    /// Those that are not here already.
+    fn absent(&self, mut rows: Vec<(u64, Arc<R>)>) -> Vec<(u64, Arc<R>)> {
+        let here: HashSet<u64> = self.rows.iter().map(|(s, _)| *s).collect();
+        rows.retain(|(s, _)| !here.contains(s));
+        rows
+    }
+
+    /// Lets the older end go.
+    fn shorten(&mut self, most: usize) {
+        if self.rows.len() > most {
+            let gone = self.rows.drain(most..).map(|(s, _)| s).max();
+            self.low = gone.map_or(self.low, |s| self.low.max(s + 1));
             self.oldest = false;
         }
     }
 
     /// What the feed brought: shown at once when following, else counted. Whether the screen changes.
     pub fn push(&mut self, seq: u64, row: &Arc<R>) -> bool {
+        let live = self.follow && self.newest;
         if let Some(place) = self.place(seq) {
             // A repeat was folded into a row that is here.
+            if live {
+                self.rows.remove(place);
+                self.insert(seq, row);
+                return true;
+            }
             if let Some((_, old)) = self.rows.get_mut(place) {
                 *old = Arc::clone(row);
             }
+            self.unsorted |= row.last().is_some();
             return (self.top..self.top + self.height.max(1)).contains(&place);
         }
-        if self.rows.front().is_some_and(|(first, _)| seq < *first) {
+        if seq <= self.high {
             // Folded into a row that is not in memory.
-            return false;
+            if live {
+                self.insert(seq, row);
+            }
+            return live;
         }
         self.latest = self.latest.max(seq);
-        if self.follow && self.newest {
-            self.rows.push_front((seq, Arc::clone(row)));
-            if self.rows.len() > CAPACITY {
-                self.rows.truncate(CAPACITY);
-                self.oldest = false;
-            }
+        if live {
+            self.high = seq;
+            self.low = self.low.min(seq);
+            self.insert(seq, row);
         } else {
             self.newest = false;
             self.unseen += 1;
@@ -177,8 +272,19 @@ impl<R> Window<R> {
         true
     }
 
+    /// At its place in the order; the oldest gives way.
+    fn insert(&mut self, seq: u64, row: &Arc<R>) {
+        let row = (seq, Arc::clone(row));
+        let key = order(&row);
+        // Almost always at the top: looked for from there.
+        let place = self.rows.iter().position(|other| order(other) > key).unwrap_or(self.rows.len());
+        self.rows.insert(place, row);
+        self.shorten(CAPACITY);
+    }
+
     fn place(&self, seq: u64) -> Option<usize> {
-        self.rows.binary_search_by(|(s, _)| seq.cmp(s)).ok()
+        // The feed brings new rows, mostly.
+        if seq > self.high { None } else { self.rows.iter().position(|(s, _)| *s == seq) }
     }
 
     /// Stands on a row that is in memory; whether it is.
@@ -222,11 +328,13 @@ impl<R> Window<R> {
         if self.loading {
             return None;
         }
-        let (first, last) = (self.rows.front()?.0, self.rows.back()?.0);
-        if !self.newest && self.at < MARGIN && !self.follow {
-            return Some(Need::Above(first));
+        if self.rows.is_empty() {
+            return None;
         }
-        (!self.oldest && self.at + MARGIN >= self.rows.len()).then_some(Need::Below(last))
+        if !self.newest && self.at < MARGIN && !self.follow {
+            return Some(Need::Above(self.high));
+        }
+        (!self.oldest && self.at + MARGIN >= self.rows.len()).then_some(Need::Below(self.low))
     }
 
     /// The visible rows; scrolls as little as needed.
@@ -251,6 +359,15 @@ impl<R> Window<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Row for u64 {}
+
+    /// A row that was last there at this second.
+    impl Row for (u64, i64) {
+        fn last(&self) -> Option<Timestamp> {
+            Timestamp::from_second(self.1).ok()
+        }
+    }
 
     fn page(range: std::ops::Range<u64>) -> Vec<(u64, Arc<u64>)> {
         range.rev().map(|s| (s, Arc::new(s))).collect()
@@ -324,6 +441,31 @@ mod tests {
         window.prepend(page(13..15), true);
         assert!(!window.newest);
         assert_eq!(window.need(), Some(Need::Above(14)));
+    }
+
+    #[test]
+    fn what_happens_again_rises_to_the_top_unless_somebody_reads() {
+        let row = |seq: u64, last: i64| (seq, Arc::new((seq, last)));
+        let seqs = |w: &Window<(u64, i64)>| w.rows().iter().map(|(s, _)| *s).collect::<Vec<_>>();
+        let mut window = Window::default();
+        window.replace((10..15).rev().map(|s| row(s, s as i64)).collect(), true, false, None);
+        window.visible(20);
+        window.push(11, &row(11, 20).1);
+        assert_eq!(seqs(&window), [11, 14, 13, 12, 10]);
+        window.push(15, &row(15, 21).1);
+        // One that is not in memory, too.
+        window.push(3, &row(3, 22).1);
+        assert_eq!(seqs(&window), [3, 15, 11, 14, 13, 12, 10]);
+        assert_eq!(window.need(), Some(Need::Below(10)));
+        window.append((1..10).rev().map(|s| row(s, s as i64)).collect(), true);
+        assert_eq!(seqs(&window), [3, 15, 11, 14, 13, 12, 10, 9, 8, 7, 6, 5, 4, 2, 1]);
+        // Under a reader nothing moves; following again brings it up.
+        window.act(Action::Down);
+        window.push(2, &row(2, 30).1);
+        assert_eq!(seqs(&window).last_chunk(), Some(&[4, 2, 1]));
+        assert_eq!(window.rows().iter().find(|(s, _)| *s == 2).unwrap().1.1, 30);
+        window.follow();
+        assert_eq!(seqs(&window).first_chunk(), Some(&[2, 3, 15, 11]));
     }
 
     #[test]

@@ -1,0 +1,254 @@
+//! What the screen must not say: that all is well where nobody knows, that something was done which was not, that it is
+//! calm while the same trouble comes again and again.
+
+use std::sync::Arc;
+
+use barrelman::{
+    event::{EventType, Severity},
+    feed::{Action, Feed, Reply},
+    store::Store,
+    tui::{Engine, Options, Pages, ThemeChoice, harness::Harness},
+};
+use jiff::SignedDuration;
+
+use super::tui_sample as sample;
+
+struct Bench {
+    store: Store,
+    _dir: tempfile::TempDir,
+}
+
+fn bench(filled: bool) -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    if filled {
+        sample::fill(&store, sample::now(), 60);
+        sample::day(&store, sample::now());
+    }
+    Bench { store, _dir: dir }
+}
+
+impl Bench {
+    fn open(&self, options: &Options, size: (u16, u16)) -> Harness {
+        let pages: Arc<dyn Pages> = Arc::new(self.store.clone());
+        let mut h = Harness::new(&pages, options, ThemeChoice::Dark.resolve(None, None), size, sample::now());
+        h.settle();
+        told(&mut h);
+        h
+    }
+}
+
+/// The engine says how it is.
+fn told(h: &mut Harness) {
+    let mut status = sample::status(sample::now());
+    status.at = h.now;
+    h.feed(vec![Feed::Status { status: Arc::new(status) }]).settle();
+}
+
+/// Seconds in which the engine says nothing.
+fn silence(h: &mut Harness, secs: u32) {
+    for _ in 0..secs {
+        h.tick().settle();
+    }
+}
+
+fn attached() -> Options {
+    Options { engine: Engine::Attached("forward, pid 4711".into()), ..Options::default() }
+}
+
+#[test]
+fn an_engine_that_hangs_is_not_shown_as_live() {
+    let bench = bench(true);
+    for size in [(80, 24), (120, 40)] {
+        let mut h = bench.open(&attached(), size);
+        h.keys("1").settle();
+        silence(&mut h, 4);
+        assert!(h.screen().contains("● LIVE"), "{}", h.screen());
+        silence(&mut h, 3);
+        let screen = h.screen();
+        assert!(screen.contains("✖ ENGINE SILENT 6s") && !screen.contains("LIVE"), "{screen}");
+        assert!(screen.contains("no word from the engine since 09:41:"), "{screen}");
+        // What is not known grows no older.
+        let rows = |screen: &str| {
+            screen.lines().filter(|l| l.starts_with("▌")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        h.now = h.now.checked_add(SignedDuration::from_secs(2)).unwrap();
+        silence(&mut h, 1);
+        let before = rows(&h.screen());
+        silence(&mut h, 120);
+        assert_eq!(rows(&h.screen()), before);
+        // The other screens do not say that all is well either.
+        assert!(!h.keys("6").settle().screen().contains("● on"), "{}", h.screen());
+        let screen = h.keys("8").settle().screen();
+        assert!(!screen.contains("● live") && screen.contains("silent for"), "{screen}");
+        let screen = h.keys("q").screen();
+        assert!(screen.contains("it may hang") && !screen.contains("goes on"), "{screen}");
+        h.keys("esc");
+        // The first word ends it.
+        told(&mut h);
+        let screen = h.screen();
+        assert!(screen.contains("● LIVE") && screen.contains("the engine answers again"), "{screen}");
+    }
+}
+
+#[test]
+fn a_silent_engine_is_asked_for_nothing_that_it_would_do_minutes_later() {
+    let bench = bench(true);
+    let mut h = bench.open(&attached(), (120, 40));
+    h.keys("6").settle();
+    silence(&mut h, 7);
+    for key in ["ctrl-t", "space"] {
+        h.keys(key);
+        assert!(h.asked.is_empty(), "{key}: {:?}", h.asked);
+        assert!(h.screen().contains("! nothing was asked of the engine"), "{key}: {}", h.screen());
+    }
+    h.keys(":").text("take-over").keys("enter");
+    assert!(h.exit.is_none() && h.screen().contains("end its process first"), "{}", h.screen());
+    told(&mut h);
+    h.keys("ctrl-t");
+    assert!(matches!(h.asked.as_slice(), [Action::TestConnector { .. }]));
+    // Under way is not done.
+    assert!(h.screen().contains(" … testing ") && !h.screen().contains("✓ testing"), "{}", h.screen());
+}
+
+#[test]
+fn a_screen_that_was_suspended_does_not_blame_the_engine() {
+    let bench = bench(true);
+    let mut h = bench.open(&attached(), (120, 40));
+    silence(&mut h, 1);
+    h.now = h.now.checked_add(SignedDuration::from_mins(10)).unwrap();
+    silence(&mut h, 1);
+    assert!(h.screen().contains("● LIVE"), "{}", h.screen());
+}
+
+#[test]
+fn when_the_engine_is_gone_no_screen_says_that_it_goes_on() {
+    let bench = bench(true);
+    let mut h = bench.open(&attached(), (120, 40));
+    h.keys("1").settle().feed(vec![Feed::Engine { label: None }]);
+    let age = |h: &mut Harness| {
+        let screen = h.keys("1").screen();
+        screen.lines().find(|l| l.contains("payments/payments-api")).map(str::to_owned)
+    };
+    let before = age(&mut h);
+    silence(&mut h, 300);
+    assert_eq!(age(&mut h), before);
+    assert!(!h.keys("6").settle().screen().contains("● on"), "{}", h.screen());
+    assert!(h.screen().contains("✖ stopped"), "{}", h.screen());
+    let screen = h.keys("8").settle().screen();
+    assert!(!screen.contains("● live") && screen.contains("stopped after"), "{screen}");
+    assert_eq!(screen.matches("pid ").count(), 1 + usize::from(screen.contains("shows forward")), "{screen}");
+    let screen = h.keys("q").screen();
+    assert!(screen.contains("Nobody watches") && !screen.contains("goes on"), "{screen}");
+}
+
+#[test]
+fn an_incomplete_connector_cannot_be_switched_on_and_says_why() {
+    let bench = bench(true);
+    let mut h = bench.open(&Options::default(), (120, 40));
+    let mut status = sample::status(sample::now());
+    for connector in &mut status.connectors {
+        connector.enabled = false;
+        connector.state = "incomplete".into();
+        connector.why = "SLACK_NOT_SET is not set".into();
+    }
+    h.feed(vec![Feed::Status { status: Arc::new(status) }]).keys("6").settle();
+    let screen = h.keys("space").screen();
+    assert!(h.asked.is_empty(), "{:?}", h.asked);
+    assert!(screen.contains("! audit-hook cannot be on, it is incomplete: SLACK_NOT_SET"), "{screen}");
+    // An answer that names the connector is not said twice.
+    told(&mut h);
+    h.keys("space").reply(Reply::Done("audit-hook is on".into()));
+    assert!(h.screen().contains("✓ audit-hook is on"), "{}", h.screen());
+}
+
+#[test]
+fn what_comes_again_is_at_the_top_of_the_stream_with_the_time_of_the_last() {
+    let bench = bench(true);
+    let mut h = bench.open(&Options::default(), (80, 24));
+    h.keys("2").settle();
+    let what = (EventType::PodCrashLoop, Severity::Critical);
+    let mut crash = sample::event(900, sample::now(), what, ("shop", "Pod", "crash-7c9d8f6b5-abcde"));
+    h.feed(vec![Feed::Event { seq: 5_000, event: Arc::new(crash.clone()) }]);
+    let noise = |n: u64| Feed::Event {
+        seq: 5_001 + n,
+        event: Arc::new(sample::busy(n, sample::now().checked_add(SignedDuration::from_secs(1)).unwrap())),
+    };
+    h.feed((0..100).map(noise).collect()).settle();
+    assert!(!h.screen().contains("crash-7c9"), "{}", h.screen());
+    crash.count = 12;
+    crash.last_seen = sample::now().checked_add(SignedDuration::from_secs(9)).unwrap();
+    h.feed(vec![Feed::Event { seq: 5_000, event: Arc::new(crash) }]).settle();
+    let screen = h.screen();
+    let row = screen.lines().find(|l| l.starts_with('▌')).unwrap_or_default();
+    assert!(row.contains("09:41:16") && row.contains("×12") && row.contains("crash"), "{screen}");
+}
+
+#[test]
+fn a_key_that_nobody_can_see_the_effect_of_has_none() {
+    let bench = bench(true);
+    let mut h = bench.open(&Options::default(), (120, 40));
+    h.keys("6").settle().resize(30, 8);
+    h.keys("space ctrl-t : x esc");
+    assert!(h.asked.is_empty() && h.exit.is_none(), "{:?}", h.asked);
+    let small = h.keys("q").screen();
+    assert!(small.contains("y quit"), "{small}");
+    h.keys("n").resize(120, 40);
+    assert!(h.screen().contains("NAME▼") && !h.screen().contains("Quit?"), "{}", h.screen());
+    h.resize(30, 8).keys("q y");
+    assert!(h.exit.is_some());
+}
+
+#[test]
+fn the_palette_runs_what_was_meant_or_nothing() {
+    let bench = bench(true);
+    let mut h = bench.open(&Options::default(), (120, 40));
+    for nonsense in ["rbac", "foo", "silence"] {
+        let screen = h.keys(":").text(nonsense).screen();
+        assert!(screen.contains("nothing has such a name"), "{nonsense}: {screen}");
+        h.keys("enter esc");
+    }
+    assert!(h.asked.is_empty());
+    for (typed, first) in
+        [("reload", "reload"), ("mess", "messages"), ("take", "take-over"), ("namesp", "all-namespaces")]
+    {
+        let screen = h.keys(":").text(typed).screen();
+        let row = screen.lines().find(|l| l.contains("│▌")).unwrap_or_default();
+        assert!(row.contains(first), "{typed}: {screen}");
+        h.keys("esc");
+    }
+    let screen = h.keys("?").text("untold").screen();
+    assert!(screen.contains("nobody was told: it was so when we first looked"), "{screen}");
+}
+
+#[test]
+fn the_first_look_at_a_broken_cluster_is_at_what_is_broken_worst_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = dir.path().join("session.json");
+    let options = Options { session_file: Some(session), ..Options::default() };
+    // Somebody left the stream of a quiet cluster.
+    let empty = bench(false);
+    let mut h = empty.open(&options, (80, 24));
+    h.keys("2").leave();
+    let mut h = empty.open(&options, (80, 24));
+    assert!(h.screen().contains("no event yet"), "{}", h.screen());
+    // Then a cluster is found broken: nobody has pressed a key since.
+    let incident = |n| Feed::Incident { incident: Arc::new(sample::incident(sample::now(), n)) };
+    h.feed(vec![incident(2)]).settle();
+    let screen = h.feed(vec![incident(1)]).settle().screen();
+    let row = screen.lines().find(|l| l.starts_with('▌')).unwrap_or_default();
+    assert!(screen.contains("AFFECTED") && row.contains("payments/payments-api"), "{screen}");
+}
+
+#[test]
+fn at_every_width_a_row_says_what_is_wrong() {
+    let bench = bench(true);
+    for width in [80, 109, 110, 120, 140, 200] {
+        let mut h = bench.open(&Options::default(), (width, 30));
+        let screen = h.screen();
+        let head = screen.lines().find(|l| l.contains("AFFECTED")).expect("a heading");
+        let place = |word: &str| head.split(word).next().map_or(0, |before| before.chars().count());
+        let cells = place("AFFECTED") - place("WHAT");
+        assert!(cells >= 22, "{cells} cells at {width}: {screen}");
+    }
+}
