@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     detect::{Firing, Memory},
@@ -87,6 +87,8 @@ pub(super) struct Cluster {
     pub selected: HashSet<Kind>,
     streams: HashMap<(Kind, Str), StreamNote>,
     pub away_since: Option<Timestamp>,
+    /// When this process had its first live watch.
+    live_since: Option<Timestamp>,
     /// Until when an earlier process watched it.
     pub watched_until: Option<Timestamp>,
 }
@@ -121,6 +123,7 @@ impl Cluster {
             selected: HashSet::new(),
             streams: HashMap::new(),
             away_since: None,
+            live_since: None,
             watched_until: None,
         }
     }
@@ -129,6 +132,7 @@ impl Cluster {
     pub fn keep_liveness(&mut self, old: &Cluster) {
         self.streams.clone_from(&old.streams);
         self.away_since = old.away_since;
+        self.live_since = old.live_since;
         self.watched_until = old.watched_until;
         self.opted_out.clone_from(&old.opted_out);
         self.selected.clone_from(&old.selected);
@@ -185,6 +189,9 @@ impl Cluster {
     ) -> Option<Timestamp> {
         let note = self.streams.entry((kind, namespace.clone())).or_default();
         let was = std::mem::replace(&mut note.live, live);
+        if live {
+            self.live_since.get_or_insert(now);
+        }
         note.heard = true;
         note.listed &= live;
         note.shut = shut;
@@ -217,6 +224,11 @@ impl Cluster {
     /// Whether the cluster was reached by this process and is not away: only then can anything be said of it.
     pub fn is_seen(&self) -> bool {
         self.away_since.is_none() && self.streams.values().any(|note| note.heard)
+    }
+
+    /// How long this process has watched it.
+    pub fn watched_for(&self, now: Timestamp) -> SignedDuration {
+        self.live_since.map_or(SignedDuration::ZERO, |since| now.duration_since(since))
     }
 
     /// Whether what a watch of this kind has to say is known: it is listed, or will not become live by itself.

@@ -83,6 +83,8 @@ pub struct Engine {
     pub(super) routed: BTreeMap<String, Routed>,
     pub(super) counts: PipelineStatus,
     pub(super) store_id: String,
+    /// What fires unseen has to be looked at: what is to be ignored may be other things than before.
+    ignoring_anew: bool,
 }
 
 impl Engine {
@@ -101,6 +103,7 @@ impl Engine {
             routed: BTreeMap::new(),
             counts: PipelineStatus::default(),
             store_id,
+            ignoring_anew: true,
         };
         engine.load_clusters(read)?;
         Ok(engine)
@@ -113,6 +116,7 @@ impl Engine {
     pub fn reload(&mut self, read: &impl Read) -> Result<()> {
         self.feed.clear();
         self.routed.clear();
+        self.ignoring_anew = true;
         let dues = Dues::load(read)?;
         let old = std::mem::take(&mut self.clusters);
         if let Err(error) = self.load_clusters(read) {
@@ -222,6 +226,9 @@ impl Engine {
                 Input::Connector { name, trouble } => self.connector(tx, name, trouble.as_deref(), now)?,
             }
         }
+        if std::mem::take(&mut self.ignoring_anew) {
+            self.look_at_unseen(tx, None, now)?;
+        }
         self.work_off(tx, now)
     }
 
@@ -245,7 +252,7 @@ impl Engine {
         (std::mem::take(&mut self.feed), std::mem::take(&mut self.routed))
     }
 
-    fn work_off(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {
+    pub(super) fn work_off(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {
         for key in self.dues.due(now, DUES_PER_BATCH) {
             self.due(tx, &key, now)?;
         }
@@ -254,11 +261,12 @@ impl Engine {
 
     /// When it wants to be called, although nothing happens.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.dues.next()
+        if self.ignoring_anew { Some(Timestamp::MIN) } else { self.dues.next() }
     }
 
     /// Other settings or connectors.
     pub fn configure(&mut self, config: Arc<EngineConfig>, targets: Arc<[Target]>) {
+        self.ignoring_anew |= self.config.ignore != config.ignore;
         self.config = config;
         self.targets = targets;
     }

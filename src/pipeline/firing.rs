@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::{
     engine::Engine,
-    judge::{judge_key, later, of, unreachable_due},
+    ignore::Unseen,
+    judge::{PLACING, judge_key, later, of, unreachable_due},
 };
 use crate::{
     detect::{Draft, Finding, Origin},
@@ -88,7 +89,7 @@ impl Engine {
     }
 
     /// A trouble goes on: an end that was waited for is off, what became worse is told, and what is said of it follows
-    /// what is true now.
+    /// what is true now. Answers when it wants to be looked at again.
     pub(super) fn still(
         &mut self,
         tx: &Tx<'_>,
@@ -96,8 +97,9 @@ impl Engine {
         mut row: FiringRow,
         draft: Draft,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Option<Timestamp>> {
         let healed = row.healthy_since.take().is_some();
+        let seen = self.unignored(tx, uid, &mut row, &draft, now)?;
         // A rule that looks between two failures has nothing new to say.
         let words = Some(words(&draft)).filter(|w| !w.description.is_empty());
         let changed = words.filter(|w| row.words.as_ref() != Some(w));
@@ -123,7 +125,10 @@ impl Engine {
             self.reword(tx, &row, &words)?;
             row.words = Some(words);
         }
-        if healed || worse || words_changed { self.put_firing(tx, uid, row) } else { Ok(()) }
+        if healed || worse || words_changed || seen == Unseen::Told {
+            self.put_firing(tx, uid, row)?;
+        }
+        Ok((seen == Unseen::Later).then_some(now + PLACING))
     }
 
     /// Member and incident say what is so now; nobody is told of that.
@@ -210,7 +215,7 @@ impl Engine {
     }
 }
 
-fn words(draft: &Draft) -> Words {
+pub(super) fn words(draft: &Draft) -> Words {
     Words {
         title: draft.title.clone(),
         description: draft.description.clone(),

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{cluster::Cluster, engine::Engine};
+use super::{
+    cluster::Cluster, engine::Engine, firing::words, incidents::reworded, judge::judge_key, record::strings,
+};
 use crate::{
+    detect::{Change, Draft},
     event::{ClusterUid, Event, Kind, ObjectRef, Owner},
+    feed::Feed,
     object::{Object, ObjectKey, Str, World},
+    store::{Due, DueRow, EVENTS, FiringRow, Read, Result, Tx},
 };
 
 /// Comma-separated types, families or aliases, or `all`.
@@ -52,6 +57,94 @@ impl Engine {
             let object = object.key();
             tracing::warn!(%object, "its annotation {ANNOTATION} is not all understood: {}", unknown.join("; "));
         }
+    }
+}
+
+/// Whether what was to be ignored is seen now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unseen {
+    /// It was never unseen, or is so still.
+    AsBefore,
+    /// What may say that it is to be ignored is not all known yet.
+    Later,
+    /// It is told as what it is.
+    Told,
+}
+
+/// The namespace in which an annotation was changed or taken away, if it was.
+pub(super) fn unannotated(change: &Change) -> Option<&str> {
+    let (before, after) = change.update()?;
+    let was = before.meta.annotation(ANNOTATION);
+    let changed = was.is_some() && was != after.meta.annotation(ANNOTATION);
+    let namespace = if after.kind == Kind::Namespace { &after.meta.name } else { &after.meta.namespace };
+    changed.then_some(namespace.as_str())
+}
+
+impl Engine {
+    /// What fires and is in no incident is judged again soon, everywhere or in one namespace: what was to be ignored
+    /// may not be any more.
+    pub(super) fn look_at_unseen(
+        &mut self,
+        tx: &Tx<'_>,
+        place: Option<(&ClusterUid, &str)>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut found = Vec::new();
+        for (uid, cluster) in &self.clusters {
+            let here = |key: &ObjectKey| place.is_none_or(|(u, ns)| u == uid && key.namespace == *ns);
+            let unseen = cluster.firings.values().flatten().filter(|f| f.incident.is_none() && here(&f.key));
+            found.extend(unseen.map(|f| (f.since, uid.clone(), f.rule.clone(), f.key.clone())));
+        }
+        // What began first opens the incident: an instant apart, in the order in which they began.
+        found.sort_by_key(|(since, ..)| std::cmp::Reverse(*since));
+        let mut at = now;
+        for (_, uid, rule, key) in found {
+            at = at.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(at);
+            let place = judge_key(&uid, &rule, &key);
+            // One that waits as at the first sight is judged within moments.
+            let first = |row: &DueRow| matches!(row.what, Due::Judge { baseline: true, .. });
+            if !self.dues.get(&place).is_some_and(first) {
+                let what = || (uid.0.clone(), Due::Judge { rule, key, baseline: false });
+                self.dues.set(tx, &place, Some(at), what)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A trouble that began unseen, because it was to be ignored, goes on and is not to be ignored any more: it is told
+    /// as what it is, once.
+    pub(super) fn unignored(
+        &mut self,
+        tx: &Tx<'_>,
+        uid: &ClusterUid,
+        row: &mut FiringRow,
+        draft: &Draft,
+        now: Timestamp,
+    ) -> Result<Unseen> {
+        if row.incident.is_some() {
+            return Ok(Unseen::AsBefore);
+        }
+        let began: Option<Event> = tx.entry(&EVENTS, row.seq)?;
+        let Some(mut event) = began.filter(|e| e.ignored.is_some()) else { return Ok(Unseen::AsBefore) };
+        let meta = &draft.object.meta;
+        event.annotations = strings(&meta.annotations);
+        event.labels = strings(&meta.labels);
+        event.ignored = self.ignored(&event, now);
+        if event.ignored.is_some() {
+            return Ok(Unseen::AsBefore);
+        }
+        if !self.is_above_settled(uid, &meta.namespace, now) {
+            return Ok(Unseen::Later);
+        }
+        let words = Some(words(draft)).filter(|w| !w.description.is_empty());
+        let event = reworded(event, words.as_ref().or(row.words.as_ref()));
+        let place = self.find_place(tx, &event, now)?;
+        row.incident = place.incident().cloned();
+        let event = Arc::new(Event { incident: row.incident.clone(), ..event });
+        tx.put_entry(&EVENTS, row.seq, &*event)?;
+        self.feed.push(Feed::Event { seq: row.seq, event: Arc::clone(&event) });
+        self.enter(tx, place, row.seq, &event, now)?;
+        Ok(Unseen::Told)
     }
 }
 

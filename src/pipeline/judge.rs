@@ -13,6 +13,7 @@ use super::{
     cluster::{Cluster, View},
     engine::Engine,
     healing::HEAL,
+    ignore::unannotated,
 };
 use crate::{
     detect::{
@@ -26,7 +27,7 @@ use crate::{
 /// While the watch that a due row needs is not live, it is looked at again after this time.
 const NOT_LIVE: SignedDuration = SignedDuration::from_secs(2);
 /// How soon it is looked again whether the lists of what an object belongs to are complete.
-const PLACING: SignedDuration = SignedDuration::from_millis(250);
+pub(super) const PLACING: SignedDuration = SignedDuration::from_millis(250);
 /// So long after its own list a broken object waits for those of its owners: one that cannot be listed must not hide it.
 const PLACED_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// What an object may belong to, and what may say that it is to be ignored.
@@ -84,6 +85,11 @@ impl Engine {
             (Some(object), _) => self.place(tx, uid, object)?,
             (None, Some(gone)) => self.displace(tx, uid, gone)?,
             (None, None) => return Ok(()),
+        }
+        if let Some(namespace) = unannotated(change) {
+            // Before the object itself is judged: what began first opens the incident.
+            self.look_at_unseen(tx, Some((uid, namespace)), now)?;
+            self.work_off(tx, now)?;
         }
         let first = self.feed.len();
         if let Some(gone) = change.deleted().map(|o| o.meta.uid.clone()) {
@@ -245,7 +251,9 @@ impl Engine {
                     f.event_type == finding.draft.event_type && f.discriminator == finding.draft.discriminator
                 });
                 if let Some(position) = known {
-                    self.still(tx, uid, firing.swap_remove(position), finding.draft, now)?;
+                    if let Some(at) = self.still(tx, uid, firing.swap_remove(position), finding.draft, now)? {
+                        next = Some(next.map_or(at, |n| n.min(at)));
+                    }
                 } else {
                     let at = later(finding.draft.at, Duration::from_secs(finding.after_secs.into()));
                     if at <= now {
@@ -271,6 +279,13 @@ impl Engine {
         let what =
             || (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone(), baseline: false });
         self.dues.set(tx, &place, next, what)
+    }
+
+    /// Whether everything is known that an object may belong to, or has had its time.
+    pub(super) fn is_above_settled(&self, uid: &ClusterUid, namespace: &str, now: Timestamp) -> bool {
+        let Some(cluster) = self.clusters.get(uid) else { return true };
+        cluster.watched_for(now) > PLACED_AFTER
+            || ABOVE.iter().all(|kind| cluster.is_settled(*kind, namespace))
     }
 
     /// Whether it can be told to whom an object belongs: at the first sight the lists of its owners, and of the Pods

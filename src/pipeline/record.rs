@@ -254,7 +254,7 @@ fn complete(
     }
 }
 
-fn strings(map: &crate::object::StrMap) -> BTreeMap<String, String> {
+pub(super) fn strings(map: &crate::object::StrMap) -> BTreeMap<String, String> {
     map.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
 }
 

@@ -8,7 +8,10 @@ use barrelman::{
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::support::{noon, rig::Rig};
+use crate::support::{
+    noon,
+    rig::{HOOK, Rig},
+};
 
 const CHAIN: &str = r#"
 [[connectors]]
@@ -198,5 +201,76 @@ fn no_value_of_a_secret_reaches_the_file_by_way_of_an_annotation() {
             let found = bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
             assert!(!found, "{}", path.display());
         }
+    }
+}
+
+const RULE: &str =
+    "ignore = [\"ns:shop type:pod_crash_loop|pod_restarted|kubernetes_event|rollout_stuck\"]\n";
+
+fn crashes(toml: &str, annotated: impl Fn(&Rig)) -> Rig {
+    let mut rig = Rig::shop_with(toml);
+    annotated(&rig);
+    rig.advance(5);
+    rig.sim().rollout("shop/web", "registry.example.com/shop/web:2.15.0", "crash").unwrap();
+    rig.advance(400);
+    assert_eq!(rig.told(), Vec::<String>::new(), "{:#?}", rig.story());
+    let loops = rig.events_of(EventType::PodCrashLoop);
+    assert!(!loops.is_empty() && loops.iter().all(|e| e.ignored.is_some()), "{loops:#?}");
+    rig
+}
+
+fn is_told_once(rig: &mut Rig) {
+    let began = rig.events_of(EventType::PodCrashLoop).iter().map(|e| e.timestamp).min().unwrap();
+    rig.advance(2);
+    assert_eq!(rig.told(), ["hook opened pod_crash_loop critical"], "{:#?}", rig.story());
+    let web = rig.incident("Deployment/shop/web");
+    assert!(
+        web.opened_at == began && !web.standing && web.holding > 0,
+        "{began} {web:#?} {:#?}",
+        rig.story()
+    );
+    rig.advance(300);
+    rig.restart();
+    rig.advance(300);
+    assert_eq!(rig.sent.len(), 1, "{:#?}", rig.story());
+    assert!(
+        rig.events_of(EventType::PodCrashLoop).iter().all(|e| e.ignored.is_none() && e.incident.is_some())
+    );
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(1000);
+    assert_eq!(rig.told()[1..], ["hook resolved pod_crash_loop critical"], "{:#?}", rig.story());
+}
+
+#[test]
+fn what_is_broken_when_its_rule_is_taken_out_is_told_as_what_it_is() {
+    let mut rig = crashes(&format!("{RULE}{HOOK}"), |_| ());
+    rig.reconfigure(HOOK);
+    is_told_once(&mut rig);
+}
+
+#[test]
+fn what_is_broken_when_its_rule_is_taken_out_while_nobody_watched_is_told_too() {
+    let mut rig = crashes(&format!("{RULE}{HOOK}"), |_| ());
+    rig.stop();
+    rig.unwatched(20);
+    rig.settings = crate::support::rig::settings(HOOK, rig.dir());
+    rig.begin();
+    rig.say(Vec::new());
+    assert_eq!(rig.told(), Vec::<String>::new(), "nothing of the cluster is known yet");
+    rig.start();
+    is_told_once(&mut rig);
+}
+
+#[test]
+fn what_is_broken_when_its_annotation_is_taken_away_is_told_as_what_it_is() {
+    let annotation = |rig: &Rig, plural: &str, namespace: &str, name: &str, value: serde_json::Value| {
+        let set =
+            |o: &mut serde_json::Value| o["metadata"]["annotations"]["barrelman.dev/ignore"] = value.clone();
+        rig.cluster().update(plural, namespace, name, set).unwrap();
+    };
+    for (plural, namespace, name) in [("deployments", "shop", "web"), ("namespaces", "", "shop")] {
+        let mut rig = crashes(HOOK, |rig| annotation(rig, plural, namespace, name, json!("all")));
+        annotation(&rig, plural, namespace, name, json!("pod_evicted"));
+        is_told_once(&mut rig);
     }
 }

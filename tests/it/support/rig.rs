@@ -187,6 +187,13 @@ impl Rig {
         self.store.take().unwrap().close();
     }
 
+    /// A reload of the configuration, which the pipeline takes up between two batches.
+    pub fn reconfigure(&mut self, toml: &str) {
+        self.settings = settings(toml, self.dir.path());
+        let config = app::engine_config(&self.settings);
+        self.engine.lock().unwrap().configure(config, targets(&self.settings));
+    }
+
     /// A new process has read its store and reached no cluster yet.
     pub fn begin(&mut self) {
         let store = Store::open(self.dir.path()).unwrap();
