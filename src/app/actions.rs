@@ -106,9 +106,13 @@ impl Desk {
                 let n = self.dispatcher.purge_dead(connector.as_deref(), &seqs).await?;
                 Ok(format!("{n} thrown away"))
             }
-            Action::Relist | Action::Reconnect { .. } => {
+            Action::Relist => {
                 self.control.restart_watches();
-                Ok("everything is listed again".to_owned())
+                Ok("asked for: everything is listed anew and compared".to_owned())
+            }
+            Action::Reconnect { .. } => {
+                self.control.restart_watches();
+                Ok("asked for: the lines above say what comes of it".to_owned())
             }
             Action::Reload => match self.control.reload().await {
                 Reply::Done(text) => Ok(text),

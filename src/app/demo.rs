@@ -33,7 +33,7 @@ const MOODS: [(Option<Mood>, Duration); 4] = [
 
 /// Changes that the simulated API server remembers per resource. Each holds a whole object: ten thousand of each would
 /// be hundreds of megabytes after a day, and the one client there is never more than a moment behind.
-const HISTORY: usize = 250;
+const HISTORY: usize = 100;
 
 /// Requests that the receiver keeps: nobody looks at them.
 const RECEIVED: usize = 200;

@@ -252,3 +252,59 @@ fn at_every_width_a_row_says_what_is_wrong() {
         assert!(cells >= 22, "{cells} cells at {width}: {screen}");
     }
 }
+
+#[test]
+fn a_quiet_cluster_that_nobody_watches_is_not_called_quiet() {
+    let bench = bench(false);
+    let mut h = bench.open(&attached(), (80, 24));
+    h.keys("1").settle();
+    assert!(h.screen().contains("✓ all quiet"), "{}", h.screen());
+    silence(&mut h, 7);
+    let screen = h.screen();
+    assert!(
+        !screen.contains("quiet") && screen.contains("nothing was known to be broken at 09:41:"),
+        "{screen}"
+    );
+}
+
+#[test]
+fn a_paused_connector_gets_no_dead_letters_back_and_a_connector_has_no_manifest() {
+    let bench = bench(true);
+    let mut h = bench.open(&Options::default(), (120, 40));
+    let mut status = sample::status(sample::now());
+    for connector in &mut status.connectors {
+        connector.state = "paused".into();
+        connector.dead = 8;
+    }
+    h.feed(vec![Feed::Status { status: Arc::new(status) }]).keys("6").settle();
+    let screen = h.keys("R").screen();
+    assert!(h.asked.is_empty() && screen.contains("is paused: what is put back would only wait"), "{screen}");
+    let mut incident = sample::incident(sample::now(), 1);
+    incident.subject.kind = "Connector".into();
+    incident.subject.namespace = String::new();
+    h.keys("1").settle().feed(vec![Feed::Incident { incident: Arc::new(incident) }]);
+    let screen = h.keys("y").screen();
+    assert!(h.asked.is_empty() && screen.contains("is no object of the cluster"), "{screen}");
+}
+
+#[test]
+fn what_is_away_is_counted_once_and_never_said_to_have_been_read() {
+    let bench = bench(true);
+    let mut h = bench.open(&Options::default(), (80, 24));
+    let mut status = sample::troubled(sample::now());
+    status.warnings.clear();
+    status.store.error = None;
+    status.store.full = false;
+    let since = sample::now();
+    for cluster in &mut status.clusters {
+        let why = "connection refused".to_owned();
+        cluster.state = barrelman::status::ClusterState::Away { since, why, retry_at: None };
+    }
+    let clusters = status.clusters.len();
+    h.feed(vec![Feed::Status { status: Arc::new(status) }]).settle();
+    let screen = h.screen();
+    assert!(screen.contains(&format!("8 Health({clusters}!)")), "{screen}");
+    // Between a long name and the state there is a blank.
+    let first = screen.lines().next().unwrap_or_default();
+    assert!(first.contains(" ◌ DISCONNECTED"), "{screen}");
+}

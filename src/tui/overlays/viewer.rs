@@ -5,13 +5,13 @@ use ratatui::{Frame, layout::Rect, style::Style};
 
 use super::{Overlay, Turn};
 use crate::{
-    event::ObjectRef,
+    event::{Kind, ObjectRef},
     feed,
     tui::{
         action::Action,
         effect::{About, Effect},
         keymap::{Chord, GLOBAL},
-        model::Shared,
+        model::{Level, Shared},
         msg::Answer,
         text,
         widgets::{editor::Editor, paint},
@@ -56,9 +56,16 @@ pub struct Viewer {
 }
 
 /// The manifest of an object: asked for, and shown when it is here.
-pub fn manifest(cluster: &str, object: &ObjectRef) -> Effect {
+pub fn manifest(cluster: &str, object: &ObjectRef, shared: &mut Shared) -> Vec<Effect> {
+    if Kind::parse(&object.kind).is_none() {
+        // A connector, or a cluster as a whole: incidents of ours.
+        let text =
+            format!("{} is no object of the cluster: 6 shows connectors, 8 clusters", text::object(object));
+        shared.say(Level::Bad, text);
+        return Vec::new();
+    }
     let title = format!("{} · manifest", text::object(object));
-    Effect::Act {
+    vec![Effect::Act {
         action: feed::Action::Manifest {
             cluster: cluster.to_owned(),
             kind: object.kind.clone(),
@@ -66,7 +73,7 @@ pub fn manifest(cluster: &str, object: &ObjectRef) -> Effect {
             name: object.name.clone(),
         },
         about: About::Manifest(title),
-    }
+    }]
 }
 
 impl Viewer {

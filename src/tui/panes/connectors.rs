@@ -29,6 +29,9 @@ const BINDINGS: &[Binding] = &[
     bind(A::ReverseSort, &["O"], "reverse", "Reverses the order", 0),
 ];
 
+/// The queue is looked at again at most so often.
+const AGAIN_SECS: i64 = 5;
+
 /// Its definition.
 pub const DEF: PaneDef = PaneDef {
     number: 6,
@@ -49,6 +52,16 @@ pub enum Order {
     State,
     /// The longest queue first.
     Queue,
+}
+
+impl Order {
+    fn next(self) -> Self {
+        match self {
+            Order::Name => Order::State,
+            Order::State => Order::Queue,
+            Order::Queue => Order::Name,
+        }
+    }
 }
 
 /// Its state.
@@ -121,11 +134,7 @@ impl Pane for Connectors {
         }
         match action {
             A::Sort => {
-                self.order = match self.order {
-                    Order::Name => Order::State,
-                    Order::State => Order::Queue,
-                    Order::Queue => Order::Name,
-                };
+                self.order = self.order.next();
                 self.arrange(shared);
                 return Vec::new();
             }
@@ -178,6 +187,13 @@ impl Pane for Connectors {
                 let about = About::Toast(format!("test of {name}"));
                 vec![Effect::Act { action: Ask::TestConnector { name }, about }]
             }
+            A::Retry if connector.state == "paused" && connector.dead > 0 => {
+                let key = shared.keymap.shown(A::Toggle);
+                let text =
+                    format!("{name} is paused: what is put back would only wait; {key} switches it on");
+                shared.say(Level::Bad, text);
+                Vec::new()
+            }
             A::Retry if connector.dead == 0 => {
                 shared.say(Level::Good, format!("{name} has no dead letters"));
                 Vec::new()
@@ -226,7 +242,10 @@ impl Pane for Connectors {
         Vec::new()
     }
 
-    fn refresh(&mut self, _: &mut Shared) -> Vec<Effect> {
+    fn refresh(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        // An attempt was due: when the next one is, the queue knows.
+        let due = |log: &ConnectorLog| log.next_attempt.is_some_and(|at| at <= shared.now);
+        self.stale |= shared.now.as_second() % AGAIN_SECS == 0 && self.logs.values().any(due);
         if std::mem::take(&mut self.stale) { vec![Effect::Query(Query::Connectors)] } else { Vec::new() }
     }
 

@@ -55,14 +55,15 @@ fn table(pane: &mut Connectors, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     let last_width = if shared.absolute { 23 } else { 9 };
     let wide = area.width >= 100;
-    let name_width = if wide { 30 } else { 20 };
+    let longest = pane.rows.iter().map(|c| text::width(&c.name)).max().unwrap_or(0);
+    let name_width = longest.clamp(5, if wide { 30 } else { 20 });
     let origin_width = if wide { 12 } else { 0 };
     let head = format!(
         " {} {} {} {} {} {} {}{}",
         text::fit(if pane.order == Order::Name { "NAME▼" } else { "NAME" }, name_width),
         text::fit("TYPE", 12),
         text::fit(if pane.order == Order::State { "  STATE▼" } else { "  STATE" }, 12),
-        text::fit("LAST", last_width),
+        text::fit("LAST OK", last_width),
         text::fit_right(if pane.order == Order::Queue { "QUEUE▼" } else { "QUEUE" }, 7),
         text::fit_right("DEAD", 5),
         text::fit(" FROM", origin_width),
@@ -121,7 +122,8 @@ fn detail(pane: &Connectors, c: &ConnectorStatus, buf: &mut Buffer, area: Rect, 
     }
     if let Some(at) = pane.logs.get(&c.name).and_then(|l| l.next_attempt).filter(|at| *at > shared.now) {
         shared.moving.set(true);
-        lines.push(("again", format!("tried again in {}", text::age(shared.now, at)), theme.warn));
+        let again = text::age(shared.now, at);
+        lines.push(("again", format!("tried again in {again}; given up when it is 24 h old"), theme.warn));
     }
     if let Some(at) = pane.last(c) {
         lines.push(("last ok", shared.clock(at), theme.good));

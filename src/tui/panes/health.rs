@@ -19,7 +19,7 @@ use crate::{
 };
 
 const BINDINGS: &[Binding] = &[
-    bind(A::Open, &["enter"], "streams", "Shows every stream, or only those that are not well", 10),
+    bind(A::Open, &["enter"], "streams", "Shows every stream and table, or only what is not well", 10),
     bind(A::Logs, &["L"], "logs", "The log file of this process", 20),
     bind(A::Messages, &["M"], "messages", "Every message of this session", 30),
 ];
@@ -41,6 +41,9 @@ pub struct Health {
     /// Streams that are well are listed too.
     all: bool,
 }
+
+/// A commit that is older than this is worth a word.
+const STALE_COMMIT: jiff::SignedDuration = jiff::SignedDuration::from_secs(15);
 
 type Line = Vec<(String, Style)>;
 
@@ -95,7 +98,7 @@ impl Health {
             self.cluster(&mut page, cluster, shared);
         }
         engine(&mut page, status, shared);
-        database(&mut page, status, shared);
+        database(&mut page, status, shared, self.all);
         page.lines
     }
 
@@ -104,7 +107,7 @@ impl Health {
         page.title(format!("Cluster {}", cluster.name));
         let (text, style) = cluster_state(cluster, shared);
         page.say("state", text, style);
-        let secs = (shared.now.as_second()
+        let secs = (shared.known_to().as_second()
             - shared.status.as_ref().map_or(shared.now, |s| s.started_at).as_second())
         .max(1);
         let rate = cluster.requests as f64 / secs as f64;
@@ -320,12 +323,12 @@ fn engine(page: &mut Page<'_>, status: &Status, shared: &Shared) {
     page.say(
         "pipeline",
         format!(
-            "{} changes · {} events ({} folded) · {} messages · {:.1} events/s",
+            "{} changes · {} events ({} folded) · {} messages · {:.1}/s",
             text::number(p.changes),
             text::number(p.events),
             text::number(p.folded),
             text::number(p.routed),
-            p.rate
+            shared.tenths() as f64 / 10.0
         ),
         Style::new(),
     );
@@ -338,7 +341,7 @@ fn engine(page: &mut Page<'_>, status: &Status, shared: &Shared) {
     }
 }
 
-fn database(page: &mut Page<'_>, status: &Status, shared: &Shared) {
+fn database(page: &mut Page<'_>, status: &Status, shared: &Shared, all: bool) {
     let theme = &shared.theme;
     let store = &status.store;
     page.title("Database".to_owned());
@@ -355,7 +358,9 @@ fn database(page: &mut Page<'_>, status: &Status, shared: &Shared) {
         .map(|at| format!(" since {}", text::full(at, &shared.tz)))
         .unwrap_or_default();
     page.say("events", format!("{}{oldest}", text::number(shared.events())), Style::new());
-    let last = store.last_commit.map(|at| format!(" · the last {} ago", shared.age(at))).unwrap_or_default();
+    // Told every few seconds only: what is younger is now.
+    let last = store.last_commit.filter(|at| shared.now.duration_since(*at) >= STALE_COMMIT);
+    let last = last.map(|at| format!(" · the last {} ago", shared.ago(at))).unwrap_or_default();
     page.say("commits", format!("{}{last}", text::number(store.commits)), Style::new());
     let counts = |rows: &std::collections::BTreeMap<String, u64>, without: &str| {
         let rows: Vec<String> = rows
@@ -370,7 +375,8 @@ fn database(page: &mut Page<'_>, status: &Status, shared: &Shared) {
     }
     // The events stand above, counted to this moment; these are counted now and then.
     let rows = counts(&store.rows, crate::store::EVENTS.name);
-    if !rows.is_empty() {
+    // By table: for whoever knows the program, and asked for everything.
+    if all && !rows.is_empty() {
         page.say("rows", rows, theme.dim);
     }
     if !shared.totals.gaps.is_empty() {
@@ -386,7 +392,9 @@ fn database(page: &mut Page<'_>, status: &Status, shared: &Shared) {
 impl Pane for Health {
     fn badge(&self, shared: &Shared) -> String {
         let Some(status) = &shared.status else { return String::new() };
-        let streams = status.clusters.iter().flat_map(|c| &c.streams);
+        // A cluster that is away is one thing to look at, not one per stream.
+        let reached = status.clusters.iter().filter(|c| !matches!(c.state, ClusterState::Away { .. }));
+        let streams = reached.flat_map(|c| &c.streams);
         let ill = shared.away().count()
             + streams
                 .filter(|s| matches!(s.state, StreamState::Forbidden { .. } | StreamState::Retrying { .. }))

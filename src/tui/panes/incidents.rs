@@ -30,7 +30,13 @@ const BINDINGS: &[Binding] = &[
     bind(A::Open, &["enter"], "events", "The incident's events, in the stream", 10),
     bind(A::Copy, &["c"], "copy", "Copies a command that looks at it (or its id)", 20),
     bind(A::Describe, &["d"], "describe", "Everything that is known about it, as a page", 30),
-    bind(A::Manifest, &["y"], "manifest", "The subject's manifest, fetched now, values masked", 40),
+    bind(
+        A::Manifest,
+        &["y"],
+        "manifest",
+        "The subject's manifest, fetched now, values of ConfigMaps and Secrets masked",
+        40,
+    ),
     bind(A::WarningsOnly, &["!"], "warnings", "Medium and worse only", 60),
     bind(A::Sort, &["o"], "sort", "Sorts by severity, by time, by subject", 50),
     bind(A::ReverseSort, &["O"], "reverse", "Reverses the order", 0),
@@ -289,7 +295,7 @@ impl Pane for Incidents {
                 let title = crate::tui::text::object(&incident.subject);
                 return vec![Effect::Show(Box::new(overlays::viewer::Viewer::new(&title, lines)))];
             }
-            A::Manifest => return vec![overlays::viewer::manifest(&incident.cluster, &incident.subject)],
+            A::Manifest => return overlays::viewer::manifest(&incident.cluster, &incident.subject, shared),
             A::WarningsOnly => self.query.warnings = !self.query.warnings,
             A::Sort => {
                 self.order = match self.order {

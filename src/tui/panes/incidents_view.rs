@@ -281,6 +281,12 @@ fn quiet(shared: &Shared) -> (String, Vec<String>) {
             ],
         );
     };
+    if !shared.is_watched() {
+        return (
+            format!("nothing was known to be broken at {}", shared.clock(shared.known_to())),
+            vec!["Nobody has said anything since.".to_owned()],
+        );
+    }
     if shared.away().next().is_some() {
         // Which one and why stands above.
         return (

@@ -32,7 +32,13 @@ const BINDINGS: &[Binding] = &[
     bind(A::Open, &["enter"], "detail", "Shows and hides the detail beside or under the list", 10),
     bind(A::Follow, &["f"], "follow", "Follows the newest, or stands still", 20),
     bind(A::Describe, &["d"], "describe", "Everything that the event holds, as a page", 30),
-    bind(A::Manifest, &["y"], "manifest", "The object's manifest, fetched now, values masked", 40),
+    bind(
+        A::Manifest,
+        &["y"],
+        "manifest",
+        "The object's manifest, fetched now, values of ConfigMaps and Secrets masked",
+        40,
+    ),
     bind(A::Owner, &["J"], "owner", "The events of what owns the object", 45),
     bind(A::WarningsOnly, &["!"], "warnings", "Medium and worse only", 50),
     bind(A::NextWarning, &["w"], "next !", "The next (older) warning", 55),
@@ -205,7 +211,7 @@ impl Stream {
                 let lines = event_detail::page(&event, self.detail.as_ref(), shared);
                 vec![Effect::Show(Box::new(viewer::Viewer::new(&text::object(&event.object), lines)))]
             }
-            A::Manifest => vec![viewer::manifest(&event.cluster, &event.object)],
+            A::Manifest => viewer::manifest(&event.cluster, &event.object, shared),
             A::Copy => vec![Effect::Copy(shared.command(&event.cluster, &event_detail::command(&event)))],
             _ => {
                 let filter = event_detail::owner_filter(&event);

@@ -174,7 +174,9 @@ fn quit(model: &mut Model) -> Vec<Effect> {
         Engine::Own => {
             let waiting = model.shared.waiting();
             let rest = if waiting > 0 { format!(" What waits ({}) is kept and sent at the next start.", text::count(waiting, "message")) } else { String::new() };
-            format!("Nobody will be told by: {}.{rest} `barrelman forward` goes on without a screen.", stops.join(", "))
+            let demo = model.shared.status.as_ref().is_some_and(|s| s.mode == "demo");
+            let next = if demo { "" } else { " To go on without a screen, start `barrelman forward`." };
+            format!("Nobody will be told by: {}.{rest}{next}", stops.join(", "))
         }
     };
     vec![Effect::Show(Box::new(Confirm::new("Quit?", text, "y", "quit", vec![Effect::Quit(Exit::Quit)])))]

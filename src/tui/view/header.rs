@@ -30,7 +30,8 @@ pub fn line(model: &Model, buf: &mut Buffer, area: Rect) {
     }
     let shown: usize = right.iter().map(|(t, _)| text::width(t)).sum();
     let start = area.width.saturating_sub(shown as u16 + 1);
-    let room = Rect { width: start, ..area };
+    // Never name against state: a blank keeps them apart.
+    let room = Rect { width: start.saturating_sub(1), ..area };
     paint::pieces(
         buf,
         room,
@@ -155,7 +156,7 @@ fn extras(shared: &Shared) -> Extras {
     out
 }
 
-/// What a person must know that does not fit into the first line: at most three lines.
+/// What a person must know that does not fit into the first line: at most four lines.
 pub fn trouble(shared: &Shared, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     if shared.gone.is_some() {
@@ -175,13 +176,15 @@ pub fn trouble(shared: &Shared, width: usize) -> Vec<String> {
     lines.extend(away_line(shared).map(|l| format!(" {l}")));
     lines.truncate(2);
     match lines.as_slice() {
-        // What to do about it stands at the end: alone it may take a line more.
-        [only] => text::wrap(only.trim_start(), width.saturating_sub(2), 3)
-            .into_iter()
-            .map(|l| format!(" {l}"))
-            .collect(),
-        _ => lines.into_iter().map(|l| text::cut(&l, width)).collect(),
+        // What to do about it stands at the end: alone it may take all of them.
+        [only] => wrapped(only, width, 4),
+        _ => lines.iter().flat_map(|l| wrapped(l, width, 2)).collect(),
     }
+}
+
+fn wrapped(line: &str, width: usize, lines: usize) -> Vec<String> {
+    let parts = text::wrap(line.trim_start(), width.saturating_sub(2), lines);
+    parts.into_iter().map(|l| format!(" {l}")).collect()
 }
 
 /// An engine that is there and says nothing: what that means, and what to do.
@@ -189,13 +192,13 @@ fn silence(shared: &Shared) -> Option<String> {
     let at = shared.clock(shared.silent?);
     let pid = shared.status.as_ref().map_or(0, |s| s.pid);
     let next = match &shared.engine {
-        Engine::Own => "look at its disk and at :logs".to_owned(),
-        Engine::Attached(_) if pid == 0 => "look at its process".to_owned(),
+        Engine::Own => "Look at its disk and at :logs".to_owned(),
+        Engine::Attached(_) if pid == 0 => "Look at its process".to_owned(),
         Engine::Attached(_) => {
-            format!("look at process {pid} and its disk; `kill -9 {pid}` ends it, then :take-over")
+            format!("Look at process {pid}; `kill -9 {pid}`, then :take-over")
         }
     };
-    Some(format!("no word from the engine since {at}: it hangs, and nobody may be watching or told. {next}"))
+    Some(format!("no word from the engine since {at}: it hangs, nobody may watch or be told. {next}"))
 }
 
 /// Where somebody goes who has no cluster yet.
