@@ -8,6 +8,7 @@ use crate::{
     config::{self, Flags, Problem, Problems, Resolved, Settings},
     connector::Pages,
     status::Status,
+    watch,
 };
 
 /// A problem with a connector of the file or the environment.
@@ -108,13 +109,21 @@ impl Looked {
     }
 }
 
+/// Contexts that the kubeconfig does not have: waiting for them would be for ever.
+pub fn contexts(settings: &Settings) -> Vec<Problem> {
+    let problem =
+        |message| Problem { origin: "kubeconfig".into(), path: "clusters.contexts".into(), message };
+    watch::unknown_contexts(&settings.clusters).into_iter().map(problem).collect()
+}
+
 /// Reads the configuration again for a running engine; each problem is logged, and then the old one stays.
 ///
 /// # Errors
 /// Every problem.
 pub fn again(flags: &Flags, old: &Arc<Settings>, status: &Status) -> Result<Settings, Vec<Problem>> {
     let looked = look(flags);
-    let problems = looked.refused(old, status);
+    let mut problems = looked.refused(old, status);
+    problems.extend(contexts(&looked.resolved.settings));
     if problems.is_empty() {
         looked.resolved.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         return Ok(looked.resolved.settings);

@@ -44,7 +44,7 @@ impl Edits<'_> {
         let mut sealed = ConnectorSpec { origin: Origin::Store, ..spec };
         let vault = self.workshop.vault()?;
         vault.seal_config(&mut sealed.config, &secret_options(&sealed.kind))?;
-        let name = sealed.name.clone();
+        let (name, enabled) = (sealed.name.clone(), sealed.enabled);
         let at = now();
         self.store
             .write(move |tx| {
@@ -59,9 +59,14 @@ impl Edits<'_> {
             })
             .await?;
         let never = never.map(|text| format!("; {text}")).unwrap_or_default();
+        let off = if enabled {
+            String::new()
+        } else {
+            format!("; it is off: barrelman connectors enable '{name}'")
+        };
         Ok(match missing {
-            None => format!("{name} is saved{never}"),
-            Some(missing) => format!("{name} is saved, and cannot send yet: {missing}{never}"),
+            None => format!("{name} is saved{never}{off}"),
+            Some(missing) => format!("{name} is saved, and cannot send yet: {missing}{never}{off}"),
         })
     }
 

@@ -1,6 +1,10 @@
 //! Connectors from where they are written (file, environment, store) to what dispatch runs and the pipeline routes to.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Result, anyhow};
 use jiff::Timestamp;
@@ -27,6 +31,8 @@ pub struct Workshop {
     pub clients: HttpClients,
     /// The data directory, for the key.
     pub data_dir: std::path::PathBuf,
+    /// What the log says is wrong with connectors, by name: each time it is something else.
+    told: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 /// The names of a kind's secret options.
@@ -61,7 +67,7 @@ impl Workshop {
     /// With the settings that hold for all connectors.
     pub fn new(settings: &Settings) -> Result<Self> {
         let clients = HttpClients::new(&settings.delivery, Arc::new(super::engine::now))?;
-        Ok(Self { clients, data_dir: settings.store.dir.clone() })
+        Ok(Self { clients, data_dir: settings.store.dir.clone(), told: Arc::default() })
     }
 
     /// The key that seals secrets, made on demand.
@@ -70,18 +76,50 @@ impl Workshop {
         Ok(Vault::open(key.as_deref(), &self.data_dir)?)
     }
 
+    /// Logs what is wrong with a connector, once: all of them are built at every change of one.
+    fn tell(&self, spec: &ConnectorSpec, problems: Option<&Vec<Problem>>) {
+        let said = problems.map(|p| super::connector_edits::told(p));
+        // A map of texts: whole at any time.
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match &said {
+            Some(said) => told.insert(spec.name.clone(), said.clone()),
+            None => told.remove(&spec.name),
+        };
+        match said {
+            Some(said) if before.as_ref() != Some(&said) => {
+                tracing::warn!(connector = spec.name, problems = said, "a connector cannot be used");
+            }
+            None if before.is_some() => {
+                tracing::info!(connector = spec.name, "the connector can be used now");
+            }
+            _ => {}
+        }
+    }
+
+    /// Why what is sealed in a connector's options cannot be opened: not for want of a right key, but of a usable one.
+    pub fn key_trouble(&self, spec: &ConnectorSpec) -> Option<String> {
+        let sealed = spec.config.values().any(contains_sealed);
+        sealed.then(|| self.vault().err().map(|e| format!("{e:#}"))).flatten()
+    }
+
     /// Builds one; what is missing or wrong is told, never sent.
     pub fn build(&self, spec: &ConnectorSpec) -> Result<Built, Vec<Problem>> {
         let sealed = spec.config.values().any(contains_sealed);
-        let vault = sealed.then(|| self.vault().ok()).flatten();
+        // Only where it is needed: a key is made on demand.
+        let vault = sealed.then(|| self.vault().map_err(|e| format!("{e:#}")));
         let resolver = Resolver {
             env: &|name| std::env::var(name).ok(),
             read: &|path: &Path| std::fs::read_to_string(path),
-            vault: vault.as_ref(),
+            vault: match &vault {
+                Some(Ok(vault)) => Ok(vault),
+                Some(Err(why)) => Err(why),
+                None => Err("nothing was sealed"),
+            },
         };
         let secrets = secret_options(&spec.kind);
         let (config, errors) = resolver.resolve_what_can_be(&spec.config, &secrets);
         let built = connector::build(&ConnectorSpec { config, ..spec.clone() }, &self.clients);
+        let built = built.map_err(|problems| in_its_words(spec.origin, problems));
         if errors.is_empty() {
             return built;
         }
@@ -96,6 +134,17 @@ impl Workshop {
         let missing = |e: SecretError| Problem { option: e.option, message: e.message, incomplete: true };
         Err(errors.into_iter().map(missing).chain(problems).collect())
     }
+}
+
+/// Who has the environment alone cannot set an option.
+fn in_its_words(origin: Origin, mut problems: Vec<Problem>) -> Vec<Problem> {
+    if origin == Origin::Environment {
+        for problem in &mut problems {
+            problem.message =
+                problem.message.replace("allow_insecure_http = true", "PAINCHAIN_ALLOW_HTTP=true");
+        }
+    }
+    problems
 }
 
 fn contains_sealed(value: &serde_json::Value) -> bool {
@@ -144,17 +193,10 @@ pub fn wire(settings: &Settings, store: &Store, workshop: &Workshop) -> Result<W
         let enabled =
             if spec.origin == Origin::Store { spec.enabled } else { state.enabled.unwrap_or(spec.enabled) };
         let built = workshop.build(&spec);
+        workshop.tell(&spec, built.as_ref().err());
         match &built {
             Ok(built) if enabled => wired.1.push(target(&spec, &built.common, settings)),
-            Ok(_) => {}
-            Err(problems) => {
-                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                tracing::warn!(
-                    connector = spec.name,
-                    problems = problems.join("; "),
-                    "a connector cannot be used"
-                );
-            }
+            Ok(_) | Err(_) => {}
         }
         wired.0.push(Definition { spec, built });
     }

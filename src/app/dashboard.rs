@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cli::{Demo, Exit},
-    config::{Flags, Problem, Resolved, Settings},
+    config::{Flags, Problem, Resolved, Settings, UiSettings},
     feed::{FEED_CAPACITY, Feed, Reply},
     server::{Request, attach},
     store,
@@ -53,9 +53,9 @@ pub async fn run(resolved: Resolved, flags: Flags, screens: &Screens) -> Result<
 }
 
 /// The dashboard on the simulated cluster.
-pub async fn demo(args: &Demo, screens: &Screens) -> Result<Exit> {
+pub async fn demo(args: &Demo, ui: UiSettings, screens: &Screens) -> Result<Exit> {
     let stage = demo::stage(args).await?;
-    let settings = stage.settings.clone();
+    let settings = Settings { ui, ..stage.settings.clone() };
     // Nothing of a demo outlives it.
     let log_file = logging::to_file_in(&settings.log, &settings.store.dir)?;
     let running = Running::start(settings.clone(), "demo").await?;

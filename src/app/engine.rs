@@ -357,6 +357,7 @@ impl Running {
         loop {
             let ended = tokio::select! {
                 Some(command) = self.commands.recv() => return Ok(command),
+                error = self.store.broken() => return Err(error.into()),
                 ended = self.tasks.ended() => ended,
             };
             match ended {

@@ -11,7 +11,16 @@ use crate::{
 
 /// What cannot happen of what a connector names, and what to do about it.
 pub fn of(common: &Common, watch: &WatchSettings) -> Option<(String, String)> {
+    if common.conditions.cost_threshold.is_some() && !costs() {
+        let text =
+            "nothing can pass: conditions.cost_threshold needs costs, which this version does not read";
+        return Some((text.into(), "take cost_threshold out of its conditions".into()));
+    }
     let types = common.events.as_ref()?.types();
+    if types.is_empty() {
+        let text = "nothing can pass: events is empty";
+        return Some((text.into(), "name what it should be told of, or take events away".into()));
+    }
     if types.len() == EventType::all().len() {
         return None;
     }
@@ -40,6 +49,11 @@ pub fn of(common: &Common, watch: &WatchSettings) -> Option<(String, String)> {
         off => format!("[watch.kinds] {} = true, or take them out of its events", off.join(" = true, ")),
     };
     Some((format!("these cannot happen: {}", lines.join(", ")), next))
+}
+
+/// Whether anything tells of costs.
+fn costs() -> bool {
+    [EventType::CostThresholdExceeded, EventType::CostReport].into_iter().any(|t| makers(t).0)
 }
 
 /// Whether a rule tells of this type, and the kinds that its rules look at.

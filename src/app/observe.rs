@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     dispatch::Observer,
-    event::EventType,
+    event::{EventType, incident::Phase},
     feed::Feed,
     pipeline::Input,
     status::{ConnectorStatus, Status},
-    store::{DeliveryRow, MEMORY, META, Read, Store, keys},
+    store::{DeliveryRow, DeliveryState, MEMORY, META, Read, Store, keys},
 };
 
 /// An undelivered row older than this is trouble.
@@ -34,6 +34,13 @@ impl Observe {
 
 impl Observer for Observe {
     fn delivery(&self, seq: u64, row: &DeliveryRow) {
+        // What a person is told; a stream of single events is not for the log.
+        if row.state == DeliveryState::Delivered && row.phase != Phase::Event {
+            tracing::info!(
+                connector = row.connector, phase = row.phase.as_str(), severity = %row.severity, attempts = row.attempts,
+                "told: {}", row.title
+            );
+        }
         let _ = self.feed.send(Feed::Delivery { seq, delivery: Arc::new(row.clone()) });
     }
 

@@ -50,14 +50,19 @@ async fn command(cli: Cli, screens: Option<Screens>) -> Result<Exit> {
             forward::run(resolved.settings, flags).await
         }
         (Some(Command::Demo(args)), None) => {
+            // Nothing of it but the screen's part is used, but what cannot be used must not pass.
+            if configured(&flags).is_none() {
+                return Ok(Exit::Usage);
+            }
             logging::to_stderr(&config::LogSettings { level: "warn".into(), json: false });
             demo::headless(args).await
         }
         (Some(Command::Demo(args)), Some(screens)) => {
+            let Some(resolved) = configured(&flags) else { return Ok(Exit::Usage) };
             if !on_terminal("`barrelman demo --headless` prints what happens, without a screen") {
                 return Ok(Exit::Usage);
             }
-            dashboard::demo(args, &screens).await
+            dashboard::demo(args, resolved.settings.ui, &screens).await
         }
         (None, Some(screens)) => {
             // Before anything is opened: what cannot be used must not start an engine.
@@ -72,7 +77,7 @@ async fn command(cli: Cli, screens: Option<Screens>) -> Result<Exit> {
 }
 
 /// The configuration, or every problem with it, connectors included, on standard error.
-fn load(flags: &Flags) -> Option<config::Resolved> {
+fn configured(flags: &Flags) -> Option<config::Resolved> {
     match configuration::look(flags).usable() {
         Ok(resolved) => Some(resolved),
         Err(problems) => {
@@ -80,6 +85,17 @@ fn load(flags: &Flags) -> Option<config::Resolved> {
             None
         }
     }
+}
+
+/// The same for what watches clusters.
+fn load(flags: &Flags) -> Option<config::Resolved> {
+    let resolved = configured(flags)?;
+    let contexts = configuration::contexts(&resolved.settings);
+    if contexts.is_empty() {
+        return Some(resolved);
+    }
+    complain(&config::Problems(contexts).to_string());
+    None
 }
 
 /// Whether there is a screen to draw on and somebody to press keys; if not, what to do instead is told.

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::engine::now;
+use super::{commands::check_store, engine::now};
 use crate::{
     config::StoreSettings,
     feed::Feed,
@@ -63,13 +63,28 @@ impl Refresh {
     }
 }
 
+fn began_empty(store: &Store) -> String {
+    format!(
+        "the store {} was there with 0 bytes, and begins anew: whatever it held is forgotten; stop and restore a backup \
+         if there is one",
+        store.path().display()
+    )
+}
+
 impl Reporter {
     pub fn new(
         (store, engine, board): (Store, Arc<Mutex<Engine>>, Board),
         settings: StoreSettings,
         (mode, watch_only): (&str, bool),
     ) -> Self {
+        let empty = store.began_empty().then(|| began_empty(&store));
+        let open = check_store::open_to_others(&settings.dir).map(|f| format!("{}: {}", f.text, f.next));
+        let warnings: Vec<String> = empty.into_iter().chain(open).collect();
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
         let first = Status {
+            warnings,
             at: now(),
             started_at: now(),
             pid: std::process::id(),
@@ -181,11 +196,14 @@ impl Reporter {
             cluster.objects = objects.get(&cluster.uid).copied().unwrap_or(0);
         }
         let previous = Arc::clone(&self.out.borrow());
+        let mut store = self.last_store.clone();
+        // That it fails is known at once, not with the next look.
+        store.error = maintain::trouble(&self.store).or(store.error);
         Status {
             at: now(),
             clusters,
             connectors: (self.connectors)(),
-            store: self.last_store.clone(),
+            store,
             pipeline,
             ..(*previous).clone()
         }

@@ -17,14 +17,24 @@ pub enum Exit {
     Unreachable,
     /// The database is damaged, its disk is full, or it was written by a newer version.
     Store,
+    /// Some of it was done, and some was not: an import.
+    Partly,
     /// Interrupted a second time, before everything was stopped in order.
     Interrupted,
 }
 
 impl Exit {
     /// All of them, in the order of the help.
-    pub const ALL: [Exit; 7] =
-        [Exit::Ok, Exit::Failed, Exit::Usage, Exit::Held, Exit::Unreachable, Exit::Store, Exit::Interrupted];
+    pub const ALL: [Exit; 8] = [
+        Exit::Ok,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::Held,
+        Exit::Unreachable,
+        Exit::Store,
+        Exit::Partly,
+        Exit::Interrupted,
+    ];
 
     /// The number.
     pub const fn code(self) -> u8 {
@@ -35,6 +45,7 @@ impl Exit {
             Exit::Held => 3,
             Exit::Unreachable => 4,
             Exit::Store => 5,
+            Exit::Partly => 6,
             // As shells have it: 128 and the signal's number.
             Exit::Interrupted => 130,
         }
@@ -49,6 +60,7 @@ impl Exit {
             Exit::Held => "another process writes to the data directory",
             Exit::Unreachable => "no cluster could be reached",
             Exit::Store => "the database is damaged, its disk is full, or a newer version wrote it",
+            Exit::Partly => "some connectors of an import were taken, and some were not",
             Exit::Interrupted => "interrupted a second time, before everything was stopped in order",
         }
     }

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::{
     file,
     problem::{Problem, Problems},
-    secret::{self, is_secret_name},
+    secret::{self, is_plain_header, is_secret_name},
     settings::ConnectorSpec,
 };
 use crate::event::nearest;
@@ -72,11 +72,22 @@ pub(super) fn spec(value: &Value, path: &str) -> (Option<ConnectorSpec>, Vec<Fou
     (Some(ConnectorSpec { name, kind, enabled, config, origin: super::Origin::Store }), found)
 }
 
+/// Connectors of a text, and what is wrong with the others.
+#[derive(Debug, Default)]
+pub struct ReadConnectors {
+    /// Those that can be read whole; options are looked at by their kinds, later.
+    pub specs: Vec<ConnectorSpec>,
+    /// A line per problem, with the connector's index and key; a connector with one is not in `specs`.
+    pub wrong: Vec<String>,
+    /// How many there are in all.
+    pub total: usize,
+}
+
 /// Connectors from a text, for import: one object, or `{"connectors": [...]}`, or a bare list; JSON or TOML.
 ///
 /// # Errors
-/// Every problem at once, by the connector's index and key; the same name twice is one.
-pub fn parse_connectors(text: &str) -> Result<Vec<ConnectorSpec>, Problems> {
+/// It is neither, or there is no connector in it.
+pub fn read_connectors(text: &str) -> Result<ReadConnectors, Problems> {
     let document = document(text).map_err(|message| Problems(vec![problem("", message)]))?;
     let items: Vec<(String, &Value)> = match (&document, document.get("connectors")) {
         (_, Some(Value::Array(items))) | (Value::Array(items), _) => {
@@ -87,23 +98,23 @@ pub fn parse_connectors(text: &str) -> Result<Vec<ConnectorSpec>, Problems> {
         }
         (single, None) => vec![("connector".to_owned(), single)],
     };
-    let mut problems = Vec::new();
-    let mut specs: Vec<ConnectorSpec> = Vec::new();
+    if items.is_empty() {
+        let none = "there is none: expected one object, or {\"connectors\": [...]}";
+        return Err(Problems(vec![problem("connectors", none)]));
+    }
+    let mut read = ReadConnectors { total: items.len(), ..ReadConnectors::default() };
     for (path, item) in items {
         let (spec, found) = spec(item, &path);
-        problems.extend(found.into_iter().map(|f| problem(&f.path, f.message)));
-        let Some(spec) = spec.filter(|s| !s.name.is_empty()) else { continue };
-        if specs.iter().any(|s| s.name == spec.name) {
-            problems.push(problem(&path, format!("the name {:?} is taken by an earlier one", spec.name)));
+        let whole = found.is_empty();
+        read.wrong.extend(found.into_iter().map(|f| format!("{}: {}", f.path, f.message)));
+        let Some(spec) = spec.filter(|_| whole) else { continue };
+        if read.specs.iter().any(|s| s.name == spec.name) {
+            read.wrong.push(format!("{path}: the name {:?} is taken by an earlier one", spec.name));
         } else {
-            specs.push(spec);
+            read.specs.push(spec);
         }
     }
-    if problems.is_empty() && specs.is_empty() {
-        problems
-            .push(problem("connectors", "there is none: expected one object, or {\"connectors\": [...]}"));
-    }
-    if problems.is_empty() { Ok(specs) } else { Err(Problems(problems)) }
+    Ok(read)
 }
 
 fn problem(path: &str, message: impl Into<String>) -> Problem {
@@ -169,8 +180,8 @@ fn exported(value: &Value, is_secret: bool, style: ExportSecrets, name: &str) ->
             let inner: Map<String, Value> = map
                 .iter()
                 .filter_map(|(k, v)| {
-                    exported(v, is_secret || is_secret_name(k), style, &format!("{name} {k}"))
-                        .map(|v| (k.clone(), v))
+                    let is_secret = (is_secret || is_secret_name(k)) && !is_plain_header(k);
+                    exported(v, is_secret, style, &format!("{name} {k}")).map(|v| (k.clone(), v))
                 })
                 .collect();
             Some(inner.into())
@@ -201,21 +212,27 @@ mod tests {
     const SLACK: &str = r##"{"name": "Production Alerts", "type": "slack",
         "config": {"webhook_url": "https://hooks.slack.com/services/T0/B0/abcdefgh", "channel": "#k8s-alerts", "events": ["pod_crash"]}}"##;
 
+    fn whole(text: &str) -> Vec<ConnectorSpec> {
+        let read = read_connectors(text).unwrap();
+        assert_eq!((read.wrong.as_slice(), read.total), (&[][..], read.specs.len()));
+        read.specs
+    }
+
     #[test]
     fn both_shapes_load_as_json_and_toml() {
-        let one = parse_connectors(SLACK).unwrap();
+        let one = whole(SLACK);
         assert_eq!(
             (one[0].name.as_str(), one[0].kind.as_str(), one[0].enabled),
             ("Production Alerts", "slack", false)
         );
-        let many = parse_connectors(&format!("{{\"connectors\": [{SLACK}]}}")).unwrap();
+        let many = whole(&format!("{{\"connectors\": [{SLACK}]}}"));
         assert_eq!(many, one);
-        assert_eq!(parse_connectors(&format!("[{SLACK}]")).unwrap(), one);
+        assert_eq!(whole(&format!("[{SLACK}]")), one);
         let toml = "name = \"Production Alerts\"\ntype = \"slack\"\n[config]\nwebhook_url = \"https://hooks.slack.com/services/T0/B0/abcdefgh\"\nchannel = \"#k8s-alerts\"\nevents = [\"pod_crash\"]\n";
-        assert_eq!(parse_connectors(toml).unwrap(), one);
+        assert_eq!(whole(toml), one);
         let array =
             toml.replace("name =", "[[connectors]]\nname =").replace("[config]", "[connectors.config]");
-        assert_eq!(parse_connectors(&array).unwrap(), one);
+        assert_eq!(whole(&array), one);
     }
 
     #[test]
@@ -223,7 +240,13 @@ mod tests {
         let text = r#"{"connectors": [
             {"name": "a", "type": "slack", "webhook_url": "x", "enable": true},
             {"type": "slack", "enabled": "yes", "config": []}, 7, {"name": "b", "type": "slack"}, {"name": "b", "type": "slack"}]}"#;
-        let said = parse_connectors(text).unwrap_err().to_string();
+        let read = read_connectors(text).unwrap();
+        assert_eq!(
+            (read.total, read.specs.len(), read.specs[0].name.as_str()),
+            (5, 1, "b"),
+            "what can be taken is"
+        );
+        let said = read.wrong.join("\n");
         for part in [
             "connectors[0].webhook_url: unknown key here: a connector's own options belong into config",
             "connectors[0].enable: unknown key, did you mean enabled?",
@@ -235,20 +258,20 @@ mod tests {
         ] {
             assert!(said.contains(part), "{part} in {said}");
         }
-        assert!(parse_connectors("{").unwrap_err().to_string().contains("not JSON"));
-        assert!(parse_connectors("").unwrap_err().to_string().contains("is required"));
-        assert!(parse_connectors("[]").unwrap_err().to_string().contains("there is none"));
+        assert!(read_connectors("{").unwrap_err().to_string().contains("not JSON"));
+        assert!(read_connectors("").unwrap().wrong.join("\n").contains("is required"));
+        assert!(read_connectors("[]").unwrap_err().to_string().contains("there is none"));
     }
 
     #[test]
     fn an_export_holds_no_secret_and_loads_again() {
-        let mut specs = parse_connectors(SLACK).unwrap();
+        let mut specs = whole(SLACK);
         specs[0]
             .config
             .insert("headers".into(), json!({"Authorization": "Bearer s3cr3t", "X-Env": "${ENV}"}));
         let text = export_connectors(&specs, ExportSecrets::Placeholders, &|_| vec![]);
         assert!(!text.contains("abcdefgh") && !text.contains("s3cr3t"), "{text}");
-        let again = parse_connectors(&text).unwrap();
+        let again = whole(&text);
         assert_eq!(again[0].config["webhook_url"], "${PRODUCTION_ALERTS_WEBHOOK_URL}");
         assert_eq!(again[0].config["headers"]["Authorization"], "${PRODUCTION_ALERTS_HEADERS_AUTHORIZATION}");
         assert_eq!(again[0].config["headers"]["X-Env"], "${ENV}");

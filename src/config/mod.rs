@@ -19,7 +19,7 @@ mod show;
 mod value;
 mod vault;
 
-pub use connectors::{ExportSecrets, export_connectors, parse_connectors};
+pub use connectors::{ExportSecrets, ReadConnectors, export_connectors, read_connectors};
 pub use env::Env;
 pub use flags::Flags;
 pub use layer::Sourced;

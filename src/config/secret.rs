@@ -32,8 +32,8 @@ pub struct Resolver<'a> {
     pub env: EnvFn<'a>,
     /// Files.
     pub read: ReadFn<'a>,
-    /// What was sealed; `None` where there is no data directory.
-    pub vault: Option<&'a Vault>,
+    /// Opens what was sealed; or why it cannot be opened, in words.
+    pub vault: Result<&'a Vault, &'a str>,
 }
 
 impl std::fmt::Debug for Resolver<'_> {
@@ -110,8 +110,9 @@ impl Resolver<'_> {
         if !is_sealed(text) {
             return expand(text, self.env);
         }
-        let vault = self.vault.ok_or("is sealed, and there is no key to open it")?;
-        vault.unseal(text).map_err(|e| e.to_string())
+        let vault = self.vault.map_err(|why| format!("is sealed, and its key cannot be used: {why}"))?;
+        // A text means the same wherever it is kept: what is sealed may name variables beside its literals.
+        expand(vault.unseal(text).map_err(|e| e.to_string())?.expose_secret(), self.env)
     }
 }
 
@@ -213,6 +214,13 @@ pub fn is_secret_name(name: &str) -> bool {
         || name.ends_with("-key")
 }
 
+/// A header that says what a message is, and nothing of who sends it.
+pub fn is_plain_header(name: &str) -> bool {
+    const PLAIN: [&str; 6] =
+        ["accept", "accept-language", "cache-control", "content-language", "content-type", "user-agent"];
+    PLAIN.contains(&name.to_ascii_lowercase().as_str())
+}
+
 /// A URL with a user, a query or a long path: it may be a secret as a whole.
 pub fn is_secret_url(text: &str) -> bool {
     let Some((_, rest)) = text.split_once("://") else { return false };
@@ -250,8 +258,9 @@ fn masked_value(value: &Value, hide: bool) -> Value {
         Value::Number(_) | Value::Bool(_) if hide => Value::from("••••"),
         Value::Array(items) => items.iter().map(|v| masked_value(v, hide)).collect(),
         Value::Object(map) => {
+            let hide = |key: &str| (hide || is_secret_name(key)) && !is_plain_header(key);
             let inner: Map<String, Value> =
-                map.iter().map(|(k, v)| (k.clone(), masked_value(v, hide || is_secret_name(k)))).collect();
+                map.iter().map(|(k, v)| (k.clone(), masked_value(v, hide(k)))).collect();
             inner.into()
         }
         other => other.clone(),
@@ -276,23 +285,45 @@ mod tests {
     fn variables_files_and_sealed_texts_are_resolved() {
         let vault = Vault::from_bytes([7; 32]);
         let sealed = vault.seal("literal").unwrap();
+        let beside = vault.seal("https://h.example/v2?token=${TOKEN}&costs=$${5}").unwrap();
         let read = |path: &Path| match path.to_str() {
             Some("/run/hook") => Ok("https://x.example/y\n".to_owned()),
             _ => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
         };
-        let resolver = Resolver { env: &env, read: &read, vault: Some(&vault) };
+        let resolver = Resolver { env: &env, read: &read, vault: Ok(&vault) };
         let config = map(&json!({
-            "webhook_url_file": "/run/hook", "token": sealed, "ca_file": "/ca.pem", "n": 3,
+            "webhook_url_file": "/run/hook", "token": sealed, "url": beside, "ca_file": "/ca.pem", "n": 3,
             "headers": {"Authorization": "Bearer ${TOKEN}", "X": "$${TOKEN}"}, "list": ["a${TOKEN}b"],
         }));
         let resolved = resolver.resolve(&config, &["webhook_url"]).unwrap();
         assert_eq!(
             Value::from(resolved),
             json!({
-                "webhook_url": "https://x.example/y", "token": "literal", "ca_file": "/ca.pem", "n": 3,
+                "webhook_url": "https://x.example/y", "token": "literal",
+                "url": "https://h.example/v2?token=t0k3n&costs=${5}", "ca_file": "/ca.pem", "n": 3,
                 "headers": {"Authorization": "Bearer t0k3n", "X": "${TOKEN}"}, "list": ["at0k3nb"],
             })
         );
+    }
+
+    #[test]
+    fn a_variable_beside_a_literal_is_filled_in_after_sealing_or_is_told() {
+        let vault = Vault::from_bytes([7; 32]);
+        let mut config = map(&json!({
+            "url": "https://h.example/hook/v2/send?token=${TOKEN}",
+            "headers": {"X-Key": "team:${TOKEN}"}, "header_text": "{\"X-Key\": \"team:${NOPE}\"}",
+        }));
+        vault.seal_config(&mut config, &["url", "headers", "header_text"]).unwrap();
+        assert!(config.values().all(|v| !v.to_string().contains("TOKEN")), "{config:?}");
+        let read = |_: &Path| Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+        let resolver = Resolver { env: &env, read: &read, vault: Ok(&vault) };
+        let (resolved, errors) = resolver.resolve_what_can_be(&config, &[]);
+        assert_eq!(resolved["url"], "https://h.example/hook/v2/send?token=t0k3n");
+        assert_eq!(resolved["headers"]["X-Key"], "team:t0k3n");
+        assert_eq!(errors[0].to_string(), "header_text: the environment variable NOPE is not set");
+        let shut = Resolver { vault: Err("secret.key can be read by others"), ..resolver };
+        let (_, errors) = shut.resolve_what_can_be(&config, &[]);
+        assert!(errors[0].message.contains("secret.key can be read by others"), "{errors:?}");
     }
 
     #[test]
@@ -300,7 +331,7 @@ mod tests {
         let vault = Vault::from_bytes([7; 32]);
         let sealed = Vault::from_bytes([8; 32]).seal("x").unwrap();
         let read = |_: &Path| Err(std::io::Error::from(std::io::ErrorKind::NotFound));
-        let resolver = Resolver { env: &env, read: &read, vault: Some(&vault) };
+        let resolver = Resolver { env: &env, read: &read, vault: Ok(&vault) };
         let config = map(&json!({
             "a": "${NOPE}", "b": "${open", "token_file": "/nope", "url_file": "/x", "url": "y",
             "headers": {"h": "${a b}"}, "sealed": sealed,
@@ -337,7 +368,7 @@ mod tests {
         let shown = masked(
             &map(&json!({
                 "webhook_url": "https://hooks.example/T0/abcdefghijkl", "channel": "#a", "token": "${TOKEN}",
-                "headers": {"X-Api": "abcdefgh12345678"}, "url": "https://api.example.com/hook?sig=abcd1234abcd",
+                "headers": {"X-Api": "abcdefgh12345678", "Content-Type": "application/x-our-own-kind"}, "url": "https://api.example.com/hook?sig=abcd1234abcd",
                 "base": "https://api.example.com/events", "own": "private-thing-1", "password": 12345,
             })),
             &["own"],
@@ -346,7 +377,7 @@ mod tests {
         for secret in ["abcdefghijkl", "abcdefgh1234", "sig=", "private", "12345\"", "12345}"] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
-        for kept in ["#a", "${TOKEN}", "https://api.example.com/events"] {
+        for kept in ["application/x-our-own-kind", "#a", "${TOKEN}", "https://api.example.com/events"] {
             assert!(text.contains(kept), "{kept} in {text}");
         }
     }

@@ -160,17 +160,28 @@ impl std::fmt::Debug for Built {
     }
 }
 
+/// Kinds of the guide that this version does not have: no typing errors.
+const NOT_HERE: &[&str] = &["discord", "email", "github", "opsgenie", "pagerduty", "teams"];
+
+fn names() -> String {
+    CONNECTORS.iter().map(|d| d.kind).collect::<Vec<_>>().join(", ")
+}
+
 /// A kind by its name.
 ///
 /// # Errors
 /// An unknown name, with the nearest one.
 pub fn def(kind: &str) -> Result<&'static ConnectorDef, Problem> {
     CONNECTORS.iter().copied().find(|d| d.kind == kind).ok_or_else(|| {
+        if NOT_HERE.contains(&kind) {
+            let text = format!("{kind} is not in this version");
+            return Problem::invalid("type", format!("{text} (there are {})", names()));
+        }
         let kinds: Vec<&str> = CONNECTORS.iter().map(|d| d.kind).collect();
         let hint = nearest(kind, kinds.iter().copied())
             .map(|n| format!(", did you mean {n:?}?"))
             .unwrap_or_default();
-        Problem::invalid("type", format!("unknown type {kind:?}{hint} (there are {})", kinds.join(", ")))
+        Problem::invalid("type", format!("unknown type {kind:?}{hint} (there are {})", names()))
     })
 }
 

@@ -170,7 +170,7 @@ pub async fn send(request: RequestBuilder, now: Timestamp, secrets: &Secrets) ->
         Err(error) => {
             let reason = reason_of(&error);
             let detail = secrets.cut(&chain(&error.without_url()));
-            return Err(Outcome::Retry { reason, detail, after: None });
+            return Err(Outcome::Retry { reason, detail, after: None, status: 0 });
         }
     };
     let status = response.status().as_u16();
@@ -217,8 +217,9 @@ impl Answer {
             }
             text
         };
-        let reject = |reason, pause, hint: &str| Outcome::Reject { reason, detail: detail(hint), pause };
-        let retry = |reason| Outcome::Retry { reason, detail: detail(""), after: self.retry_after };
+        let reject =
+            |reason, pause, hint: &str| Outcome::Reject { reason, detail: detail(hint), pause, status };
+        let retry = |reason| Outcome::Retry { reason, detail: detail(""), after: self.retry_after, status };
         Some(match status {
             200..=299 => return None,
             408 | 425 | 429 => retry(Reason::RateLimited),
@@ -243,6 +244,7 @@ impl Answer {
             reason: Reason::Network,
             detail: format!("HTTP {}: the answer broke off", self.status),
             after: None,
+            status: self.status,
         })
     }
 }
@@ -313,7 +315,7 @@ impl Secrets {
     /// Everything of a URL that may be a key: credentials, path, query, and their long parts.
     pub fn add_url(&mut self, url: &Url) {
         self.add(url.as_str());
-        self.add(url.password().unwrap_or_default());
+        self.add_credentials(url);
         let path = url.path();
         if path.len() > 8 {
             self.add(path);
@@ -327,12 +329,43 @@ impl Secrets {
         }
     }
 
+    /// User and password of a URL: as they stand there, as they are meant, and as they go out in a header, which a
+    /// receiver may echo.
+    pub(super) fn add_credentials(&mut self, url: &Url) {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        let (user, password) = (url.username(), url.password().unwrap_or_default());
+        if user.is_empty() && password.is_empty() {
+            return;
+        }
+        let (user_meant, meant) = (percent_decode(user.as_bytes()), percent_decode(password.as_bytes()));
+        let both = [user_meant, b":".to_vec(), meant.clone()].concat();
+        self.add(&STANDARD.encode(&both));
+        for secret in [both, meant].iter().filter(|_| !password.is_empty()) {
+            self.add(&String::from_utf8_lossy(secret));
+        }
+        self.add(password);
+    }
+
     /// The text without them.
     pub fn cut(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| {
             if text.contains(secret.as_str()) { text.replace(secret.as_str(), "[secret]") } else { text }
         })
     }
+}
+
+/// `%40` → `@`; what is no such triple stays.
+fn percent_decode(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        let pair = (*first == b'%').then(|| tail.split_first_chunk::<2>()).flatten();
+        let byte = pair.and_then(|(pair, after)| Some((*hex::decode(pair).ok()?.first()?, after)));
+        let (byte, after) = byte.unwrap_or((*first, tail));
+        out.push(byte);
+        rest = after;
+    }
+    out
 }
 
 #[cfg(test)]
@@ -392,5 +425,19 @@ mod tests {
             secrets.cut("no abcdefghijklm for k3yk3yk3y or hunter22 at /services/T0/B0/abcdefghijklm");
         assert_eq!(shown, "no [secret] for [secret] or [secret] at [secret]");
         assert_eq!(format!("{secrets:?}").matches("hunter").count(), 0);
+    }
+
+    #[test]
+    fn credentials_of_a_url_are_cut_in_every_form_in_which_they_go_out() {
+        let mut secrets = Secrets::default();
+        secrets.add_url(&Url::parse("http://user:p%40ssword99@h.example/echo").unwrap());
+        for echoed in ["Basic dXNlcjpwQHNzd29yZDk5", "p@ssword99", "p%40ssword99", "user:p@ssword99"] {
+            let shown = secrets.cut(&format!("{{\"authorization\": \"{echoed}\"}}"));
+            assert!(shown.contains("[secret]"), "{echoed}: {shown}");
+            assert!(!shown.contains("ssword99") && !shown.contains("dXNlcj"), "{shown}");
+        }
+        let mut user_alone = Secrets::default();
+        user_alone.add_url(&Url::parse("https://tok%2Bvalue@h.example/").unwrap());
+        assert_eq!(user_alone.cut("Basic dG9rK3ZhbHVlOg=="), "Basic [secret]");
     }
 }

@@ -77,6 +77,8 @@ pub enum Outcome {
         detail: String,
         /// The service asked for at least this much silence: the whole destination pauses.
         after: Option<std::time::Duration>,
+        /// HTTP status; 0 where there was no answer.
+        status: u16,
     },
     /// It will never be taken.
     Reject {
@@ -86,6 +88,8 @@ pub enum Outcome {
         detail: String,
         /// The next message would fail the same way (401, 403, 404, 410): the connector pauses itself.
         pause: bool,
+        /// HTTP status.
+        status: u16,
     },
 }
 

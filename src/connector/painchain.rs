@@ -91,7 +91,7 @@ fn build(common: &Common, options: &mut Options<'_>, clients: &HttpClients) -> O
     let base = base?;
     let mut secrets = Secrets::default();
     secrets.add(token.as_deref().unwrap_or_default());
-    secrets.add(base.password().unwrap_or_default());
+    secrets.add_credentials(&base);
     let (events, integrations) = (route(&base, "events"), route(&base, "integrations"));
     let name = common.name.clone();
     let (clients, found) = (clients.clone(), Mutex::new(None));
@@ -265,8 +265,8 @@ impl PainChain {
         };
         match (answer.status, answer.refusal(&self.secrets, hint)?) {
             // What the backend also answers to a message that it will never take.
-            (500, Outcome::Retry { detail, after, .. }) => {
-                Some(Outcome::Retry { reason: Reason::BadRequest, detail, after })
+            (500, Outcome::Retry { detail, after, status, .. }) => {
+                Some(Outcome::Retry { reason: Reason::BadRequest, detail, after, status })
             }
             (_, outcome) => Some(outcome),
         }
@@ -308,6 +308,7 @@ impl PainChain {
             reason: Reason::UnexpectedAnswer,
             detail: format!("HTTP {}: {}", answer.status, answer.shown(&self.secrets)),
             after: None,
+            status: answer.status,
         }
     }
 
@@ -379,9 +380,9 @@ impl PainChain {
         let detail = self.secrets.cut(&crate::event::sanitize::clean_cut(error, 200));
         let never = ["Missing required", "must be", "is required", "Foreign key", "Invalid"];
         if never.iter().any(|n| error.contains(n)) {
-            return Outcome::Reject { reason: Reason::BadRequest, detail, pause: false };
+            return Outcome::Reject { reason: Reason::BadRequest, detail, pause: false, status: 200 };
         }
-        Outcome::Retry { reason: Reason::ServerError, detail, after: None }
+        Outcome::Retry { reason: Reason::ServerError, detail, after: None, status: 200 }
     }
 }
 

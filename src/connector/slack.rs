@@ -234,7 +234,7 @@ impl Slack {
         let known = ERRORS.iter().find(|(word, ..)| body == *word);
         if let Some((word, reason, pause, hint)) = known {
             let detail = format!("HTTP {}: {word}: {hint}", answer.status);
-            return Outcome::Reject { reason: *reason, detail, pause: *pause };
+            return Outcome::Reject { reason: *reason, detail, pause: *pause, status: answer.status };
         }
         answer.refusal(&self.secrets, "check webhook_url").unwrap_or_else(|| Outcome::Retry {
             reason: Reason::UnexpectedAnswer,
@@ -244,6 +244,7 @@ impl Slack {
                 answer.shown(&self.secrets)
             ),
             after: None,
+            status: answer.status,
         })
     }
 

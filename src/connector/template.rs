@@ -91,11 +91,15 @@ impl Template {
     pub fn render(&self, notification: &Notification) -> Result<String, String> {
         let template = self.env.get_template(NAME).map_err(|e| explain(&e))?;
         let mut out = Capped { bytes: Vec::new(), full: false };
-        let result = template.render_captured_to(context(notification), &mut out).map(drop);
+        let known = context(notification);
+        let result = template.render_captured_to(known.clone(), &mut out).map(drop);
         if out.full {
             return Err(format!("more than {} KiB come out", MAX_OUTPUT / 1024));
         }
-        result.map_err(|e| explain(&e))?;
+        result.map_err(|e| match e.kind() {
+            ErrorKind::UndefinedError => format!("{}{}", explain(&e), unknown(&template, &known)),
+            _ => explain(&e),
+        })?;
         let text = String::from_utf8(out.bytes).map_err(|e| e.to_string())?;
         if self.escape == Escape::Json {
             check_json(&text)?;
@@ -124,6 +128,18 @@ impl Template {
         }
         Ok(())
     }
+}
+
+/// The names in a template that stand for nothing: the engine does not say which one it met.
+fn unknown(template: &minijinja::Template<'_, '_>, known: &Value) -> String {
+    let is_there = |name: &String| {
+        let found = name.split('.').try_fold(known.clone(), |value, part| value.get_attr(part));
+        found.is_ok_and(|value| !value.is_undefined())
+    };
+    let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+    names.retain(|name| !is_there(name));
+    names.sort();
+    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
 }
 
 /// What a template sees: the payload, and what a webhook has in its headers.
@@ -269,7 +285,9 @@ mod tests {
         };
         let crash = [EventType::PodCrashLoop];
         assert!(tried("{{ title", &crash).is_err());
-        assert!(tried("{\"a\": \"{{ titel }}\"}", &crash).unwrap_err().contains("pod_crash_loop"));
+        let said = tried("{\"a\": \"{{ titel }} {{ title }} {{ details.nothing }}\"}", &crash).unwrap_err();
+        assert!(said.contains("pod_crash_loop"), "{said}");
+        assert!(said.contains("a variable is not defined (details.nothing, titel)"), "{said}");
         assert!(tried("{\"a\": {{ title }}}", &crash).unwrap_err().contains("no JSON"));
         assert!(tried("{\"a\": {{ details.restart_count }}}", &crash).is_ok());
         let both = [EventType::PodCrashLoop, EventType::NodeUnhealthy];

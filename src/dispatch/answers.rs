@@ -30,18 +30,19 @@ impl Worker {
     pub(super) fn answered(&mut self, seq: u64, outcome: Outcome, took: Duration) {
         let now = self.deps.now();
         let Some(entry) = self.queue.get_mut(seq) else { return };
-        entry.took = took;
+        (entry.took, entry.status) = (took, status_of(&outcome));
         if let Some(claim) = Arc::make_mut(&mut entry.row).claim.as_mut() {
             claim.attempts += 1;
         }
         match outcome {
-            Outcome::Delivered { receipt, status, answer } => {
+            Outcome::Delivered { receipt, answer, .. } => {
+                self.told.delivered(now);
                 if self.pace.succeeded() > 0 {
                     self.hurry(now);
                 }
-                self.end(seq, now, Verdict::Delivered { status, answer, receipt });
+                self.end(seq, now, Verdict::Delivered { answer, receipt });
             }
-            Outcome::Reject { reason, detail, pause } => {
+            Outcome::Reject { reason, detail, pause, .. } => {
                 if pause {
                     let why = (now, detail.clone());
                     // At once: nothing more goes out while this is being written.
@@ -50,7 +51,8 @@ impl Worker {
                 self.count_failure(reason);
                 self.dead(seq, now, (reason, detail), pause);
             }
-            Outcome::Retry { reason, detail, after } => {
+            Outcome::Retry { reason, detail, after, .. } => {
+                self.say_failed(now, reason, &detail);
                 self.count_failure(reason);
                 self.shared.update(|s| s.last_error = Some((now, detail.clone())));
                 self.retry(seq, now, reason, (detail, after));
@@ -118,11 +120,11 @@ impl Worker {
 
     fn end(&mut self, seq: u64, at: Timestamp, verdict: Verdict) {
         let Some(entry) = self.queue.get(seq) else { return };
-        let (row, took) = (Arc::clone(&entry.row), entry.took);
+        let (row, took, status) = (Arc::clone(&entry.row), entry.took, entry.status);
         let answers = row.claim.as_ref().map(|c| c.answers.clone()).unwrap_or_default();
         let answered = answers.iter().filter_map(|s| Some(Arc::clone(&self.queue.get(*s)?.row))).collect();
         self.queue.set(seq, State::Ending);
-        self.endings.push(Ending { row, answered, verdict, at, took });
+        self.endings.push(Ending { row, answered, verdict, at, took, status });
     }
 
     pub(super) fn start_end_write(&mut self) {
@@ -165,8 +167,9 @@ impl Worker {
                     });
                     self.forget(ending);
                 }
-                Verdict::Dead { pause, .. } => {
+                Verdict::Dead { pause, reason, detail } => {
                     paused |= pause.is_some();
+                    self.say_dead(now, 1 + ending.answered.len() as u64, *reason, detail);
                     self.shared.update(|s| s.dead += 1 + ending.answered.len() as u64);
                     self.forget(ending);
                 }
@@ -200,9 +203,62 @@ impl Worker {
         }
     }
 
+    fn say_failed(&mut self, now: Timestamp, reason: Reason, detail: &str) {
+        if self.told.failed(now) {
+            tracing::warn!(
+                connector = %self.name, reason = reason.as_str(), error = detail,
+                "deliveries fail; they are tried again"
+            );
+        }
+    }
+
+    fn say_dead(&mut self, now: Timestamp, letters: u64, reason: Reason, detail: &str) {
+        if let Some(letters) = self.told.gave_up(now, letters) {
+            self.say_letters(letters, reason.as_str(), detail);
+        }
+    }
+
+    fn say_letters(&self, letters: u64, reason: &str, error: &str) {
+        tracing::error!(
+            connector = %self.name, letters, reason, error,
+            "messages were given up: barrelman deliveries list --dead, then deliveries retry"
+        );
+    }
+
+    /// What else has changed since it was told: called again and again.
+    pub(super) fn say_changes(&mut self, now: Timestamp) {
+        if let Some(recovered) = self.told.recovered(now) {
+            tracing::info!(
+                connector = %self.name, failed_attempts = recovered.attempts, after_secs = recovered.after.as_secs(),
+                "deliveries succeed again"
+            );
+        }
+        if let Some(letters) = self.told.unsaid(now) {
+            self.say_letters(letters, "several", "more since it was told");
+        }
+        let control = self.control.borrow().clone();
+        let (on, paused) = (control.enabled, control.paused);
+        match (self.told.paused(on && paused.is_some()), paused) {
+            (Some(true), Some((since, why))) => tracing::error!(
+                connector = %self.name, %since, %why,
+                "the connector has paused itself, nothing is sent to it: mend it, then `barrelman connectors enable`"
+            ),
+            (Some(false), _) if on => tracing::info!(connector = %self.name, "the connector goes on"),
+            _ => {}
+        }
+    }
+
     fn changed(&self) {
         let status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.deps.observer.state_changed(&status);
+    }
+}
+
+const fn status_of(outcome: &Outcome) -> u16 {
+    match outcome {
+        Outcome::Delivered { status, .. }
+        | Outcome::Retry { status, .. }
+        | Outcome::Reject { status, .. } => *status,
     }
 }
 

@@ -88,8 +88,6 @@ fn was_told(tx: &Tx<'_>, row: &OutboxRow) -> store::Result<bool> {
 pub enum Verdict {
     /// The service has it.
     Delivered {
-        /// Its status.
-        status: u16,
         /// Its answer.
         answer: String,
         /// For later messages.
@@ -126,12 +124,16 @@ pub struct Ending {
     pub at: Timestamp,
     /// How long its last attempt took.
     pub took: Duration,
+    /// The status of its answer; 0 where there was none.
+    pub status: u16,
 }
 
 impl Ending {
     fn entry(&self, row: &OutboxRow, state: DeliveryState, detail: &str) -> DeliveryRow {
         let latency_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
-        DeliveryRow { latency_ms, ..delivery(row, self.at, state, detail.to_owned()) }
+        let next_at = row.claim.as_ref().filter(|_| state == DeliveryState::Retrying).map(|c| c.next_at);
+        let plain = delivery(row, self.at, state, detail.to_owned());
+        DeliveryRow { latency_ms, status: self.status, next_at, ..plain }
     }
 }
 
@@ -170,10 +172,9 @@ fn end_one(tx: &Tx<'_>, one: &Ending, logged: &mut Logged) -> store::Result<Opti
             tx.put(&OUTBOX, &keys::outbox(connector, row.seq), &claimed)?;
             Ok(Some(seq))
         }
-        Verdict::Delivered { status, answer, receipt } => {
+        Verdict::Delivered { answer, receipt } => {
             let digest = !one.answered.is_empty();
             let mut entry = one.entry(row, DeliveryState::Delivered, answer);
-            entry.status = *status;
             if let Some(note) = row.claim.as_ref().and_then(|c| c.message.note.as_deref()) {
                 entry.detail = format!("{note}; {answer}");
             }
@@ -260,6 +261,7 @@ pub fn delivery(row: &OutboxRow, at: Timestamp, state: DeliveryState, detail: St
         state,
         attempts: row.claim.as_ref().map_or(0, |c| c.attempts),
         status: 0,
+        next_at: None,
         latency_ms: 0,
         detail,
     }

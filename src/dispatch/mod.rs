@@ -14,6 +14,7 @@ mod news;
 mod pace;
 mod queue;
 mod rows;
+mod told;
 mod worker;
 
 use std::{
@@ -30,12 +31,18 @@ use crate::{
     config::{ConnectorSpec, Origin},
     connector::{Built, Clock, Connector, Deliver, Problem, settings_hash},
     status::ConnectorStatus,
-    store::{self, CONNECTOR_STATES, ConnectorState, DEAD_HEADS, DeliveryRow, Read, Store},
+    store::{
+        self, CONNECTOR_STATES, ConnectorState, DEAD_HEADS, DeliveryRow, DeliveryState, Read, Store,
+        pages::{self, Limits},
+    },
 };
 pub use admin::TestReport;
 pub use lines::{Died, LastLines};
 pub use news::Rows;
 use worker::{Control, Shared, Worker};
+
+/// Waiting rows are counted up to here.
+const COUNTED: u64 = 100_000;
 
 /// Who looks on: the feed, the detector of failing connectors.
 pub trait Observer: Send + Sync {
@@ -137,6 +144,19 @@ impl Destination {
     }
 }
 
+/// What the store knows of connectors from before.
+struct Before {
+    dead: BTreeMap<String, u64>,
+    /// The newest first, as far back as a look may go.
+    log: Vec<DeliveryRow>,
+}
+
+impl Before {
+    fn newest(&self, connector: &str, which: impl Fn(&DeliveryRow) -> bool) -> Option<&DeliveryRow> {
+        self.log.iter().find(|d| d.connector == connector && which(d))
+    }
+}
+
 /// A worker that runs.
 struct Running {
     origin: Origin,
@@ -204,15 +224,16 @@ impl Dispatcher {
         let gone: Vec<String> = self.with(|w| w.keys().filter(|n| !names.contains(n)).cloned().collect());
         for name in gone {
             self.stop(&name).await;
+            self.tell_left_behind(&name)?;
         }
-        let dead = self.count_dead()?;
+        let before = Before { dead: self.count_dead()?, log: self.newest_deliveries()? };
         for definition in definitions {
-            self.apply_one(definition, &dead).await?;
+            self.apply_one(definition, &before).await?;
         }
         Ok(())
     }
 
-    async fn apply_one(&self, definition: Definition, dead: &BTreeMap<String, u64>) -> store::Result<()> {
+    async fn apply_one(&self, definition: Definition, before: &Before) -> store::Result<()> {
         let Definition { spec, built } = definition;
         let destination = Destination::of(&spec, built);
         let state = self.resume_if_changed(&spec.name, &destination.settings_hash).await?;
@@ -233,12 +254,11 @@ impl Dispatcher {
             return Ok(());
         }
         self.stop(&spec.name).await;
-        let dead = dead.get(&spec.name).copied().unwrap_or(0);
-        self.start(&spec, destination, control, dead).await;
+        self.start(&spec, destination, control, before).await;
         Ok(())
     }
 
-    async fn start(&self, spec: &ConnectorSpec, destination: Destination, control: Control, dead: u64) {
+    async fn start(&self, spec: &ConnectorSpec, destination: Destination, control: Control, before: &Before) {
         let status = ConnectorStatus {
             name: spec.name.clone(),
             kind: spec.kind.clone(),
@@ -248,7 +268,11 @@ impl Dispatcher {
                 Origin::Store => "store",
             }
             .into(),
-            dead,
+            dead: before.dead.get(&spec.name).copied().unwrap_or(0),
+            last_delivered: before.newest(&spec.name, |d| d.state == DeliveryState::Delivered).map(|d| d.at),
+            last_error: before
+                .newest(&spec.name, |d| matches!(d.state, DeliveryState::Dead | DeliveryState::Retrying))
+                .map(|d| (d.at, d.detail.clone())),
             ..ConnectorStatus::default()
         };
         let shared = Arc::new(Shared {
@@ -318,6 +342,28 @@ impl Dispatcher {
     fn with<T>(&self, look: impl FnOnce(&mut BTreeMap<String, Running>) -> T) -> T {
         // A map of handles: whole at any time.
         look(&mut self.workers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A connector that is in no configuration any more: its messages wait for it to come back.
+    fn tell_left_behind(&self, name: &str) -> store::Result<()> {
+        let snapshot = self.deps.store.snapshot()?;
+        let state = snapshot.get(&CONNECTOR_STATES, name)?.unwrap_or_default();
+        let waiting =
+            pages::outbox_counts(&snapshot, COUNTED)?.remove(name).map_or(0, |c| c.queued + c.claimed);
+        if waiting > 0 && !state.removing {
+            tracing::warn!(
+                connector = name,
+                waiting,
+                "the connector is not configured any more; what waits for it stays, and goes out when it is there again"
+            );
+        }
+        Ok(())
+    }
+
+    fn newest_deliveries(&self) -> store::Result<Vec<DeliveryRow>> {
+        let snapshot = self.deps.store.snapshot()?;
+        let page = pages::deliveries_back(&snapshot, None, Limits::rows(Limits::EXAMINE), &|_| true)?;
+        Ok(page.rows.into_iter().map(|(_, row)| row).collect())
     }
 
     fn count_dead(&self) -> store::Result<BTreeMap<String, u64>> {

@@ -43,6 +43,8 @@ pub struct Entry {
     pub row: Arc<OutboxRow>,
     /// How long the last attempt took.
     pub took: Duration,
+    /// The status of its answer; 0 where there was none.
+    pub status: u16,
     /// What its container said last, once that was asked.
     pub lines: Option<Found>,
     /// How often its pause was cut short because the destination came back.
@@ -107,7 +109,7 @@ impl Queue {
         let state = row.claim.as_ref().map_or(State::Waiting, |c| State::Ready(c.next_at));
         let key = order_key(&row);
         self.keys.entry(Arc::clone(&key)).or_default().insert(seq);
-        let entry = Entry { row, state, took: Duration::ZERO, lines: None, hurried: 0, key };
+        let entry = Entry { row, state, took: Duration::ZERO, status: 0, lines: None, hurried: 0, key };
         self.entries.insert(seq, entry);
         self.claimed += usize::from(is_claimed(state));
         self.index(seq);

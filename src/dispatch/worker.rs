@@ -24,6 +24,7 @@ use super::{
     pace::{Pace, later},
     queue::{Queue, State, WINDOW},
     rows,
+    told::Told,
 };
 use crate::{
     connector::{Outcome, Reason},
@@ -105,6 +106,8 @@ pub(super) struct Worker {
     pub(super) claim_write: Option<ClaimWrite>,
     pub(super) end_write: Option<EndWrite>,
     pub(super) store_wait: Option<Timestamp>,
+    /// What the log said of the destination.
+    pub(super) told: Told,
     /// How the store failed the last time, until a write succeeds.
     pub(super) store_trouble: Option<String>,
     swept_at: Timestamp,
@@ -137,6 +140,7 @@ impl Worker {
             claim_write: None,
             end_write: None,
             store_wait: None,
+            told: Told::default(),
             store_trouble: None,
             swept_at: Timestamp::MIN,
             stopping: false,
@@ -207,6 +211,7 @@ impl Worker {
             self.send(now);
         }
         self.show(now);
+        self.say_changes(now);
         let looks = [
             self.queue.next_look(now),
             self.pace.next_look(now),

@@ -222,6 +222,7 @@ impl Engine {
             state: DeliveryState::Dropped,
             attempts: 0,
             status: 0,
+            next_at: None,
             latency_ms: 0,
             detail,
         };

@@ -68,12 +68,20 @@ pub enum Error {
     /// A job in the same commit failed, and took this one along: repeat it.
     #[error("the commit was undone because of another write in it: {0}")]
     Undone(String),
+    /// A write job panicked, and not for what is in the file.
+    #[error("a write panicked, a fault of barrelman: {0}")]
+    Panicked(String),
     /// What a write job refused for its own reasons.
     #[error("{0}")]
     Refused(String),
 }
 
 impl Error {
+    /// Whether it says that the store cannot commit, rather than what was wrong with one job.
+    pub(super) const fn is_of_the_store(&self) -> bool {
+        !matches!(self, Error::Refused(_) | Error::Undone(_))
+    }
+
     /// Whether trying again later may help without anybody doing anything else.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Error::Io { .. } | Error::Undone(_))

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use redb::ReadableDatabase;
 
 use super::{
+    caught::caught,
     error::{Error, Result},
     schema::{META, SCHEMA_VERSION},
-    tx::{Read, Snapshot, Tx, failed},
+    snapshot::Snapshot,
+    tx::{Read, Tx, failed},
 };
 
 /// The file's name in the data directory.
@@ -41,12 +43,19 @@ pub(super) fn prepare(dir: &Path) -> Result<()> {
 
 /// Opens for writing, beside any number of readers of other processes.
 pub(super) fn open(path: &Path) -> Result<redb::Database> {
-    look(path)?;
-    let file = options().open(path).map_err(io(path))?;
-    drop(file);
-    let database = builder().create(path).map_err(|e| failed(path, e))?;
-    check_version(path, &database)?;
-    Ok(database)
+    caught(path, || {
+        look(path)?;
+        let file = options().open(path).map_err(io(path))?;
+        drop(file);
+        let database = builder().create(path).map_err(|e| failed(path, e))?;
+        check_version(path, &database)?;
+        Ok(database)
+    })
+}
+
+/// The file is there, with nothing in it: what it held is gone, as after a full disk or a slip of the shell.
+pub(super) fn is_empty(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0)
 }
 
 /// Looks at what is there before it is opened for writing, which changes the file: one that is newer or damaged is
@@ -87,13 +96,18 @@ fn options() -> std::fs::OpenOptions {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
+        // A link that somebody else made must not lead our data elsewhere.
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
     }
     options
 }
 
 /// Opens for reading, beside a writer of another process.
 pub(super) fn open_reader(path: &Path) -> Result<redb::ReadOnlyDatabase> {
+    caught(path, || read_only(path))
+}
+
+fn read_only(path: &Path) -> Result<redb::ReadOnlyDatabase> {
     if !path.is_file() {
         return Err(Error::Missing(path.to_owned()));
     }

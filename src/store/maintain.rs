@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Reader, Snapshot, Store,
+    caught::caught,
     error::{Error, Result},
     file, pages, retention, schema,
     tx::{NumberTable, Read, TextTable, failed},
@@ -45,6 +46,11 @@ pub fn status(store: &Store, full: bool, now: Timestamp) -> Result<StoreStatus> 
     })
 }
 
+/// Why commits fail now, if they do: nothing is read for it.
+pub fn trouble(store: &Store) -> Option<String> {
+    store.health().error.as_ref().map(while_running)
+}
+
 /// What is known while the disk is away: the last status, with the reason.
 pub fn unreadable(last: &StoreStatus, store: &Store, error: &Error) -> StoreStatus {
     let health = store.health();
@@ -77,9 +83,7 @@ pub fn backup(snapshot: &Snapshot, to: &Path) -> Result<u64> {
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
-    // Of a damaged file redb reads some pages with a panic.
-    let copied = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| copy(snapshot, &part)));
-    let result = copied.unwrap_or_else(|_| Err(snapshot.damaged())).and_then(|()| {
+    let result = copy(snapshot, &part).and_then(|()| {
         std::fs::rename(&part, to).map_err(file::io(to))?;
         sync_parent(to)?;
         std::fs::metadata(to).map(|m| m.len()).map_err(file::io(to))
@@ -180,10 +184,12 @@ pub fn compact(dir: &Path) -> Result<(u64, u64)> {
     }
     let size = || std::fs::metadata(&path).map(|m| m.len()).map_err(file::io(&path));
     let before = size()?;
-    let mut database = file::open(&path)?;
-    // Each round frees what the one before has moved.
-    while database.compact().map_err(|e| failed(&path, e))? {}
-    drop(database);
+    caught(&path, || {
+        let mut database = file::open(&path)?;
+        // Each round frees what the one before has moved.
+        while database.compact().map_err(|e| failed(&path, e))? {}
+        Ok(())
+    })?;
     Ok((before, size()?))
 }
 
@@ -197,8 +203,7 @@ pub fn check_pages(dir: &Path) -> Result<bool> {
     if !path.is_file() {
         return Err(Error::Missing(path));
     }
-    let mut database = file::open(&path)?;
-    database.check_integrity().map_err(|e| failed(&path, e))
+    caught(&path, || file::open(&path)?.check_integrity().map_err(|e| failed(&path, e)))
 }
 
 /// Opens the store of a directory beside its writer, or alone where a crash left it to be repaired, and verifies it.

@@ -3,6 +3,7 @@
 //! Rows are JSON under string or number keys: legible in a crash, and a field can be added without a migration.
 //! `Store` is the writer's handle, `Reader` looks on from another process. What is answered `Ok` by `write` is on disk.
 
+mod caught;
 mod error;
 mod file;
 pub mod keys;
@@ -14,6 +15,7 @@ mod rows;
 #[cfg(test)]
 mod sample;
 mod schema;
+mod snapshot;
 mod tx;
 pub mod verify;
 mod writer;
@@ -30,7 +32,8 @@ use tokio::sync::{mpsc, oneshot};
 pub use error::{Error, Result};
 pub use rows::*;
 pub use schema::*;
-pub use tx::{Read, Snapshot, Tx, sizes};
+pub use snapshot::Snapshot;
+pub use tx::{Read, Tx, sizes};
 pub use writer::Health;
 
 use writer::{Job, Shared};
@@ -41,6 +44,7 @@ pub struct Store {
     jobs: mpsc::Sender<Job>,
     shared: Shared,
     thread: Arc<std::sync::Mutex<Option<JoinHandle<()>>>>,
+    began_empty: bool,
 }
 
 impl Store {
@@ -51,11 +55,12 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Self> {
         file::prepare(dir)?;
         let path = file::path_in(dir);
+        let began_empty = file::is_empty(&path);
         let shared = Shared::new(path.clone(), file::open(&path)?);
         let (jobs, queue) = mpsc::channel(writer::QUEUE);
         let thread = writer::start(shared.clone(), queue)
             .map_err(|e| Error::Io { path, cause: format!("cannot start the writer: {e}") })?;
-        Ok(Self { jobs, shared, thread: Arc::new(std::sync::Mutex::new(Some(thread))) })
+        Ok(Self { jobs, shared, thread: Arc::new(std::sync::Mutex::new(Some(thread))), began_empty })
     }
 
     /// Runs a job in the next transaction. When this resolves to `Ok`, its rows are durable; when it resolves to
@@ -84,8 +89,19 @@ impl Store {
     /// The newest committed state.
     pub fn snapshot(&self) -> Result<Snapshot> {
         let database = self.shared.database()?;
-        let txn = database.begin_read().map_err(|e| tx::failed(&self.shared.path, e))?;
-        Ok(Snapshot::new(txn, &self.shared.path))
+        let path = &self.shared.path;
+        let txn = caught::caught(path, || database.begin_read().map_err(|e| tx::failed(path, e)))?;
+        Ok(Snapshot::new(txn, path).of_engine(self.shared.broken.clone()))
+    }
+
+    /// Resolves when the file is found to be damaged, with the error to end with: no trying again mends it. Cancel safe.
+    pub async fn broken(&self) -> Error {
+        self.shared.broken.wait().await
+    }
+
+    /// The file was there when it was opened, with nothing in it: whatever it held is forgotten.
+    pub const fn began_empty(&self) -> bool {
+        self.began_empty
     }
 
     /// How commits go.
@@ -101,7 +117,7 @@ impl Store {
     /// Waits for the writer to finish what is queued, and closes the file. Every other clone must be gone, or its
     /// jobs are waited for.
     pub fn close(self) {
-        let Self { jobs, shared, thread } = self;
+        let Self { jobs, shared, thread, .. } = self;
         drop(jobs);
         let thread = thread.lock().ok().and_then(|mut t| t.take());
         if let Some(thread) = thread {
@@ -158,7 +174,8 @@ impl Reader {
 
     /// The newest committed state.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        let txn = self.database.begin_read().map_err(|e| tx::failed(&self.path, e))?;
+        let begin = || self.database.begin_read().map_err(|e| tx::failed(&self.path, e));
+        let txn = caught::caught(&self.path, begin)?;
         Ok(Snapshot::new(txn, &self.path))
     }
 }

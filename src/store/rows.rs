@@ -263,6 +263,9 @@ pub struct DeliveryRow {
     /// HTTP status or SMTP code; 0 where there was no answer.
     #[serde(default)]
     pub status: u16,
+    /// When it is tried next, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Timestamp>,
     /// The last attempt, from the request to its answer, without any wait before it; 0 where none was made.
     pub latency_ms: u64,
     /// The answer's first bytes, or why not: secrets cut.

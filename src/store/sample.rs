@@ -72,6 +72,7 @@ pub fn delivery(connector: &str, secs: i64, incident: Option<&str>, state: Deliv
         state,
         attempts: 1,
         status: 200,
+        next_at: None,
         latency_ms: 5,
         detail: String::new(),
     }

@@ -1,4 +1,4 @@
-//! Rows in and out: the same typed calls within a write (`Tx`) and on a snapshot (`Snapshot`).
+//! Rows in and out: the same typed calls within a write (`Tx`) and in a read (`Snapshot`).
 
 use std::{
     cell::{Cell, OnceCell, Ref, RefCell, RefMut},
@@ -105,10 +105,10 @@ pub struct Tx<'a> {
     grown: RefCell<BTreeMap<&'static str, i64>>,
 }
 
-/// The database as it was at one commit. Keep it for at most 100 ms: old pages are kept as long.
-pub struct Snapshot {
-    txn: redb::ReadTransaction,
-    path: std::path::PathBuf,
+/// A read transaction: `Snapshot` is how others see it.
+pub(super) struct Rows {
+    pub txn: redb::ReadTransaction,
+    pub path: std::path::PathBuf,
 }
 
 pub(super) fn failed(path: &Path, error: impl Into<redb::Error>) -> Error {
@@ -278,47 +278,11 @@ macro_rules! open_read {
 }
 
 read!(Tx<'_>, open_write);
-read!(Snapshot, open_read);
+read!(Rows, open_read);
 
-impl Snapshot {
-    pub(super) fn new(txn: redb::ReadTransaction, path: &Path) -> Self {
-        Self { txn, path: path.to_owned() }
-    }
-
+impl Rows {
     fn failed(&self, error: impl Into<redb::Error>) -> Error {
         failed(&self.path, error)
-    }
-
-    /// What is said when reading it panicked.
-    pub(super) fn damaged(&self) -> Error {
-        Error::Damaged { path: self.path.clone(), cause: "its pages do not fit together".to_owned() }
-    }
-
-    /// The names of the tables that are there.
-    pub(super) fn tables(&self) -> Result<Vec<String>> {
-        use redb::TableHandle;
-        let tables = self.txn.list_tables().map_err(|e| self.failed(e))?;
-        Ok(tables.map(|t| t.name().to_owned()).collect())
-    }
-
-    /// Every row of a table with text keys, as bytes.
-    pub(super) fn raw(&self, table: &str, each: &mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
-        let open = open_read!(self, text, table, Ok(()));
-        for row in open.range::<&str>(..).map_err(|e| self.failed(e))? {
-            let (key, bytes) = row.map_err(|e| self.failed(e))?;
-            each(key.value(), bytes.value())?;
-        }
-        Ok(())
-    }
-
-    /// Every row of a log, as bytes.
-    pub(super) fn raw_log(&self, table: &str, each: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
-        let open = open_read!(self, number, table, Ok(()));
-        for row in open.range::<u64>(..).map_err(|e| self.failed(e))? {
-            let (seq, bytes) = row.map_err(|e| self.failed(e))?;
-            each(seq.value(), bytes.value())?;
-        }
-        Ok(())
     }
 }
 
@@ -326,6 +290,10 @@ impl<'a> Tx<'a> {
     pub(super) fn new(txn: &'a redb::WriteTransaction, path: &'a Path) -> Self {
         let open = std::array::from_fn(|_| OnceCell::new());
         Self { txn, path, open, seq: Cell::new(None), grown: RefCell::default() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.path
     }
 
     /// A table, opened on its first use. A callback of a scan may use any table but the one that is scanned.

@@ -10,7 +10,8 @@ use super::{
     error::Result,
     keys,
     schema::{self, Keyed, Log},
-    tx::{LAST_SEQ, Read, Snapshot, sizes},
+    snapshot::Snapshot,
+    tx::{LAST_SEQ, Read, sizes},
 };
 
 /// Problems that are told in words; more are only counted.

@@ -1,8 +1,11 @@
 //! The one writer: a thread that takes jobs, runs them in one transaction and commits it durably.
 //!
 //! A group holds what is queued when the thread gets to it, at most for 25 ms. A busy writer commits at an even pace, so
-//! that groups grow with the load instead of their number. Answers go out after the commit. When the disk fails, everything in the group fails, the database is closed and opened again with growing pauses, and
-//! jobs wait meanwhile: the engine goes on by itself when the disk is back.
+//! that groups grow with the load instead of their number. Answers go out after the commit.
+//!
+//! When the disk fails, everything in the group fails, the database is closed and opened again with growing pauses, and
+//! jobs wait meanwhile: the engine goes on by itself when the disk is back. When the file is damaged nothing is tried
+//! again: `Broken` tells the engine, which ends with that.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,9 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
+    caught::caught,
     error::{Error, Result},
     file,
     tx::{Tx, failed},
@@ -32,6 +36,10 @@ const ALONE_AFTER_FAILURE: u32 = 64;
 /// Pauses between attempts to open a database whose disk failed.
 const REOPEN: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(5)];
+
+/// The store is well again when commits have succeeded for so long. A full disk still takes small commits while a large
+/// one fails again and again; whoever waits with that one tries it at least this often.
+const SURE: Duration = Duration::from_secs(15);
 
 /// What a job does in a transaction.
 type Run = Box<dyn FnOnce(&Tx<'_>) -> Result<()> + Send>;
@@ -52,6 +60,32 @@ pub(super) struct Shared {
     pub path: PathBuf,
     database: Arc<Mutex<Handle>>,
     health: Arc<Mutex<Health>>,
+    pub broken: Broken,
+}
+
+/// Tells that the file is damaged.
+#[derive(Debug, Clone)]
+pub(super) struct Broken(Arc<watch::Sender<Option<Error>>>);
+
+impl Broken {
+    pub fn tell(&self, error: &Error) {
+        self.0.send_if_modified(|told| {
+            let first = told.is_none();
+            if first {
+                tracing::error!(%error, "the store cannot be used any more");
+                *told = Some(error.clone());
+            }
+            first
+        });
+    }
+
+    pub async fn wait(&self) -> Error {
+        let mut told = self.0.subscribe();
+        match told.wait_for(Option::is_some).await {
+            Ok(error) => error.clone().unwrap_or(Error::Closed),
+            Err(_) => Error::Closed,
+        }
+    }
 }
 
 /// How the writer is doing.
@@ -61,8 +95,38 @@ pub struct Health {
     pub commits: u64,
     /// The last commit, for its age.
     pub last_commit: Option<Instant>,
-    /// Why commits fail now.
+    /// Why commits fail now; it stands until they have succeeded for a while.
     pub error: Option<Error>,
+    /// The last failure, and the first of those since the store was well.
+    failed: Option<(Instant, Instant)>,
+}
+
+impl Health {
+    fn note(&mut self, result: &Result<()>, now: Instant) {
+        match result {
+            Ok(()) => {
+                self.commits += 1;
+                self.last_commit = Some(now);
+                if let Some((last, first)) = self.failed.filter(|(last, _)| now.duration_since(*last) >= SURE)
+                {
+                    tracing::info!(
+                        after_secs = last.duration_since(first).as_secs(),
+                        "the store works again"
+                    );
+                    (self.error, self.failed) = (None, None);
+                }
+            }
+            Err(error) if error.is_of_the_store() => {
+                if self.error.is_none() {
+                    tracing::warn!(%error, "the store cannot commit");
+                }
+                let first = self.failed.map_or(now, |(_, first)| first);
+                (self.error, self.failed) = (Some(error.clone()), Some((now, first)));
+            }
+            // It tells of a job: whoever asked for it is told.
+            Err(_) => {}
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -72,7 +136,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     pub fn new(path: PathBuf, database: redb::Database) -> Self {
-        Self { path, database: Arc::new(Mutex::new(Some(Arc::new(database)))), health: Arc::default() }
+        let database = Arc::new(Mutex::new(Some(Arc::new(database))));
+        Self { path, database, health: Arc::default(), broken: Broken(Arc::new(watch::Sender::new(None))) }
     }
 
     pub fn database(&self) -> Result<Arc<redb::Database>> {
@@ -89,14 +154,16 @@ impl Shared {
     }
 
     fn note(&self, result: &Result<()>) {
-        let mut health = lock(&self.health);
-        match result {
-            Ok(()) => {
-                health.commits += 1;
-                health.last_commit = Some(Instant::now());
-                health.error = None;
-            }
-            Err(error) => health.error = Some(error.clone()),
+        lock(&self.health).note(result, Instant::now());
+        if let Err(error @ Error::Damaged { .. }) = result {
+            self.broken.tell(error);
+        }
+    }
+
+    /// Closes a damaged file without another look at it: what is in memory may not fit together any more.
+    fn abandon(&self) {
+        if let Some(database) = lock(&self.database).take() {
+            std::mem::forget(database);
         }
     }
 }
@@ -145,12 +212,14 @@ fn run(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
             Err(error) => {
                 // Nobody's job is lost silently: each is told, and repeats what it needs.
                 let _ = first.done.send(Err(error));
-                reopen(shared, &mut jobs);
+                if !reopen(shared, &mut jobs) {
+                    return refuse(shared, jobs);
+                }
                 continue;
             }
         };
         let mut queue = Queue { jobs: &mut jobs, together: alone == 0, waiting: Vec::new() };
-        let result = group(&shared.path, &database, first, &mut queue);
+        let result = caught(&shared.path, || group(&shared.path, &database, first, &mut queue));
         let waiting = queue.waiting;
         drop(database);
         shared.note(&result);
@@ -158,17 +227,26 @@ fn run(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
             Ok(()) => alone = alone.saturating_sub(1),
             Err(error) => {
                 alone = ALONE_AFTER_FAILURE;
-                if matches!(error, Error::Io { .. } | Error::Damaged { .. }) {
-                    shared.close();
+                match error {
+                    Error::Io { .. } => shared.close(),
+                    Error::Damaged { .. } => shared.abandon(),
+                    _ => {}
                 }
             }
         }
         for done in waiting {
             let _ = done.send(result.clone());
         }
-        if shared.database().is_err() {
-            reopen(shared, &mut jobs);
+        if matches!(result, Err(Error::Damaged { .. })) || !reopen(shared, &mut jobs) {
+            return refuse(shared, jobs);
         }
+    }
+}
+
+/// The file is damaged: until the engine ends, everybody is told.
+fn refuse(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(job) = jobs.blocking_recv() {
+        let _ = job.done.send(Err(shared.health().error.unwrap_or(Error::Closed)));
     }
 }
 
@@ -213,30 +291,37 @@ fn group(path: &Path, database: &redb::Database, first: Job, queue: &mut Queue<'
 
 /// A job that panics is a job that failed: the others' writes must go on.
 fn guarded(run: Run, tx: &Tx<'_>) -> Result<()> {
-    // Nothing of the transaction outlives a failed job, so no half-made state is seen.
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(tx))) {
+    // Nothing of the transaction outlives a failed job, so no half-made state is seen. What is damage is told as such.
+    let run = std::panic::AssertUnwindSafe(|| caught(tx.path(), || run(tx)));
+    match std::panic::catch_unwind(run) {
         Ok(result) => result,
         Err(cause) => {
             let text = cause.downcast_ref::<&str>().map(ToString::to_string);
             let text = text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
-            Err(Error::Refused(format!("a write panicked, a fault of barrelman: {text}")))
+            Err(Error::Panicked(text))
         }
     }
 }
 
-/// Opens the database again, until it works or nobody is left who would write.
-fn reopen(shared: &Shared, jobs: &mut mpsc::Receiver<Job>) {
+/// Opens the database, where it is closed, until it works or nobody is left who would write; false where it is damaged.
+fn reopen(shared: &Shared, jobs: &mut mpsc::Receiver<Job>) -> bool {
     let mut attempt = 0;
-    while !jobs.is_closed() || !jobs.is_empty() {
+    while lock(&shared.database).is_none() && (!jobs.is_closed() || !jobs.is_empty()) {
         std::thread::sleep(REOPEN[attempt.min(REOPEN.len() - 1)]);
         attempt += 1;
         match file::open(&shared.path) {
             Ok(database) => {
+                // That it can be opened does not say that it takes a commit: the next one tells.
                 *lock(&shared.database) = Some(Arc::new(database));
-                lock(&shared.health).error = None;
-                return;
+                return true;
             }
-            Err(error) => lock(&shared.health).error = Some(error),
+            Err(error) => {
+                let damaged = matches!(error, Error::Damaged { .. });
+                shared.note(&Err(error));
+                if damaged {
+                    return false;
+                }
+            }
         }
         // Senders learn that the disk is still away, rather than wait for it without a word.
         while let Ok(job) = jobs.try_recv() {
@@ -244,11 +329,32 @@ fn reopen(shared: &Shared, jobs: &mut mpsc::Receiver<Job>) {
             let _ = job.done.send(Err(error));
         }
     }
+    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_well_again_when_commits_have_succeeded_for_a_while() {
+        let start = Instant::now();
+        let at = |secs| start + Duration::from_secs(secs);
+        let full = || Err(Error::Io { path: "/x".into(), cause: "no space".into() });
+        let mut health = Health::default();
+        health.note(&Ok(()), at(0));
+        health.note(&full(), at(10));
+        // Small commits still fit, and the large one is tried again meanwhile.
+        for (secs, result) in [(11, Ok(())), (16, full()), (17, Ok(())), (22, full()), (36, Ok(()))] {
+            health.note(&result, at(secs));
+            assert!(health.error.is_some(), "at {secs}");
+        }
+        health.note(&Ok(()), at(37));
+        assert_eq!((health.error.clone(), health.commits), (None, 5));
+        // What is wrong with one job says nothing about the store.
+        health.note(&Err(Error::Refused("no".into())), at(38));
+        assert_eq!(health.error, None);
+    }
 
     #[test]
     fn a_burst_goes_at_once_and_then_the_pace_holds() {

@@ -15,30 +15,40 @@ use http_body_util::BodyExt as _;
 use kube::{Client, client::Body};
 use serde::Deserialize;
 
-use super::error::{Error, Fault, Result};
+use super::{
+    error::{Error, Fault, Result},
+    hidden::Hidden,
+};
 
 /// How long a server may take to begin an answer, and to send the next piece of a list.
 pub const ANSWER: Duration = Duration::from_secs(30);
 /// Longest body that is held whole: a page of a list. Above it something is wrong.
 const MAX_BODY: usize = 256 << 20;
-/// Longest body of an error that is read.
+/// Longest body of an error, or of a version, that is read.
 const MAX_STATUS: usize = 64 << 10;
 
 /// The client of one cluster. Not `Send`: it lives on the thread of the streams.
 pub struct Api {
     client: RefCell<Client>,
+    hidden: RefCell<Hidden>,
     requests: Arc<AtomicU64>,
 }
 
 impl Api {
     /// With a client and the counter that status shows.
-    pub fn new(client: Client, requests: Arc<AtomicU64>) -> Self {
-        Self { client: RefCell::new(client), requests }
+    pub fn new(client: Client, hidden: Hidden, requests: Arc<AtomicU64>) -> Self {
+        Self { client: RefCell::new(client), hidden: RefCell::new(hidden), requests }
     }
 
     /// Puts a client with fresh credentials in its place.
-    pub fn replace(&self, client: Client) {
+    pub fn replace(&self, client: Client, hidden: Hidden) {
         self.client.replace(client);
+        self.hidden.replace(hidden);
+    }
+
+    /// An error in the server's words, without our credentials.
+    pub fn cut(&self, error: Error) -> Error {
+        self.hidden.borrow().cut(error)
     }
 
     /// A GET whose body is read as it comes.
@@ -48,6 +58,12 @@ impl Api {
     pub async fn open(&self, path: &str) -> Result<Body> {
         let request = Request::get(path);
         self.send(path, request.body(Body::empty())).await.map(Response::into_body)
+    }
+
+    /// A GET of a small answer.
+    pub async fn get_small(&self, path: &str) -> Result<Bytes> {
+        let body = self.open(path).await?;
+        collect(body, path, MAX_STATUS).await
     }
 
     /// A GET whose body is held whole.
@@ -70,7 +86,7 @@ impl Api {
         let client = self.client.borrow().clone();
         let answer = tokio::time::timeout(ANSWER, client.send(request)).await;
         let answer = answer.map_err(|_| Error::timed_out(short(path), ANSWER))?;
-        let response = answer.map_err(|e| Error::from_kube(&e))?;
+        let response = answer.map_err(|e| self.cut(Error::from_kube(&e)))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -79,7 +95,7 @@ impl Api {
         let body = collect(response.into_body(), path, MAX_STATUS).await.unwrap_or_default();
         let mut error = status_error(code, &body);
         error.retry_after = error.retry_after.or(wait);
-        Err(error)
+        Err(self.cut(error))
     }
 }
 

@@ -29,6 +29,10 @@ use crate::{
     status::ClusterState,
 };
 
+/// Credentials of a plugin are renewed so long before their end, and tried again after as long as this.
+const RENEW_BEFORE: Duration = Duration::from_mins(1);
+const RENEW_AGAIN: Duration = Duration::from_secs(30);
+
 /// The supervisor of one cluster.
 pub(super) struct Cluster {
     index: usize,
@@ -87,15 +91,20 @@ impl Cluster {
                 _ = tidy.tick() => streams.tidy().await,
                 _ = look_again.tick() => streams.rediscover().await,
                 () = probe.wait(&cx) => self.probe(&cx, &mut probe).await,
+                () = at(cx.renew_at.get()) => self.renew(&cx).await,
             }
         }
     }
 
     /// Connects and identifies the cluster.
     async fn begin(&mut self) -> Result<Rc<Cx>> {
-        let access = connect::connect(&self.shared.clusters, &self.target).await?;
+        let mut access = connect::connect(&self.shared.clusters, &self.target).await?;
         self.server.clone_from(&access.server);
-        let api = Api::new(access.client.clone(), self.shared.board.requests(self.index));
+        let api = Api::new(
+            access.client.clone(),
+            std::mem::take(&mut access.hidden),
+            self.shared.board.requests(self.index),
+        );
         let now = self.shared.now();
         let told = |e| connect::explain(e, &access, now);
         let Version { git, minor } = discovery::version(&api).await.map_err(told)?;
@@ -129,6 +138,7 @@ impl Cluster {
             back: Notify::new(),
             resources: RefCell::new(resources),
             namespaces: Namespaces::default(),
+            renew_at: Cell::new(self.renewal(&access)),
         };
         let cx = Rc::new(cx);
         self.shared.live.borrow_mut().insert(cx.uid.clone(), Rc::clone(&cx));
@@ -220,9 +230,24 @@ impl Cluster {
     /// Reads the credentials anew: a login or a rotated token is found without a restart.
     async fn renew(&self, cx: &Cx) {
         match connect::connect(&self.shared.clusters, &self.target).await {
-            Ok(access) => cx.api.replace(access.client),
-            Err(error) => tracing::debug!(cluster = %self.target.name, %error, "no new credentials"),
+            Ok(access) => {
+                cx.renew_at.set(self.renewal(&access));
+                cx.api.replace(access.client, access.hidden);
+            }
+            Err(error) => {
+                if cx.renew_at.get().is_some() {
+                    cx.renew_at.set(Some(Instant::now() + RENEW_AGAIN));
+                }
+                tracing::debug!(cluster = %self.target.name, %error, "no new credentials");
+            }
         }
+    }
+
+    /// When a plugin has to run again: a minute before the end of what it gave.
+    fn renewal(&self, access: &Access) -> Option<Instant> {
+        let end = access.expires_at.filter(|_| access.of_plugin)?;
+        let left = Duration::try_from(end.duration_since(self.shared.now())).unwrap_or_default();
+        Some(Instant::now() + left.saturating_sub(RENEW_BEFORE).max(RENEW_AGAIN))
     }
 
     async fn away(&mut self, error: &Error, wait: Duration) {
@@ -279,6 +304,14 @@ impl Cluster {
 
     async fn say(&self, said: Said) {
         let _ = self.shared.out.send(vec![said]).await;
+    }
+}
+
+/// At that time, or never.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

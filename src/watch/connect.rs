@@ -9,7 +9,11 @@ use kube::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::error::{Error, Fault, Result};
+use super::{
+    error::{Error, Fault, Result},
+    hidden::Hidden,
+    plugin,
+};
 use crate::config::ClusterSettings;
 
 /// One cluster to watch.
@@ -31,6 +35,10 @@ pub struct Access {
     pub ca: Vec<u8>,
     /// When token or client certificate end, as far as that can be read from them.
     pub expires_at: Option<Timestamp>,
+    /// They were made by a plugin, which nobody but us runs again.
+    pub of_plugin: bool,
+    /// What must not come back in the server's words.
+    pub hidden: Hidden,
 }
 
 /// The configured clusters. Reads the kubeconfig only where the name of its current context is needed.
@@ -70,14 +78,68 @@ pub async fn connect(settings: &ClusterSettings, target: &Target) -> Result<Acce
     let server = config.cluster_url.to_string();
     let ca = config.root_cert.clone().unwrap_or_default().concat();
     let expires_at = credentials_end(&config);
-    let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-    // Building runs a credential plugin, which may take seconds: not on the thread of the streams.
-    let built = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
+    let given = ask_plugin(&mut config).await?;
+    let hidden = hidden(&config);
+    // Building may run a legacy provider's command, which may take seconds: not on the thread of the streams.
+    let built =
+        tokio::time::timeout(plugin::WITHIN, tokio::task::spawn_blocking(move || Client::try_from(config)));
     let client = built
+        .await
+        .map_err(|_| Error::timed_out("the credentials", plugin::WITHIN))?
         .map_err(|e| Error::new(Fault::Plugin, format!("the client could not be made: {e}")))?
-        .map_err(|e| Error::from_kube(&e).of_plugin(plugin.as_deref()))?;
-    let expires_at = client.valid_until().or(expires_at);
-    Ok(Access { client, server: server.trim_end_matches('/').to_owned(), ca, expires_at })
+        .map_err(|e| Error::from_kube(&e))?;
+    let of_plugin = given.is_some();
+    let expires_at = given.flatten().or_else(|| *client.valid_until()).or(expires_at);
+    let server = server.trim_end_matches('/').to_owned();
+    Ok(Access { client, server, ca, expires_at, of_plugin, hidden })
+}
+
+/// Has a credential plugin run, and puts what it gives in its place; `None` where there is none, else their end.
+async fn ask_plugin(config: &mut Config) -> Result<Option<Option<Timestamp>>> {
+    use base64::Engine as _;
+    // What stands in the kubeconfig itself goes first, as with kubectl.
+    let fixed = config.auth_info.token.is_some() || config.auth_info.token_file.is_some();
+    let Some(exec) = config.auth_info.exec.take().filter(|_| !fixed) else { return Ok(None) };
+    let given = plugin::run(&exec, plugin::WITHIN).await?;
+    if let Some((certificate, key)) = given.identity {
+        let encode = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
+        config.auth_info.client_certificate_data = Some(encode(&certificate));
+        config.auth_info.client_key_data = Some(encode(key.expose_secret()).into());
+    }
+    config.auth_info.token = given.token;
+    Ok(Some(given.expires_at))
+}
+
+fn hidden(config: &Config) -> Hidden {
+    let (auth, mut hidden) = (&config.auth_info, Hidden::default());
+    let in_file = auth.token_file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+    for token in [auth.token.as_ref().map(|t| t.expose_secret().to_owned()), in_file].into_iter().flatten() {
+        hidden.add(&token);
+    }
+    if let (Some(user), Some(password)) = (&auth.username, &auth.password) {
+        hidden.add_basic(user, password.expose_secret());
+    }
+    hidden
+}
+
+/// What is wrong with the configured contexts, where the kubeconfig can be read and does not have them: nothing that
+/// waiting mends. A kubeconfig that is not there may come.
+pub fn unknown_contexts(settings: &ClusterSettings) -> Vec<String> {
+    if settings.in_cluster == Some(true) || settings.contexts.is_empty() {
+        return Vec::new();
+    }
+    let Ok(kubeconfig) = read_kubeconfig(&settings.kubeconfig) else { return Vec::new() };
+    let known: Vec<String> = kubeconfig.contexts.iter().map(|c| c.name.clone()).collect();
+    if known.is_empty() {
+        return Vec::new();
+    }
+    let unknown = settings.contexts.iter().filter(|name| !known.contains(name));
+    unknown.map(|name| no_such_context(name, &known)).collect()
+}
+
+fn no_such_context(name: &str, known: &[String]) -> String {
+    let near = nearest(name, known);
+    format!("the context {name} is not in the kubeconfig{near}; it has {}", listed(known))
 }
 
 async fn config(settings: &ClusterSettings, target: &Target) -> Result<Config> {
@@ -105,14 +167,7 @@ async fn from_kubeconfig(settings: &ClusterSettings, target: &Target) -> Result<
             Fault::Context,
             format!("the kubeconfig has no current context; it has {}", listed(&known)),
         ),
-        KubeconfigError::LoadContext(name) => Error::new(
-            Fault::Context,
-            format!(
-                "the context {name} is not in the kubeconfig{}; it has {}",
-                nearest(&name, &known),
-                listed(&known)
-            ),
-        ),
+        KubeconfigError::LoadContext(name) => Error::new(Fault::Context, no_such_context(&name, &known)),
         KubeconfigError::LoadClusterOfContext(name) => Error::new(
             Fault::Context,
             format!("the kubeconfig has no cluster {name}, which the context names"),

@@ -52,6 +52,8 @@ pub struct Cx {
     pub heard: Cell<Instant>,
     /// A stream met a failure that may mean the API is away.
     pub trouble: RefCell<Option<Error>>,
+    /// When the credentials have to be made anew, where only we do that.
+    pub renew_at: Cell<Option<Instant>>,
     /// Set with `trouble`.
     pub troubled: Notify,
     /// The API came back: streams that wait try at once.

@@ -92,10 +92,10 @@ async fn ask(
     clock: Clock,
     found: &mut Diagnosis,
 ) -> Result<()> {
-    let access = connect::connect(clusters, target).await?;
+    let mut access = connect::connect(clusters, target).await?;
     found.server.clone_from(&access.server);
     found.credentials_end = access.expires_at;
-    let api = Api::new(access.client.clone(), Arc::default());
+    let api = Api::new(access.client.clone(), std::mem::take(&mut access.hidden), Arc::default());
     let told = |e| connect::explain(e, &access, clock());
     found.version = discovery::version(&api).await.map_err(told)?.git;
     // The version may be read by anybody; this may not, and so tells whether the server knows us.

@@ -38,7 +38,7 @@ pub async fn version(api: &Api) -> Result<Version> {
         minor: String,
         git_version: String,
     }
-    let answer = match api.get("/version").await {
+    let answer = match api.get_small("/version").await {
         Err(e) if e.fault == Fault::Forbidden || e.fault == Fault::NotFound => return Ok(Version::default()),
         answer => answer?,
     };

@@ -146,7 +146,8 @@ impl Error {
         };
         let fault = if reason == "Expired" || reason == "Gone" { Fault::Gone } else { fault };
         let message = if message.is_empty() { reason } else { message };
-        Self::new(fault, format!("the API server answered {code}: {message}"))
+        let colon = if message.is_empty() { "" } else { ": " };
+        Self::new(fault, format!("the API server answered {code}{colon}{message}"))
     }
 
     /// From anything that the client throws.
@@ -159,15 +160,6 @@ impl Error {
             _ => {}
         }
         Self::from_chain(error)
-    }
-
-    /// With the name of the credential plugin, where it is about that.
-    pub fn of_plugin(mut self, command: Option<&str>) -> Self {
-        if let Some(command) = command.filter(|_| self.fault == Fault::Plugin) {
-            let named = self.what.replacen(PLUGIN, &format!("the credential plugin {command}"), 1);
-            self.what = sanitize::clean_cut(&named, MAX_WHAT).into_owned();
-        }
-        self
     }
 
     /// From a chain of causes.
@@ -293,6 +285,12 @@ mod tests {
             error.to_string(),
             "refused[31m by it: is the API server running, and are address and port right?"
         );
+    }
+
+    #[test]
+    fn an_answer_without_words_ends_with_its_status() {
+        let what = Error::from_status(302, "", "").what;
+        assert_eq!(what, "the API server answered 302");
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Stream {
                     self.version = Some(Str::unique(&version));
                 }
             }
-            Some((EventKind::Error, json)) => return Err(super::api::status_error(0, json)),
+            Some((EventKind::Error, json)) => return Err(self.cx.api.cut(super::api::status_error(0, json))),
             None => self.count_unreadable(),
         }
         Ok(())

@@ -82,7 +82,9 @@ impl Stream {
             Some((EventKind::Bookmark, object)) => {
                 return Ok(events::bookmark(object).and_then(|(version, end)| end.then_some(version)));
             }
-            Some((EventKind::Error, object)) => return Err(super::api::status_error(0, object)),
+            Some((EventKind::Error, object)) => {
+                return Err(self.cx.api.cut(super::api::status_error(0, object)));
+            }
             None => {
                 self.count_unreadable();
                 count.unnamed = true;

@@ -16,8 +16,10 @@ mod discovery;
 mod error;
 mod events;
 mod follow;
+mod hidden;
 mod lines;
 mod list;
+mod plugin;
 mod probe;
 mod projection;
 mod resources;
@@ -42,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use ask::{Handle, Questions, handle};
 pub use board::Board;
+pub use connect::unknown_contexts;
 pub use diagnose::{Diagnosis, diagnose};
 pub use error::{Error, Fault};
 pub use rights::{Account, Extras, Rule, manifest as rbac, needed as rights, optional};

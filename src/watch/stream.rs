@@ -48,6 +48,8 @@ pub(super) struct Stream {
     /// Not sent yet.
     pub(super) out: Batch,
     state: StreamState,
+    /// What the log said last, while it was not watched.
+    logged: Option<StreamState>,
     /// Whether the engine wants this kind, or it is only watched for the scope's globs.
     pub(super) told: bool,
 }
@@ -83,6 +85,7 @@ impl Stream {
             selected,
             out: Batch::new(),
             state: StreamState::Syncing,
+            logged: None,
             told,
         }
     }
@@ -154,7 +157,7 @@ impl Stream {
         });
         let first = self.state == StreamState::Syncing && state == StreamState::Syncing;
         if self.state != state || first {
-            log_change(&self.id, &state, error);
+            self.log_change(&state, error);
             self.state = state.clone();
             if self.told {
                 let stream = Arc::clone(&self.id);
@@ -200,15 +203,28 @@ impl Stream {
     pub(super) fn wants(&self, name: &str) -> bool {
         self.told && (self.id.kind != Kind::Namespace || self.cx.scope.has(name))
     }
-}
 
-/// Once per change: a failure that repeats says nothing new.
-fn log_change(id: &StreamId, state: &StreamState, error: &str) {
-    match state {
-        StreamState::Live => tracing::debug!(stream = %id, "live"),
-        StreamState::Syncing => tracing::debug!(stream = %id, selector = %id.selector, "listing"),
-        StreamState::Retrying { .. } => tracing::debug!(stream = %id, error, "lost, trying again"),
-        StreamState::Forbidden { missing } => tracing::warn!(stream = %id, missing, "not permitted"),
-        StreamState::Absent => tracing::info!(stream = %id, "the server does not have it"),
+    /// Once per change: a right that is missing still, or a kind that is, says nothing new, however often it is tried.
+    fn log_change(&mut self, state: &StreamState, error: &str) {
+        let id = &self.id;
+        match state {
+            StreamState::Live => tracing::debug!(stream = %id, "live"),
+            StreamState::Syncing => return tracing::debug!(stream = %id, selector = %id.selector, "listing"),
+            StreamState::Retrying { .. } => {
+                return tracing::debug!(stream = %id, error, "lost, trying again");
+            }
+            known if self.logged.as_ref() == Some(known) => {}
+            // Taken where it is permitted, and not missed where it is not.
+            StreamState::Forbidden { missing } if self.is_optional() => {
+                tracing::info!(stream = %id, missing, "not permitted, and not missed");
+            }
+            StreamState::Forbidden { missing } => tracing::warn!(stream = %id, missing, "not permitted"),
+            StreamState::Absent => tracing::info!(stream = %id, "the server does not have it"),
+        }
+        self.logged = Some(state.clone());
+    }
+
+    fn is_optional(&self) -> bool {
+        self.logged != Some(StreamState::Live) && rights::optional(&self.cx.settings).contains(&self.id.kind)
     }
 }

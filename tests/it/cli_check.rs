@@ -58,6 +58,34 @@ async fn namespaces_that_are_not_there_and_globs_without_a_match_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_echoes_our_token_does_not_make_us_say_it() {
+    use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
+    let server = MockServer::start().await;
+    let echo = |request: &wiremock::Request| {
+        let said = format!("who is {}?", request.headers["authorization"].to_str().unwrap());
+        ResponseTemplate::new(401).set_body_string(said)
+    };
+    Mock::given(any()).respond_with(echo).mount(&server).await;
+    let (_home, served) = cluster().await;
+    let kubeconfig = served.kubeconfig.replace("token: simulated", "token: KUBETOKENSECRET");
+    let address = kubeconfig.lines().find_map(|l| l.trim().strip_prefix("server: ")).unwrap().to_owned();
+    let home = at(&kubeconfig.replace(&address, &server.uri()));
+    let said = home.run_async(&["check"]).await.failed(4);
+    assert!(said.contains("answered 401: who is Bearer [secret]?") && !said.contains("KUBETOKEN"), "{said}");
+    // The same of a token that a plugin made, which has no terminal of ours meanwhile.
+    let plugin = r#"echo "log in, please" >&2; echo '{"status": {"token": "KUBETOKENSECRET"}}'"#;
+    let exec = format!(
+        "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      command: sh\n      args: [\"-c\", {}]\n      interactiveMode: IfAvailable",
+        serde_json::to_string(plugin).unwrap()
+    );
+    let home = at(&served.kubeconfig.replace("token: simulated", &exec).replace(&address, &server.uri()));
+    let ran = home.run_async(&["check"]).await;
+    assert!(ran.out.contains("who is Bearer [secret]?"), "{ran:?}");
+    assert!(!format!("{ran:?}").contains("KUBETOKEN") && !ran.err.contains("log in"), "{ran:?}");
+    served.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn why_a_cluster_cannot_be_used_is_told_apart() {
     let (home, served) = cluster().await;
     served.cluster.faults().inject(Rule::new(Fault::unauthorized()));
@@ -235,7 +263,10 @@ fn the_store_is_looked_at_and_a_damaged_one_has_its_own_exit_code() {
     assert!(said.contains("another process writes to it"), "{said}");
     store.close();
     let said = home.run(&["check", "--offline"]).ok();
-    assert!(said.contains("✓ store") && said.contains("schema 1"), "{said}");
+    assert!(
+        said.contains("✓ store") && said.contains(&format!("schema {}", barrelman::store::SCHEMA_VERSION)),
+        "{said}"
+    );
     std::fs::write(barrelman::store::maintain::file_of(&home.data()), "no database at all, but text")
         .unwrap();
     let said = home.run(&["check", "--offline"]).failed(5);

@@ -56,7 +56,7 @@ fn a_connector_is_added_switched_listed_exported_and_removed() {
             "headers:={\"Authorization\":\"Bearer sk-literal-token-000\"}",
         ])
         .ok();
-    assert_eq!(said, "hook is saved\n");
+    assert_eq!(said, "hook is saved; it is off: barrelman connectors enable 'hook'\n");
     let row =
         Reader::open(&home.data()).unwrap().snapshot().unwrap().get(&CONNECTORS, "hook").unwrap().unwrap();
     let stored = serde_json::to_string(&row).unwrap();
@@ -116,18 +116,27 @@ fn both_shapes_of_the_guide_are_imported_and_an_export_loads_again() {
     assert!(said.contains("nothing was imported") && said.contains("a: is there already"), "{said}");
     home.run(&["connectors", "import", &two, "--replace"]).ok();
     let wrong = home.file("wrong.json", r#"[{"name": "c", "type": "webhook", "config": {"url": "https://c.example"}}, {"name": "d", "type": "webhook", "config": {"url": 7}}]"#);
-    home.run(&["connectors", "import", &wrong]).failed(1);
+    let said = home.run(&["connectors", "import", &wrong]).failed(6);
+    assert!(said.contains("1 of 2 connectors imported; these were not:\n  d: url: "), "{said}");
+    let guide = home.file(
+        "guide.json",
+        r#"{"connectors": [{"name": "e", "type": "pagerduty", "config": {"integration_key": "x"}},
+            {"name": "f", "type": "webhook", "extra": 1, "config": {"url": "https://f.example"}}]}"#,
+    );
+    let said = home.run(&["connectors", "import", &guide]).failed(1);
+    assert!(
+        said.contains("nothing was imported") && said.contains("pagerduty is not in this version"),
+        "{said}"
+    );
+    assert!(said.contains("connectors[1].extra: unknown key"), "{said}");
     let export = home.run(&["connectors", "export"]).ok();
     let names: Value = serde_json::from_str(&export).unwrap();
-    assert_eq!(
-        names["connectors"].as_array().unwrap().len(),
-        3,
-        "c came with d, and was not taken: {export}"
-    );
+    assert_eq!(names["connectors"].as_array().unwrap().len(), 4, "c was taken, d was not: {export}");
     let mut other = Home::new();
     other
         .set("PRODUCTION_ALERTS_WEBHOOK_URL", "https://hooks.slack.com/services/T01/B01/verySecretSlackPath");
     other.set("A_URL", "https://a.example");
+    other.set("C_URL", "https://c.example");
     let file = other.file("export.json", &export);
     other.run(&["connectors", "import", &file]).ok();
     assert_eq!(
@@ -135,6 +144,40 @@ fn both_shapes_of_the_guide_are_imported_and_an_export_loads_again() {
         export,
         "what was exported loads, and is exported the same"
     );
+}
+
+#[test]
+fn what_can_never_be_sent_is_said_when_it_is_saved_and_checked() {
+    let home = Home::new();
+    let add = |name: &str, option: &str| {
+        let set = ["--set", "url=http://127.0.0.1:9/", "--set", option];
+        home.run(&[&["connectors", "add", name, "--type", "webhook"][..], &set[..]].concat()).ok()
+    };
+    let said = add("costs", r#"conditions:={"cost_threshold": 5}"#);
+    assert!(said.contains("nothing can pass: conditions.cost_threshold needs costs"), "{said}");
+    assert!(add("nothing", "events:=[]").contains("nothing can pass: events is empty"));
+    home.config(
+        "[[connectors]]\nname = \"c\"\ntype = \"webhook\"\nconfig = { url = \"https://f.example\", conditions = { cost_threshold = 5 } }\n",
+    );
+    let said = home.run(&["config", "check"]).ok();
+    assert!(said.contains("cost_threshold needs costs"), "{said}");
+}
+
+#[test]
+fn a_backup_names_the_key_that_it_needs() {
+    let home = Home::new();
+    home.run(&["connectors", "add", "h", "--type", "webhook", "--set", "url=https://h.example"]).ok();
+    let copy = home.path().join("copy.redb");
+    let said = home.run(&["store", "backup", copy.to_str().unwrap()]);
+    assert!(said.err.contains("secret.key") && said.err.contains("sealed"), "{said:?}");
+}
+
+#[test]
+fn times_the_wrong_way_round_are_refused() {
+    let home = Home::new();
+    home.run(&["connectors", "add", "h", "--type", "webhook", "--set", "url=https://h.example"]).ok();
+    let said = home.run(&["events", "--since", "1h", "--until", "2h"]).failed(2);
+    assert!(said.contains("is after until"), "{said}");
 }
 
 #[test]
@@ -180,6 +223,52 @@ async fn a_test_sends_a_real_message_and_tells_the_answer() {
     let said = home.run_async(&["connectors", "test", "hook"]).await.failed(1);
     assert!(said.contains("not_found"), "{said}");
     assert_eq!(audit(&home).last().unwrap(), "test hook");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_variable_beside_other_text_is_filled_in_wherever_the_connector_is_kept() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
+    let mut home = Home::new();
+    home.set("MYTOK", "tokvalue123456");
+    let url = format!("url={}/hook/v2/send?token=${{MYTOK}}", server.uri());
+    let headers = "headers={\"X-Key\":\"team:${MYTOK}\",\"Authorization\":\"Bearer ${MYTOK}\"}";
+    let set = ["--set", &url, "--set", headers, "--enable"];
+    let add = |name| [&["connectors", "add", name, "--type", "webhook"][..], &set[..]].concat();
+    home.run_async(&add("stored")).await.ok();
+    let said = home.run_async(&["connectors", "test", "stored"]).await.ok();
+    assert!(said.starts_with("status 200"), "{said}");
+    let seen = server.received_requests().await.unwrap();
+    assert_eq!(seen[0].url.query(), Some("token=tokvalue123456"));
+    assert_eq!(seen[0].headers["authorization"], "Bearer tokvalue123456");
+    assert_eq!(seen[0].headers["x-key"], "team:tokvalue123456");
+    // Without the variable it is not on, and sends nothing.
+    home.set("MYTOK", "");
+    let said = home.run_async(&["connectors", "list"]).await.ok();
+    assert!(said.contains("incomplete") && said.contains("variable MYTOK is not set"), "{said}");
+    home.run_async(&["connectors", "test", "stored"]).await.failed(1);
+    assert_eq!(server.received_requests().await.unwrap().len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_can_read_is_named_as_the_reason() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    let add =
+        ["connectors", "add", "h", "--type", "webhook", "--set", "url=https://x.example/SECRETSECRETSECRET"];
+    home.run(&[&add[..], &["--enable"]].concat()).ok();
+    let mode = |mode| {
+        let key = home.data().join("secret.key");
+        std::fs::set_permissions(key, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o644);
+    for said in [home.run(&["connectors", "list"]).ok(), home.run(&["check", "--offline"]).failed(1)] {
+        assert!(said.contains("secret.key can be read by others: chmod 600 it"), "{said}");
+        assert!(!said.contains("import --replace"), "{said}");
+    }
+    mode(0o600);
+    assert!(home.run(&["connectors", "list"]).ok().contains(" on "));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

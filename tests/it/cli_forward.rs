@@ -133,6 +133,55 @@ async fn a_reload_that_somebody_asked_for_says_what_came_of_it() {
     assert_eq!(forward.ends(), Some(0));
 }
 
+const KUBECONFIG: &str = "apiVersion: v1\nkind: Config\nclusters:\n- {name: c, cluster: {server: \"http://127.0.0.1:9\"}}\n\
+    users:\n- {name: u, user: {token: t}}\ncurrent-context: prod\ncontexts:\n\
+    - {name: prod, context: {cluster: c, user: u}}\n- {name: staging, context: {cluster: c, user: u}}\n";
+
+#[test]
+fn a_context_that_is_not_there_ends_it_at_once() {
+    let mut home = Home::new();
+    let kubeconfig = home.file("kubeconfig", KUBECONFIG);
+    home.set("KUBECONFIG", &kubeconfig);
+    for args in [&["forward", "--context", "prdo"][..], &["--context", "prdo"]] {
+        let said = home.run(args).failed(2);
+        assert!(said.contains("the context prdo is not in the kubeconfig (did you mean prod?)"), "{said}");
+        assert!(said.contains("it has prod, staging"), "{said}");
+        assert!(!home.data().exists(), "nothing was opened");
+    }
+    // One that is there is tried for ever: the cluster may come.
+    let mut forward = Running::start(&home, &["forward", "--context", "staging"]);
+    forward.says("away");
+    // So is a kubeconfig that is not there yet.
+    home.set("KUBECONFIG", "/nowhere/config");
+    let later = home.path().join("later");
+    let mut waits =
+        Running::start(&home, &["forward", "--context", "prdo", "--data-dir", later.to_str().unwrap()]);
+    waits.says("/nowhere/config cannot be read");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_odd_about_its_directory_is_said_at_the_start() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    std::fs::create_dir_all(home.data()).unwrap();
+    std::fs::set_permissions(home.data(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::fs::write(home.data().join("barrelman.redb"), "").unwrap();
+    let mut forward = Running::start(&home, &["forward"]);
+    forward.says("was there with 0 bytes, and begins anew");
+    forward.says("everybody on this machine can replace what is in");
+}
+
+#[test]
+fn a_demo_takes_the_configuration_or_refuses_it() {
+    let home = Home::new();
+    let bad = home.file("bad.toml", "[ui]\ntheme = \"nonsense\"\n[ui.keys]\nno-such-action = \"x\"\n");
+    for args in [&["demo", "--config", &bad][..], &["demo", "--headless", "--config", &bad]] {
+        let said = home.run(args).failed(2);
+        assert!(said.contains("ui.theme") && said.contains("no-such-action"), "{said}");
+    }
+}
+
 #[test]
 fn a_reload_with_any_mistake_is_refused_as_a_whole() {
     let mut home = Home::new();
@@ -242,11 +291,11 @@ async fn interrupted_twice_it_does_not_wait_for_what_is_on_the_wire() {
 }
 
 /// An address that nobody listens on.
-fn free() -> String {
+pub fn free() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-async fn readyz(address: &str) -> Option<(u16, String)> {
+pub async fn readyz(address: &str) -> Option<(u16, String)> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.ok()?;
     stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await.ok()?;

@@ -216,3 +216,36 @@ async fn a_message_carries_the_counts_of_the_moment_in_which_it_goes() {
     assert_eq!(body["incident"]["events"], 41);
     bench.close().await;
 }
+
+#[tokio::test]
+async fn what_was_delivered_before_a_restart_is_known_after_it() {
+    let (dir, sink) = (dir(), Sink::start(|_, _| status(200)).await);
+    let hook = [("hook", "webhook", json!({"url": sink.url}))];
+    let bench = Bench::open(dir.path());
+    bench.apply(&hook).await;
+    bench.put(vec![bench.message("hook", "i", Phase::Opened)]).await;
+    until("delivered", || bench.status("hook").last_delivered.is_some()).await;
+    let at = bench.status("hook").last_delivered;
+    bench.close().await;
+    let bench = Bench::open(dir.path());
+    bench.apply(&hook).await;
+    assert_eq!(bench.status("hook").last_delivered, at);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_attempt_keeps_its_status_and_the_time_of_the_next() {
+    let (dir, sink) = (dir(), Sink::start(|n, _| status(if n == 0 { 503 } else { 400 })).await);
+    let bench = Bench::open(dir.path());
+    bench.apply(&[("hook", "webhook", json!({"url": sink.url}))]).await;
+    bench.put(vec![bench.message("hook", "i", Phase::Opened)]).await;
+    until("tried once", || bench.deliveries().iter().any(|d| d.state == DeliveryState::Retrying)).await;
+    let first = bench.deliveries().remove(0);
+    assert_eq!((first.status, first.attempts), (503, 1));
+    assert!(first.next_at.is_some_and(|next| next > first.at), "{first:?}");
+    bench.advance(Duration::from_mins(10));
+    until("given up", || bench.deliveries().iter().any(|d| d.state == DeliveryState::Dead)).await;
+    let last = bench.deliveries().pop().unwrap();
+    assert_eq!((last.status, last.attempts, last.next_at), (400, 2, None));
+    bench.close().await;
+}

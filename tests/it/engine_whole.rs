@@ -12,11 +12,14 @@ use std::{
 use barrelman::{demo::Cluster, event::EventType, status::ClusterState};
 use serde_json::{Value, json};
 
-use crate::support::{
-    process::{Place, events, ready, shown, until},
-    serve,
-    sink::{Seen, Sink, status},
-    watching::clock,
+use crate::{
+    cli_forward::{free, readyz},
+    support::{
+        process::{Place, events, ready, shown, until},
+        serve,
+        sink::{Seen, Sink, status},
+        watching::clock,
+    },
 };
 
 fn cluster(seed: u64) -> Cluster {
@@ -258,7 +261,9 @@ async fn a_full_disk_loses_nothing_and_it_goes_on_by_itself() {
     }
     let served = serve(&cluster).await;
     let sink = Sink::start(|_, _| status(200)).await;
-    let place = Place::new(&served.kubeconfig, "").with(&hook(
+    let address = free();
+    let listen = format!("[server]\nlisten = \"{address}\"\n");
+    let place = Place::new(&served.kubeconfig, &listen).with(&hook(
         "events",
         &sink.url,
         "deliver = \"events\"\nevents = [\"config_changed\"]",
@@ -279,13 +284,33 @@ async fn a_full_disk_loses_nothing_and_it_goes_on_by_itself() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = sink.count();
     child.limit_files("1");
-    for n in 0..40 {
-        change(n, "two");
+    let mut polls = Vec::new();
+    for n in 0..80 {
+        // Once it has noticed, it must not say anything else until it is over.
+        if n % 2 == 0 {
+            change(n / 2, "two");
+        }
         tokio::time::sleep(Duration::from_millis(100)).await;
+        polls.extend(readyz(&address).await);
+    }
+    let noticed = polls.iter().position(|(code, _)| *code == 503).expect("it notices");
+    assert!(noticed < 30, "{polls:?}");
+    for (code, page) in &polls[noticed..] {
+        assert!(*code == 503 && page.contains("cannot write the store"), "{code} {page}");
     }
     assert_eq!(sink.count(), before, "what is not on disk is not told");
     child.limit_files("unlimited");
     until("all is told", 60, || sink.count() >= before + 40).await;
+    let mut ready = false;
+    for _ in 0..400 {
+        ready = readyz(&address).await.is_some_and(|(code, _)| code == 200);
+        if ready {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let log = std::fs::read_to_string(place.log()).unwrap();
+    assert!(ready && log.contains("the store works again"), "{log}");
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(sink.count(), before + 40);
     let ids: BTreeSet<String> = sink.taken().into_iter().collect();

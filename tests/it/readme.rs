@@ -5,6 +5,8 @@ use std::path::Path;
 use barrelman::{
     cli::{Cli, Exit},
     config::options::OPTIONS,
+    connector::samples,
+    event::{EventType, incident::Phase},
 };
 use clap::{CommandFactory, Parser};
 
@@ -66,6 +68,19 @@ fn it_names_the_painchain_environment() {
     let text = readme();
     for name in OPTIONS.iter().flat_map(|o| o.env).filter(|n| !n.starts_with("BARRELMAN_")) {
         assert!(text.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn it_names_every_variable_of_a_template() {
+    let config = serde_json::json!({"url": "http://127.0.0.1:9/"});
+    let hook = crate::support::connectors::built("webhook", &config).connector;
+    let sample = samples::notification(EventType::PodCrashLoop, Phase::Opened, "hook");
+    let body: serde_json::Value = serde_json::from_str(&hook.render(&sample, None).unwrap().body).unwrap();
+    let text = readme();
+    let beside = ["notification_id", "phase", "connector", "digest", "test"];
+    for name in body.as_object().unwrap().keys().map(String::as_str).chain(beside) {
+        assert!(text.contains(&format!("`{name}`")), "{name}");
     }
 }
 

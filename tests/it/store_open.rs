@@ -3,9 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use barrelman::store::{Error, META, Read, Reader, SCHEMA_VERSION, Store};
+use barrelman::store::{EVENT_IDS, EVENTS, Error, META, Read, Reader, SCHEMA_VERSION, Store, maintain};
 
-use crate::store_support::{event, put_event};
+use crate::{
+    store_support::{event, put_event},
+    support::cli::Home,
+};
 
 fn file(dir: &Path) -> PathBuf {
     dir.join("barrelman.redb")
@@ -78,6 +81,143 @@ fn a_damaged_store_is_told_and_left_as_it_is() {
         }
         assert!(bytes == std::fs::read(file(dir.path())).unwrap(), "{what}: the file was changed");
     }
+}
+
+const PAGE: usize = 4096;
+
+/// Every tenth byte of one page is another one: redb reads some such pages with a panic.
+fn damage(bytes: &mut [u8], page: usize) {
+    for (n, byte) in bytes.iter_mut().enumerate().skip(page * PAGE).take(PAGE).step_by(10) {
+        *byte ^= blake3::hash(&n.to_le_bytes()).as_bytes()[0] | 1;
+    }
+}
+
+/// A copy of a store with a damaged page.
+fn with_a_damaged_page(good: &[u8], page: usize) -> tempfile::TempDir {
+    let mut bytes = good.to_vec();
+    damage(&mut bytes, page);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(file(dir.path()), bytes).unwrap();
+    dir
+}
+
+fn read_all(read: &impl Read) -> Result<(), Error> {
+    read.read_log(&EVENTS, 0, &mut |_, _| true)?;
+    read.scan(&EVENT_IDS, "", "", &mut |_, _| true)?;
+    read.get(&META, "store_id").map(drop)
+}
+
+/// Of an error of the file: whether redb panicked there.
+fn panicked(page: usize, result: Result<(), Error>) -> bool {
+    match result {
+        Ok(()) | Err(Error::Row { .. } | Error::NeedsWriter(_)) => false,
+        Err(Error::Damaged { cause, .. }) => cause.contains("do not fit together"),
+        Err(other) => panic!("page {page}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_damaged_page_is_an_error_for_whoever_reads_it() {
+    let whole = filled();
+    let good = std::fs::read(file(whole.path())).unwrap();
+    let mut found = 0;
+    for page in 1..good.len() / PAGE {
+        let dir = with_a_damaged_page(&good, page);
+        found += usize::from(panicked(page, Reader::open(dir.path()).and_then(|r| read_all(&r.snapshot()?))));
+        found += usize::from(panicked(page, maintain::verify_dir(dir.path()).map(drop)));
+        found += usize::from(panicked(page, maintain::check_pages(dir.path()).map(drop)));
+    }
+    assert!(found > 0, "no page made redb panic");
+}
+
+#[test]
+fn damage_that_a_running_engine_meets_ends_it_and_is_not_tried_again() {
+    use std::os::unix::fs::FileExt;
+    let whole = filled();
+    let good = std::fs::read(file(whole.path())).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut met = 0;
+    for page in 1..good.len() / PAGE {
+        // Damaged before it is opened, or while it is open.
+        let dir = if page % 2 == 0 { with_a_damaged_page(&good, page) } else { tempfile::tempdir().unwrap() };
+        if page % 2 == 1 {
+            std::fs::write(file(dir.path()), &good).unwrap();
+        }
+        let Ok(store) = Store::open(dir.path()) else { continue };
+        if page % 2 == 1 {
+            let mut bytes = good.clone();
+            (1..good.len() / PAGE).for_each(|page| damage(&mut bytes, page));
+            let disk = std::fs::File::options().write(true).open(file(dir.path())).unwrap();
+            disk.write_all_at(&bytes[PAGE..], PAGE as u64).unwrap();
+        }
+        let read = store.snapshot().and_then(|s| read_all(&s));
+        let wrote = store.write_blocking(|tx| {
+            read_all(tx)?;
+            (0..50).try_for_each(|n| put_event(tx, &event(&format!("new-{n}"), 500)).map(drop))
+        });
+        if let Err(error @ Error::Damaged { .. }) = &wrote {
+            let again = store.write_blocking(|tx| tx.put(&META, "a", &1.into()));
+            assert_eq!(again.as_ref(), Err(error), "nothing is tried again");
+            assert_eq!(store.health().error.as_ref(), Some(error));
+        }
+        if [read, wrote].iter().any(|r| matches!(r, Err(Error::Damaged { .. }))) {
+            met += 1;
+            assert!(matches!(runtime.block_on(store.broken()), Error::Damaged { .. }), "the engine is told");
+        }
+        store.close();
+    }
+    assert!(met > 0, "no engine met the damage");
+}
+
+/// In a process: nothing but the error is said, with its exit code.
+#[test]
+fn a_damaged_page_ends_a_command_with_its_exit_code() {
+    let whole = filled();
+    let good = std::fs::read(file(whole.path())).unwrap();
+    let mut damaged = 0;
+    for page in (1..good.len() / PAGE).step_by(5) {
+        let home = Home::new();
+        std::fs::create_dir_all(home.data()).unwrap();
+        let bytes = std::fs::read(file(with_a_damaged_page(&good, page).path())).unwrap();
+        std::fs::write(file(&home.data()), bytes).unwrap();
+        for args in [&["events", "-o", "jsonl"][..], &["store", "verify"], &["incidents"]] {
+            let ran = home.run(args);
+            assert!(
+                [0, 5].contains(&ran.code) && !ran.err.contains("panicked"),
+                "page {page}: {args:?} {ran:?}"
+            );
+            if ran.err.contains("do not fit together") {
+                assert!(ran.err.contains("restore a backup"), "{ran:?}");
+                damaged += 1;
+            }
+        }
+    }
+    assert!(damaged > 0, "no page made redb panic");
+}
+
+#[test]
+fn a_store_of_no_bytes_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let began_empty = || {
+        let store = Store::open(dir.path()).unwrap();
+        let empty = store.began_empty();
+        store.close();
+        empty
+    };
+    assert!(!began_empty(), "a new one is no loss");
+    assert!(!began_empty());
+    std::fs::write(file(dir.path()), "").unwrap();
+    assert!(began_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_place_of_the_file_is_not_followed() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::os::unix::fs::symlink(other.path().join("theirs"), file(dir.path())).unwrap();
+    let refused = Store::open(dir.path()).map(drop);
+    assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
+    assert!(!other.path().join("theirs").exists());
 }
 
 #[test]

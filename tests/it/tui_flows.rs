@@ -135,6 +135,7 @@ fn a_failed_delivery_shows_at_once_with_its_next_step() {
         state: DeliveryState::Dead,
         attempts: 3,
         status: 410,
+        next_at: None,
         latency_ms: 12,
         detail: "410 gone: make a new webhook".into(),
     };

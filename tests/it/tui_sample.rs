@@ -227,6 +227,7 @@ fn delivery(
         state,
         attempts: if state == DeliveryState::Delivered { 1 } else { 5 },
         status: if state == DeliveryState::Delivered { 200 } else { 401 },
+        next_at: None,
         latency_ms: 184,
         detail: detail.into(),
     }

@@ -170,7 +170,7 @@ pub async fn connectors(settings: &Settings, offline: bool) -> Vec<Finding> {
         let what = format!("connector {} ({})", spec.name, spec.kind);
         match workshop.build(spec) {
             Err(problems) => {
-                let (text, next) = (told(&problems), where_to_mend(spec));
+                let (text, next) = (told(&problems), where_to_mend(spec, &workshop));
                 findings.push(if spec.enabled {
                     Finding::fail(area, &what, text, next)
                 } else {
@@ -203,7 +203,10 @@ pub async fn connectors(settings: &Settings, offline: bool) -> Vec<Finding> {
     findings
 }
 
-fn where_to_mend(spec: &ConnectorSpec) -> String {
+fn where_to_mend(spec: &ConnectorSpec, workshop: &Workshop) -> String {
+    if workshop.key_trouble(spec).is_some() {
+        return "mend the key: what it sealed is not lost, and need not be entered again".into();
+    }
     let unset = secret::unset_variables(&spec.config, &|name| std::env::var(name).ok());
     if !unset.is_empty() {
         return format!("set {} in the environment of barrelman", unset.join(" and "));

@@ -108,9 +108,16 @@ fn existing(dir: &Path) -> Option<PathBuf> {
 /// Files that others of this machine can read: events and what connectors are told are in them. A volume's group
 /// (`fsGroup` in a pod) is meant to.
 #[cfg(unix)]
-fn open_to_others(dir: &Path) -> Option<Finding> {
+pub fn open_to_others(dir: &Path) -> Option<Finding> {
     use std::os::unix::fs::PermissionsExt;
-    let others = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o007 != 0);
+    const STICKY: u32 = 0o1000;
+    let mode = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.permissions().mode());
+    let others = |path: &Path| mode(path) & 0o007 != 0;
+    if mode(dir) & (0o002 | STICKY) == 0o002 {
+        // Whoever may write there puts a store or a key of his own in place of ours.
+        let text = format!("everybody on this machine can replace what is in {}", dir.display());
+        return Some(Finding::warn(Area::Store, "store", text, format!("chmod 700 {}", dir.display())));
+    }
     let file = maintain::file_of(dir);
     // A closed directory closes what is in it.
     if !others(dir) || !others(&file) {
@@ -121,7 +128,7 @@ fn open_to_others(dir: &Path) -> Option<Finding> {
 }
 
 #[cfg(not(unix))]
-fn open_to_others(_dir: &Path) -> Option<Finding> {
+pub fn open_to_others(_dir: &Path) -> Option<Finding> {
     None
 }
 

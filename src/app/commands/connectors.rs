@@ -16,7 +16,7 @@ use crate::{
         connectors::{Workshop, all_specs, secret_options, unknown_options},
     },
     cli::{Add, Connectors, ConnectorsCommand, Exit, SecretsAs},
-    config::{ConnectorSpec, ExportSecrets, Origin, Resolved, Settings, export_connectors, parse_connectors},
+    config::{ConnectorSpec, ExportSecrets, Origin, Resolved, Settings, export_connectors, read_connectors},
     feed::Action,
     status::ConnectorStatus,
     store::{
@@ -103,48 +103,55 @@ fn read(file: &std::path::Path, console: &mut Console<'_>) -> Result<String> {
     Ok(text)
 }
 
-/// All of a file or none of it, as far as that can be known beforehand.
+/// What can be taken of a file; what cannot is named, with why.
 async fn import(text: &str, replace: bool, settings: &Settings, console: &mut Console<'_>) -> Result<Exit> {
-    let specs_in = parse_connectors(text)?;
+    let read = read_connectors(text)?;
     let known = specs(settings)?;
     let workshop = Workshop::new(settings)?;
-    let mut problems = Vec::new();
-    for spec in &specs_in {
-        match known.iter().find(|k| k.name == spec.name) {
-            Some(fixed) if fixed.origin != Origin::Store => {
-                problems.push(format!("{}: is written in file or environment, change it there", spec.name));
+    let total = read.total as u64;
+    let (mut done, mut failed) = (0, read.wrong);
+    for spec in read.specs {
+        let name = spec.name.clone();
+        let taken = match refusal(&spec, replace, &known, &workshop) {
+            Some(why) => Err(anyhow!(why)),
+            None => running::act(settings, Action::PutConnector { spec }).await,
+        };
+        match taken {
+            Ok(line) => {
+                console.line(line)?;
+                done += 1;
             }
-            Some(_) if !replace => {
-                problems.push(format!("{}: is there already, --replace replaces it", spec.name));
-            }
-            _ => {}
+            // Nothing further can be stored either.
+            Err(error) if error.chain().any(<dyn std::error::Error>::is::<StoreError>) => return Err(error),
+            Err(error) => failed.push(format!("{name}: {error:#}")),
         }
-        if let Err(error) = savable(&workshop, spec) {
-            problems.push(format!("{}: {error}", spec.name));
-        }
-    }
-    if !problems.is_empty() {
-        bail!("nothing was imported\n  {}", problems.join("\n  "));
-    }
-    let n = specs_in.len() as u64;
-    let mut done = 0;
-    let mut failed = Vec::new();
-    for spec in specs_in {
-        let (name, enabled) = (spec.name.clone(), spec.enabled);
-        match running::act(settings, Action::PutConnector { spec }).await {
-            Ok(line) if enabled => console.line(line)?,
-            Ok(line) => console.line(format!("{line}; it is off: barrelman connectors enable '{name}'"))?,
-            Err(error) => {
-                failed.push(format!("{name}: {error:#}"));
-                continue;
-            }
-        }
-        done += 1;
     }
     if failed.is_empty() {
         return Ok(Exit::Ok);
     }
-    Err(anyhow!("{done} of {} imported\n  {}", counted(n, "connector"), failed.join("\n  ")))
+    if done == 0 {
+        bail!("nothing was imported\n  {}", failed.join("\n  "));
+    }
+    let total = counted(total, "connector");
+    console.note(format!("{done} of {total} imported; these were not:\n  {}", failed.join("\n  ")));
+    Ok(Exit::Partly)
+}
+
+/// Why a connector of an import is not taken.
+fn refusal(
+    spec: &ConnectorSpec,
+    replace: bool,
+    known: &[ConnectorSpec],
+    workshop: &Workshop,
+) -> Option<String> {
+    match known.iter().find(|k| k.name == spec.name) {
+        Some(fixed) if fixed.origin != Origin::Store => {
+            return Some("is written in file or environment, change it there".into());
+        }
+        Some(_) if !replace => return Some("is there already, --replace replaces it".into()),
+        _ => {}
+    }
+    savable(workshop, spec).err().map(|error| format!("{error:#}"))
 }
 
 fn export(

@@ -232,6 +232,7 @@ impl Listed for Sent {
         "notification",
         "attempts",
         "status",
+        "next_at",
         "latency_ms",
         "title",
         "detail",
@@ -239,6 +240,7 @@ impl Listed for Sent {
 
     fn cells(&self, view: &View) -> Vec<String> {
         let Sent(number, d) = self;
+        let next = d.next_at.map(|at| format!(" (next try {})", view.time(at))).unwrap_or_default();
         vec![
             number.to_string(),
             view.time(d.at),
@@ -249,7 +251,7 @@ impl Listed for Sent {
             d.attempts.to_string(),
             took(d.latency_ms),
             d.title.clone(),
-            d.detail.clone(),
+            format!("{}{next}", d.detail),
         ]
     }
 
@@ -268,6 +270,7 @@ impl Listed for Sent {
             d.notification.to_string(),
             d.attempts.to_string(),
             d.status.to_string(),
+            d.next_at.map(|at| at.to_string()).unwrap_or_default(),
             d.latency_ms.to_string(),
             d.title.clone(),
             d.detail.clone(),

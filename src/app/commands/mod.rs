@@ -4,7 +4,7 @@
 
 pub mod check;
 mod check_parts;
-mod check_store;
+pub mod check_store;
 pub mod config;
 pub mod connectors;
 pub mod deliveries;
@@ -112,7 +112,15 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
 
 /// A filter of the command line.
 fn filter(text: &str, tz: &TimeZone) -> Result<Filter> {
-    Filter::parse(text, tz).map_err(|e| usage(format!("the filter cannot be used\n{}", e.render())))
+    let filter =
+        Filter::parse(text, tz).map_err(|e| usage(format!("the filter cannot be used\n{}", e.render())))?;
+    let now = crate::app::engine::now();
+    match (filter.since(now), filter.until(now)) {
+        (Some(since), Some(until)) if since > until => {
+            Err(usage(format!("since {since} is after until {until}: nothing can pass")))
+        }
+        _ => Ok(filter),
+    }
 }
 
 /// The word for a count of things.

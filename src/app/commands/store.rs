@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{counted, out::Console};
 use crate::{
     cli::{Exit, StoreArgs, StoreCommand},
-    config::Resolved,
+    config::{KEY_FILE, Resolved},
     store::{Error, Reader, maintain},
 };
 
@@ -19,6 +19,13 @@ pub fn run(args: &StoreArgs, resolved: &Resolved, console: &mut Console<'_>) -> 
         StoreCommand::Backup { to } => {
             let size = maintain::backup(&Reader::open(dir)?.snapshot()?, to)?;
             console.line(format!("{} is written, {}", to.display(), bytes(size)))?;
+            let key = dir.join(KEY_FILE);
+            if key.exists() {
+                console.note(format!(
+                    "the secrets in it are sealed: keep {} too, elsewhere; without it they must be entered again",
+                    key.display()
+                ));
+            }
             Ok(Exit::Ok)
         }
         StoreCommand::Verify => verify(dir, console),

@@ -50,6 +50,7 @@ pub fn as_row(letter: &DeadLetter) -> DeliveryRow {
         state: DeliveryState::Dead,
         attempts: letter.row.claim.as_ref().map_or(0, |c| c.attempts),
         status: 0,
+        next_at: None,
         latency_ms: 0,
         detail: letter.detail.clone(),
     }
