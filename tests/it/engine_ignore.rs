@@ -262,6 +262,26 @@ fn what_is_broken_when_its_rule_is_taken_out_while_nobody_watched_is_told_too() 
 }
 
 #[test]
+fn what_is_not_to_be_ignored_any_more_does_not_wait_for_ever_for_a_list() {
+    let mut rig = crashes(&format!("{RULE}{HOOK}"), |_| ());
+    rig.stop();
+    rig.settings = crate::support::rig::settings(HOOK, rig.dir());
+    rig.begin();
+    let of_sets = |said: &Said| match said {
+        Said::ListStart(s) | Said::ListEnd(s) | Said::Stream(s, _) | Said::Listed(s, _) => {
+            s.kind == Kind::ReplicaSet
+        }
+        _ => false,
+    };
+    let said = rig.watched[0].list().into_iter().filter(|s| !of_sets(s)).collect();
+    rig.say(said);
+    rig.say_for(20);
+    assert_eq!(rig.told(), Vec::<String>::new(), "{:#?}", rig.story());
+    rig.say_for(20);
+    assert_eq!(rig.told(), ["hook opened pod_crash_loop critical"], "{:#?}", rig.story());
+}
+
+#[test]
 fn what_is_broken_when_its_annotation_is_taken_away_is_told_as_what_it_is() {
     let annotation = |rig: &Rig, plural: &str, namespace: &str, name: &str, value: serde_json::Value| {
         let set =
