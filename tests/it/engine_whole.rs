@@ -245,9 +245,8 @@ async fn kills(kills: u64, per_second: u64) {
     );
     assert_eq!(lost, Vec::<u64>::new());
     assert_eq!(repeated_after_commit, BTreeSet::new());
-    // As many are on the wire, or answered and not yet on disk, at the pace of this test; a stream at full speed may have
-    // more.
-    assert!(repeats as u64 <= kills * 64, "{repeats}");
+    // On the wire, or answered and not yet on disk: a handful for each kill, some hundred on a disk that others keep busy.
+    assert!(repeats as u64 <= kills * 256, "{repeats}");
     assert!(again.iter().all(|ids| ids.iter().all(|id| *id == ids[0])), "another id for the same event");
     assert_eq!(place.delivered().1, 0, "something waits still");
 }
