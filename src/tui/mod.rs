@@ -7,6 +7,7 @@
 //! end because a cluster is away, and never leave the terminal other than it found it.
 
 mod action;
+mod blank;
 mod effect;
 mod guard;
 mod input;
@@ -19,6 +20,7 @@ mod panes;
 mod paper;
 mod priority;
 mod query;
+mod rate;
 mod run;
 mod session;
 mod source;

@@ -11,13 +11,11 @@ use super::{
     overlays::Overlay,
     panes::{PANES, Pane},
     query::{EventQuery, Scope},
+    rate::Rate,
     theme::Theme,
     widgets::editor::Editor,
 };
-use crate::{
-    event::{ClusterUid, Event, EventId, EventType, Fingerprint, ObjectRef, Role, Severity, TimeSource},
-    status::{ClusterState, Status},
-};
+use crate::status::{ClusterState, Status};
 
 /// Messages kept for `:messages`.
 const MESSAGES: usize = 200;
@@ -464,68 +462,5 @@ impl Model {
             trail: Vec::new(),
             left_at: None,
         }
-    }
-}
-
-/// Events per second over the last ten seconds.
-#[derive(Debug, Clone, Default)]
-pub struct Rate {
-    seconds: VecDeque<(i64, u64)>,
-}
-
-impl Rate {
-    const WINDOW: i64 = 10;
-
-    /// Counts events.
-    pub fn add(&mut self, now: Timestamp, events: u64) {
-        let second = now.as_second();
-        match self.seconds.back_mut() {
-            Some((s, n)) if *s == second => *n += events,
-            _ => self.seconds.push_back((second, events)),
-        }
-        while self.seconds.front().is_some_and(|(s, _)| *s < second - Self::WINDOW) {
-            self.seconds.pop_front();
-        }
-    }
-
-    /// Per second; zero again ten seconds after the last.
-    pub fn per_second(&self, now: Timestamp) -> f64 {
-        let from = now.as_second() - Self::WINDOW;
-        let events: u64 = self.seconds.iter().filter(|(s, _)| *s >= from).map(|(_, n)| n).sum();
-        events as f64 / Self::WINDOW as f64
-    }
-}
-
-/// An event without content, to be filled in.
-pub fn blank_event() -> Event {
-    Event {
-        id: EventId::default(),
-        fingerprint: Fingerprint::default(),
-        event_type: EventType::KubernetesEvent,
-        severity: Severity::Info,
-        status: crate::event::Status::Info,
-        role: Role::Context,
-        timestamp: Timestamp::UNIX_EPOCH,
-        time_source: TimeSource::Cluster,
-        observed_at: Timestamp::UNIX_EPOCH,
-        cluster: String::new(),
-        cluster_uid: ClusterUid::default(),
-        object: ObjectRef::default(),
-        subject: ObjectRef::default(),
-        title: String::new(),
-        description: String::new(),
-        details: serde_json::Map::new(),
-        recommendations: Vec::new(),
-        links: Vec::new(),
-        labels: std::collections::BTreeMap::new(),
-        annotations: std::collections::BTreeMap::new(),
-        owner_references: Vec::new(),
-        count: 1,
-        first_seen: Timestamp::UNIX_EPOCH,
-        last_seen: Timestamp::UNIX_EPOCH,
-        late: false,
-        standing: false,
-        ignored: None,
-        incident: None,
     }
 }

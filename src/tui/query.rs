@@ -123,7 +123,7 @@ impl EventQuery {
 
 /// A delivery as the filter language sees it: its `source:` is the connector.
 fn delivery_as_event(row: &DeliveryRow) -> Event {
-    let mut event = crate::tui::model::blank_event();
+    let mut event = crate::tui::blank::blank_event();
     event.id = row.event.clone();
     event.event_type = row.event_type;
     event.severity = row.severity;
@@ -140,7 +140,7 @@ fn delivery_as_event(row: &DeliveryRow) -> Event {
 
 /// An incident as the filter language sees it.
 fn as_event(incident: &Incident) -> Event {
-    let mut event = crate::tui::model::blank_event();
+    let mut event = crate::tui::blank::blank_event();
     event.id = incident.worst_event.clone();
     event.event_type = incident.event_type;
     event.severity = incident.severity;

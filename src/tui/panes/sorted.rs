@@ -154,7 +154,7 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event::Severity, tui::model::blank_event};
+    use crate::{event::Severity, tui::blank::blank_event};
 
     #[test]
     fn what_is_equal_keeps_its_order_and_the_cursor_its_row() {

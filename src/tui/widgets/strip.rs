@@ -199,7 +199,7 @@ impl Strip {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::model::blank_event;
+    use crate::tui::blank::blank_event;
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(minute * 60 + 5).unwrap()
