@@ -53,7 +53,7 @@ pub fn is_told(object: &Object, pod: &Pod) -> bool {
 /// The container that failed, the worst first: one that ended by an error.
 fn culprit(pod: &Pod) -> Option<(&Container, &Terminated)> {
     let ended = pod.containers.iter().filter_map(|c| match &c.state {
-        Some(ContainerState::Terminated(t)) if t.exit_code != 0 => Some((c, t)),
+        Some(ContainerState::Terminated(t)) if t.exit_code != 0 => Some((c, &**t)),
         _ => None,
     });
     ended.min_by_key(|(_, t)| t.finished_at)

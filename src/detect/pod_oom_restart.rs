@@ -53,7 +53,7 @@ fn ends(container: &Container) -> impl Iterator<Item = &Terminated> {
         Some(ContainerState::Terminated(t)) => Some(t),
         _ => None,
     };
-    container.last.iter().chain(current)
+    container.last.iter().chain(current).map(|end| &**end)
 }
 
 /// An end moves from `state` to `lastState` when the container is started again.

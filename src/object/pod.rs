@@ -61,9 +61,9 @@ pub struct Container {
     /// status.state; `None` before the kubelet has said anything.
     #[serde(default)]
     pub state: Option<ContainerState>,
-    /// status.lastState.terminated
+    /// status.lastState.terminated; apart, because most containers have never ended.
     #[serde(default)]
-    pub last: Option<Terminated>,
+    pub last: Option<Box<Terminated>>,
     /// resources.limits.memory, as written; empty where there is none.
     #[serde(default)]
     pub memory_limit: Str,
@@ -97,7 +97,7 @@ pub enum ContainerState {
         started_at: Option<Timestamp>,
     },
     /// Over.
-    Terminated(Terminated),
+    Terminated(Box<Terminated>),
 }
 
 /// How a container ended.
@@ -177,7 +177,7 @@ impl Container {
     pub fn newest_end(&self) -> Option<&Terminated> {
         match &self.state {
             Some(ContainerState::Terminated(t)) => Some(t),
-            _ => self.last.as_ref(),
+            _ => self.last.as_deref(),
         }
     }
 }

@@ -19,7 +19,7 @@ const MAX_OWNERS: usize = 6;
 pub struct World {
     /// Ordered by kind, namespace, name, so that a kind or a namespace is one range.
     objects: BTreeMap<ObjectKey, Arc<Object>>,
-    by_uid: HashMap<Str, ObjectKey>,
+    by_uid: HashMap<Str, Arc<Object>>,
     children: HashMap<Str, BTreeSet<ObjectKey>>,
     pods_by_node: HashMap<Str, BTreeSet<ObjectKey>>,
 }
@@ -39,7 +39,7 @@ impl World {
     pub fn insert(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
         let key = object.key();
         let before = self.remove(&key);
-        self.by_uid.insert(object.meta.uid.clone(), key.clone());
+        self.by_uid.insert(object.meta.uid.clone(), Arc::clone(&object));
         for owner in &object.meta.owners {
             self.children.entry(owner.uid.as_str().into()).or_default().insert(key.clone());
         }
@@ -53,7 +53,7 @@ impl World {
     /// Takes an object out.
     pub fn remove(&mut self, key: &ObjectKey) -> Option<Arc<Object>> {
         let object = self.objects.remove(key)?;
-        if self.by_uid.get(&object.meta.uid) == Some(key) {
+        if self.by_uid.get(&object.meta.uid).is_some_and(|held| Arc::ptr_eq(held, &object)) {
             self.by_uid.remove(&object.meta.uid);
         }
         for owner in &object.meta.owners {
@@ -76,7 +76,7 @@ impl World {
     }
 
     fn by_uid(&self, uid: &str) -> Option<&Arc<Object>> {
-        self.by_uid.get(uid).and_then(|key| self.objects.get(key))
+        self.by_uid.get(uid)
     }
 
     /// What a reference names, if it is known and still the same one. A uid alone names nothing: whoever may write an

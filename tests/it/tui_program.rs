@@ -72,7 +72,7 @@ fn the_engine_steps_back_from_the_screen() {
     for name in ["store", "watch", "tokio-rt-worker", "tui-scan"] {
         let found = of(name);
         assert!(!found.is_empty(), "{name}: {threads:?}");
-        assert!(found.iter().all(|nice| *nice == (screen + 10).min(19)), "{name}: {threads:?}");
+        assert!(found.iter().all(|nice| *nice == (screen + 5).min(19)), "{name}: {threads:?}");
     }
     assert!(of("tui-pages").iter().all(|nice| *nice == screen), "{threads:?}");
     t.press("q").until("Nobody will be told by").press("y");

@@ -136,7 +136,7 @@ fn container(spec: ContainerIn, status: ContainerStatusIn, init: bool) -> Contai
         ready: status.ready,
         restarts: status.restart_count.0,
         state: state(status.state),
-        last: status.last_state.terminated.map(Terminated::from),
+        last: status.last_state.terminated.map(|t| Box::new(t.into())),
         memory_limit: spec.resources.limits.memory.0,
         cpu_limit: spec.resources.limits.cpu.0,
         memory_request: spec.resources.requests.memory.0,
@@ -146,7 +146,7 @@ fn container(spec: ContainerIn, status: ContainerStatusIn, init: bool) -> Contai
 
 fn state(state: StateIn) -> Option<ContainerState> {
     if let Some(t) = state.terminated {
-        return Some(ContainerState::Terminated(t.into()));
+        return Some(ContainerState::Terminated(Box::new(t.into())));
     }
     if let Some(r) = state.running {
         return Some(ContainerState::Running { started_at: r.started_at.0 });
