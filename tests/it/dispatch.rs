@@ -288,12 +288,7 @@ async fn a_refused_message_is_a_dead_letter_that_can_be_retried_and_purged() {
     assert_eq!(letters[0].reason, Reason::BadRequest);
     assert!(letters[0].detail.contains("422") && letters[0].row.claim.is_some());
     assert_eq!(bench.status("hook").state, "on");
-    let mut seqs = Vec::new();
-    let mut each = |seq, _: barrelman::store::DeadLetter| {
-        seqs.push(seq);
-        true
-    };
-    bench.store.snapshot().unwrap().read_log(&DEAD, 0, &mut each).unwrap();
+    let seqs = bench.dead_seqs();
     assert_eq!(bench.dispatcher.purge_dead(None, &seqs[1..]).await, Ok(1));
     assert_eq!(bench.dispatcher.retry_dead(Some("other"), &[]).await, Ok(0));
     assert_eq!(bench.dispatcher.retry_dead(Some("hook"), &[]).await, Ok(1));
@@ -408,6 +403,38 @@ async fn a_replaced_row_is_not_sent_and_does_not_hold_back_its_successor() {
 }
 
 #[tokio::test]
+async fn what_is_handed_over_and_what_comes_back_meanwhile_all_goes_once() {
+    let dir = dir();
+    let sink = Sink::start(|n, _| status(if n < 30 { 422 } else { 200 })).await;
+    let bench = Bench::open(dir.path());
+    bench.apply(&[("hook", "webhook", json!({"url": sink.url, "deliver": "events"}))]).await;
+    let events = |from: usize, to: usize| {
+        (from..to).map(|n| bench.message("hook", &format!("e{n}"), Phase::Event)).collect::<Vec<_>>()
+    };
+    bench.hand("hook", events(0, 30)).await;
+    until("all refused", || bench.status("hook").dead == 30).await;
+    // Dead letters come back between the commits of new rows; one commit is more than a worker holds.
+    let new = async {
+        for n in 0..40 {
+            bench.hand("hook", events(30 + n * 10, 40 + n * 10)).await;
+        }
+        bench.hand("hook", events(430, 4000)).await;
+        bench.hand("hook", events(4000, 4020)).await;
+    };
+    let back = async {
+        for seq in bench.dead_seqs() {
+            assert_eq!(bench.dispatcher.retry_dead(None, &[seq]).await, Ok(1));
+        }
+    };
+    tokio::join!(new, back);
+    until("everything", || sink.count() >= 4020).await;
+    until("written", || bench.outbox("hook").is_empty()).await;
+    let ids: BTreeSet<String> = sink.taken().into_iter().collect();
+    assert_eq!((ids.len(), sink.count()), (4020, 4020));
+    bench.close().await;
+}
+
+#[tokio::test]
 async fn a_reload_restarts_only_what_changed() {
     let dir = dir();
     let slow = Sink::start(|_, _| status(200).after(Duration::from_millis(1500))).await;
@@ -466,9 +493,9 @@ async fn a_backlog_larger_than_the_window_is_worked_off_in_order() {
         message.event.fingerprint = object.as_str().into();
         message
     };
-    bench.put((0..3000).map(numbered).collect()).await;
+    bench.put((0..4000).map(numbered).collect()).await;
     bench.apply(&[("hook", "webhook", json!({"url": sink.url, "deliver": "events"}))]).await;
-    until("all", || sink.count() == 3000).await;
+    until("all", || sink.count() == 4000).await;
     let mut last = std::collections::BTreeMap::new();
     for seen in sink.seen() {
         let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();

@@ -153,14 +153,7 @@ fn a_broken_thing_whose_owners_cannot_be_listed_is_shown_after_a_while() {
         sim.advance(noon());
         Some(sim)
     });
-    // The list of ReplicaSets never comes to its end.
-    let of_sets = |said: &Said| match said {
-        Said::ListStart(s) | Said::ListEnd(s) | Said::Stream(s, _) | Said::Listed(s, _) => {
-            s.kind == Kind::ReplicaSet
-        }
-        _ => false,
-    };
-    let said = rig.watched[0].list().into_iter().filter(|s| !of_sets(s)).collect();
+    let said = without_sets(rig.watched[0].list());
     rig.say(said);
     rig.say_for(20);
     assert_eq!(rig.incidents().len(), 0, "{:#?}", rig.story());
@@ -267,13 +260,7 @@ fn what_is_not_to_be_ignored_any_more_does_not_wait_for_ever_for_a_list() {
     rig.stop();
     rig.settings = crate::support::rig::settings(HOOK, rig.dir());
     rig.begin();
-    let of_sets = |said: &Said| match said {
-        Said::ListStart(s) | Said::ListEnd(s) | Said::Stream(s, _) | Said::Listed(s, _) => {
-            s.kind == Kind::ReplicaSet
-        }
-        _ => false,
-    };
-    let said = rig.watched[0].list().into_iter().filter(|s| !of_sets(s)).collect();
+    let said = without_sets(rig.watched[0].list());
     rig.say(said);
     rig.say_for(20);
     assert_eq!(rig.told(), Vec::<String>::new(), "{:#?}", rig.story());
@@ -293,4 +280,15 @@ fn what_is_broken_when_its_annotation_is_taken_away_is_told_as_what_it_is() {
         annotation(&rig, plural, namespace, name, json!("pod_evicted"));
         is_told_once(&mut rig);
     }
+}
+
+/// The list of ReplicaSets never comes to its end.
+fn without_sets(mut said: Vec<Said>) -> Vec<Said> {
+    said.retain(|said| match said {
+        Said::ListStart(s) | Said::ListEnd(s) | Said::Stream(s, _) | Said::Listed(s, _) => {
+            s.kind != Kind::ReplicaSet
+        }
+        _ => true,
+    });
+    said
 }

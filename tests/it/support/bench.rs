@@ -15,7 +15,7 @@ use barrelman::{
     dispatch::{Definition, Deps, Dispatcher, LastLines, Nobody, Observer, WorkerDied},
     event::{EventType, IncidentId, NotificationId, incident::Phase},
     status::ConnectorStatus,
-    store::{DELIVERIES, DeliveryRow, OUTBOX, OutboxRow, Read, Store, keys},
+    store::{DEAD, DELIVERIES, DeadLetter, DeliveryRow, OUTBOX, OutboxRow, Read, Store, keys},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -108,21 +108,39 @@ impl Bench {
     }
 
     pub async fn put_due(&self, notifications: Vec<Notification>, due_at: Timestamp) -> Vec<u64> {
-        let seqs = self
-            .store
-            .write(move |tx| {
-                let mut seqs = Vec::new();
-                for notification in notifications {
-                    let seq = tx.next_seq()?;
-                    let key = keys::outbox(&notification.connector, seq);
-                    tx.put(&OUTBOX, &key, &OutboxRow { seq, notification, due_at, claim: None })?;
-                    seqs.push(seq);
-                }
-                Ok(seqs)
-            })
-            .await
-            .unwrap();
+        let rows = self.commit(notifications, due_at).await;
         self.dispatcher.wake_all();
+        rows.iter().map(|row| row.seq).collect()
+    }
+
+    /// Commits rows of one connector and hands them to it.
+    pub async fn hand(&self, connector: &str, notifications: Vec<Notification>) {
+        let rows = self.commit(notifications, self.now()).await;
+        self.dispatcher.hand(connector, Some(rows));
+    }
+
+    async fn commit(&self, notifications: Vec<Notification>, due_at: Timestamp) -> Vec<Arc<OutboxRow>> {
+        let commit = self.store.write(move |tx| {
+            let mut rows = Vec::new();
+            for notification in notifications {
+                let seq = tx.next_seq()?;
+                let row = OutboxRow { seq, notification, due_at, claim: None };
+                tx.put(&OUTBOX, &keys::outbox(&row.notification.connector, seq), &row)?;
+                rows.push(Arc::new(row));
+            }
+            Ok(rows)
+        });
+        commit.await.unwrap()
+    }
+
+    /// The numbers of the dead letters.
+    pub fn dead_seqs(&self) -> Vec<u64> {
+        let mut seqs = Vec::new();
+        let mut each = |seq, _: DeadLetter| {
+            seqs.push(seq);
+            true
+        };
+        self.store.snapshot().unwrap().read_log(&DEAD, 0, &mut each).unwrap();
         seqs
     }
 
