@@ -47,14 +47,19 @@ pub(super) fn caught<T>(path: &Path, access: impl FnOnce() -> Result<T>) -> Resu
     }
 }
 
-/// Notes a panic of redb within `caught`; any other is left to the hook before.
-fn note(info: &PanicHookInfo<'_>) -> bool {
+/// Whether a panic will be an error of the store: hooks of others have nothing to do then.
+pub fn becomes_an_error(info: &PanicHookInfo<'_>) -> bool {
     let of_redb = info.location().is_some_and(|place| {
         // `…/redb-4.5.0/src/tree_store/btree_base.rs`, or `…/redb/src/…` where it was vendored.
         let mut parts = place.file().split(['/', '\\']).rev().skip_while(|part| *part != "src").skip(1);
         parts.next().is_some_and(|name| name == "redb" || name.starts_with("redb-"))
     });
-    let ours = of_redb && DEPTH.get() > 0;
+    of_redb && DEPTH.get() > 0
+}
+
+/// Notes a panic of redb within `caught`; any other is left to the hook before.
+fn note(info: &PanicHookInfo<'_>) -> bool {
+    let ours = becomes_an_error(info);
     if ours {
         let said = info.payload_as_str().unwrap_or("no reason is given");
         SAID.set(Some(said.lines().next().unwrap_or_default().chars().take(120).collect()));

@@ -36,7 +36,10 @@ impl Guard {
         guard.enter()?;
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            leave(&taken);
+            // A damaged file is told on the screen, which stays.
+            if !crate::store::becomes_an_error(info) {
+                leave(&taken);
+            }
             before(info);
         }));
         Ok(guard)
