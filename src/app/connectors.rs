@@ -194,9 +194,8 @@ pub fn wire(settings: &Settings, store: &Store, workshop: &Workshop) -> Result<W
             if spec.origin == Origin::Store { spec.enabled } else { state.enabled.unwrap_or(spec.enabled) };
         let built = workshop.build(&spec);
         workshop.tell(&spec, built.as_ref().err());
-        match &built {
-            Ok(built) if enabled => wired.1.push(target(&spec, &built.common, settings)),
-            Ok(_) | Err(_) => {}
+        if let (Ok(built), true) = (&built, enabled) {
+            wired.1.push(target(&spec, &built.common, settings));
         }
         wired.0.push(Definition { spec, built });
     }

@@ -127,24 +127,25 @@ impl Engine {
     /// Everything stored that this stream would list, and did not.
     fn gone(&self, tx: &Tx<'_>, stream: &StreamId, seen: &HashSet<ObjectKey>) -> Result<Vec<Arc<Object>>> {
         let Some(cluster) = self.clusters.get(&stream.cluster) else { return Ok(Vec::new()) };
-        let in_scope = |o: &Object| stream.namespace.is_empty() || o.meta.namespace == stream.namespace;
+        let is_gone = |object: &Object| !seen.contains(&object.key());
         if stream.kind == Kind::Event {
+            let parts = [stream.cluster.as_str(), &stream.namespace];
+            let parts = if stream.namespace.is_empty() { &parts[..1] } else { &parts };
             let mut found = Vec::new();
-            tx.scan(
-                &KUBE_EVENTS,
-                &keys::prefix(&[stream.cluster.as_str()]),
-                "",
-                &mut |_, object: Object| {
-                    if in_scope(&object) && !seen.contains(&object.key()) {
-                        found.push(Arc::new(object));
-                    }
-                    true
-                },
-            )?;
+            tx.scan(&KUBE_EVENTS, &keys::prefix(parts), "", &mut |_, object| {
+                if is_gone(&object) {
+                    found.push(Arc::new(object));
+                }
+                true
+            })?;
             return Ok(found);
         }
-        let held = cluster.world.of_kind(stream.kind);
-        Ok(held.filter(|o| in_scope(o) && !seen.contains(&o.key())).cloned().collect())
+        Ok(if stream.namespace.is_empty() {
+            cluster.world.of_kind(stream.kind).filter(|o| is_gone(o)).cloned().collect()
+        } else {
+            let held = cluster.world.in_namespace(stream.kind, &stream.namespace);
+            held.filter(|o| is_gone(o)).cloned().collect()
+        })
     }
 
     fn applied(&mut self, tx: &Tx<'_>, stream: &StreamId, object: &Object, now: Timestamp) -> Result<()> {
@@ -167,11 +168,8 @@ impl Engine {
 
     /// Puts an object in its place, in memory and on disk.
     pub(super) fn place(&mut self, tx: &Tx<'_>, cluster: &ClusterUid, object: &Arc<Object>) -> Result<()> {
-        if object.kind == Kind::Event {
-            tx.put(&KUBE_EVENTS, &keys::kube_event(cluster, object), object)?;
-        } else {
-            tx.put(&OBJECTS, &keys::object(cluster, &object.key()), object)?;
-        }
+        let (table, place) = keys::record(cluster, object);
+        tx.put(table, &place, &**object)?;
         self.check_annotation(cluster, object);
         let Some(cluster) = self.clusters.get_mut(cluster) else { return Ok(()) };
         if object.kind != Kind::Event {
@@ -186,12 +184,9 @@ impl Engine {
 
     /// Takes an object out, in memory and on disk.
     pub(super) fn displace(&mut self, tx: &Tx<'_>, cluster: &ClusterUid, object: &Object) -> Result<()> {
+        let (table, place) = keys::record(cluster, object);
+        tx.remove(table, &place)?;
         let key = object.key();
-        if object.kind == Kind::Event {
-            tx.remove(&KUBE_EVENTS, &keys::kube_event(cluster, object))?;
-        } else {
-            tx.remove(&OBJECTS, &keys::object(cluster, &key))?;
-        }
         if let Some(cluster) = self.clusters.get_mut(cluster) {
             cluster.note_opted_out(&key);
             cluster.world.remove(&key);

@@ -5,9 +5,9 @@
 
 use jiff::Timestamp;
 
-use super::schema::{key, seq_key, time_key};
+use super::schema::{KUBE_EVENTS, Keyed, OBJECTS, key, seq_key, time_key};
 use crate::{
-    event::{ClusterUid, Event, EventId, Fingerprint, IncidentId, ObjectRef},
+    event::{ClusterUid, Event, EventId, Fingerprint, IncidentId, Kind, ObjectRef},
     object::{Object, ObjectKey},
 };
 
@@ -39,7 +39,15 @@ pub fn object(cluster: &ClusterUid, object: &ObjectKey) -> String {
 /// `KUBE_EVENTS`
 pub fn kube_event(cluster: &ClusterUid, event: &Object) -> String {
     let created = time_key(event.meta.created_at.unwrap_or_default());
-    key(&[cluster.as_str(), &created, &event.meta.namespace, &event.meta.name])
+    key(&[cluster.as_str(), &event.meta.namespace, &created, &event.meta.name])
+}
+
+/// Where the record of an object of any kind is kept.
+pub fn record(cluster: &ClusterUid, object: &Object) -> (&'static Keyed<Object>, String) {
+    match object.kind {
+        Kind::Event => (&KUBE_EVENTS, kube_event(cluster, object)),
+        _ => (&OBJECTS, self::object(cluster, &object.key())),
+    }
 }
 
 /// BASELINES

@@ -64,8 +64,8 @@ pub fn seq_key(seq: u64) -> String {
 pub const META: Keyed<serde_json::Value> = keyed("meta");
 /// (cluster uid, kind, namespace, name) → the object's record; Kubernetes Events left out.
 pub const OBJECTS: Keyed<Object> = keyed("objects");
-/// (cluster uid, creation time, namespace, name) → the record of a Kubernetes Event. Of all kinds they come and go
-/// most: by time, new ones stand together, and those that the cluster drops.
+/// (cluster uid, namespace, creation time, name) → the record of a Kubernetes Event. Of all kinds they come and go
+/// most: by time, a namespace's new ones stand together, and those that the cluster drops.
 pub const KUBE_EVENTS: Keyed<Object> = keyed("kube_events");
 /// (cluster uid, kind, namespace or "", selector) → since when it is watched.
 pub const BASELINES: Keyed<Baseline> = keyed("baselines");

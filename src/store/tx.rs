@@ -14,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     error::{Error, Result},
     schema::{Keyed, Log, META, TABLES, is_log},
+    snapshot::Snapshot,
 };
 
 pub(super) type TextTable<'a> = TableDefinition<'a, &'static str, &'static [u8]>;
@@ -105,12 +106,6 @@ pub struct Tx<'a> {
     grown: RefCell<BTreeMap<&'static str, i64>>,
 }
 
-/// A read transaction: `Snapshot` is how others see it.
-pub(super) struct Rows {
-    pub txn: redb::ReadTransaction,
-    pub path: std::path::PathBuf,
-}
-
 pub(super) fn failed(path: &Path, error: impl Into<redb::Error>) -> Error {
     let path = path.to_owned();
     match error.into() {
@@ -141,25 +136,29 @@ fn encode<V: Serialize>(table: &'static str, key: impl std::fmt::Display, row: &
     serde_json::to_vec(row).map_err(|e| Error::Row { table, key: key.to_string(), cause: e.to_string() })
 }
 
-/// The body of `Read` is the same for both transactions but for how a table is opened: in a write a missing table
-/// is made, in a read it is empty.
+/// The body of `Read` is the same for both transactions but for how a table is opened (in a write a missing table is
+/// made, in a read it is empty), and for what is done about damage (`caught`).
 macro_rules! read {
     ($ty:ty, $open:ident) => {
         impl Read for $ty {
             fn get<V: DeserializeOwned>(&self, table: &Keyed<V>, key: &str) -> Result<Option<V>> {
-                let open = $open!(self, text, table.name, Ok(None));
-                match open.get(key).map_err(|e| self.failed(e))? {
-                    Some(bytes) => decode(table.name, key, bytes.value()).map(Some),
-                    None => Ok(None),
-                }
+                self.caught(|| {
+                    let open = $open!(self, text, table.name, Ok(None));
+                    match open.get(key).map_err(|e| self.failed(e))? {
+                        Some(bytes) => decode(table.name, key, bytes.value()).map(Some),
+                        None => Ok(None),
+                    }
+                })
             }
 
             fn entry<V: DeserializeOwned>(&self, table: &Log<V>, seq: u64) -> Result<Option<V>> {
-                let open = $open!(self, number, table.name, Ok(None));
-                match open.get(seq).map_err(|e| self.failed(e))? {
-                    Some(bytes) => decode(table.name, seq, bytes.value()).map(Some),
-                    None => Ok(None),
-                }
+                self.caught(|| {
+                    let open = $open!(self, number, table.name, Ok(None));
+                    match open.get(seq).map_err(|e| self.failed(e))? {
+                        Some(bytes) => decode(table.name, seq, bytes.value()).map(Some),
+                        None => Ok(None),
+                    }
+                })
             }
 
             fn scan<V: DeserializeOwned>(
@@ -169,15 +168,17 @@ macro_rules! read {
                 from: &str,
                 each: &mut dyn FnMut(&str, V) -> bool,
             ) -> Result<()> {
-                let open = $open!(self, text, table.name, Ok(()));
-                for row in open.range(from.max(prefix)..).map_err(|e| self.failed(e))? {
-                    let (key, bytes) = row.map_err(|e| self.failed(e))?;
-                    let key = key.value();
-                    if !key.starts_with(prefix) || !each(key, decode(table.name, key, bytes.value())?) {
-                        break;
+                self.caught(|| {
+                    let open = $open!(self, text, table.name, Ok(()));
+                    for row in open.range(from.max(prefix)..).map_err(|e| self.failed(e))? {
+                        let (key, bytes) = row.map_err(|e| self.failed(e))?;
+                        let key = key.value();
+                        if !key.starts_with(prefix) || !each(key, decode(table.name, key, bytes.value())?) {
+                            break;
+                        }
                     }
-                }
-                Ok(())
+                    Ok(())
+                })
             }
 
             fn scan_back<V: DeserializeOwned>(
@@ -187,21 +188,23 @@ macro_rules! read {
                 below: Option<&str>,
                 each: &mut dyn FnMut(&str, V) -> bool,
             ) -> Result<()> {
-                let open = $open!(self, text, table.name, Ok(()));
-                // No key holds this character, so it bounds all keys with the prefix.
-                let end = below.map_or_else(|| format!("{prefix}\u{10ffff}"), str::to_owned);
-                if end.as_str() <= prefix {
-                    return Ok(());
-                }
-                let range = (Bound::Included(prefix), Bound::Excluded(end.as_str()));
-                for row in open.range::<&str>(range).map_err(|e| self.failed(e))?.rev() {
-                    let (key, bytes) = row.map_err(|e| self.failed(e))?;
-                    let key = key.value();
-                    if !key.starts_with(prefix) || !each(key, decode(table.name, key, bytes.value())?) {
-                        break;
+                self.caught(|| {
+                    let open = $open!(self, text, table.name, Ok(()));
+                    // No key holds this character, so it bounds all keys with the prefix.
+                    let end = below.map_or_else(|| format!("{prefix}\u{10ffff}"), str::to_owned);
+                    if end.as_str() <= prefix {
+                        return Ok(());
                     }
-                }
-                Ok(())
+                    let range = (Bound::Included(prefix), Bound::Excluded(end.as_str()));
+                    for row in open.range::<&str>(range).map_err(|e| self.failed(e))?.rev() {
+                        let (key, bytes) = row.map_err(|e| self.failed(e))?;
+                        let key = key.value();
+                        if !key.starts_with(prefix) || !each(key, decode(table.name, key, bytes.value())?) {
+                            break;
+                        }
+                    }
+                    Ok(())
+                })
             }
 
             fn read_log<V: DeserializeOwned>(
@@ -210,15 +213,17 @@ macro_rules! read {
                 from: u64,
                 each: &mut dyn FnMut(u64, V) -> bool,
             ) -> Result<()> {
-                let open = $open!(self, number, table.name, Ok(()));
-                for row in open.range(from..).map_err(|e| self.failed(e))? {
-                    let (seq, bytes) = row.map_err(|e| self.failed(e))?;
-                    let seq = seq.value();
-                    if !each(seq, decode(table.name, seq, bytes.value())?) {
-                        break;
+                self.caught(|| {
+                    let open = $open!(self, number, table.name, Ok(()));
+                    for row in open.range(from..).map_err(|e| self.failed(e))? {
+                        let (seq, bytes) = row.map_err(|e| self.failed(e))?;
+                        let seq = seq.value();
+                        if !each(seq, decode(table.name, seq, bytes.value())?) {
+                            break;
+                        }
                     }
-                }
-                Ok(())
+                    Ok(())
+                })
             }
 
             fn read_log_back<V: DeserializeOwned>(
@@ -227,26 +232,30 @@ macro_rules! read {
                 below: u64,
                 each: &mut dyn FnMut(u64, V) -> bool,
             ) -> Result<()> {
-                let open = $open!(self, number, table.name, Ok(()));
-                for row in open.range(..below).map_err(|e| self.failed(e))?.rev() {
-                    let (seq, bytes) = row.map_err(|e| self.failed(e))?;
-                    let seq = seq.value();
-                    if !each(seq, decode(table.name, seq, bytes.value())?) {
-                        break;
+                self.caught(|| {
+                    let open = $open!(self, number, table.name, Ok(()));
+                    for row in open.range(..below).map_err(|e| self.failed(e))?.rev() {
+                        let (seq, bytes) = row.map_err(|e| self.failed(e))?;
+                        let seq = seq.value();
+                        if !each(seq, decode(table.name, seq, bytes.value())?) {
+                            break;
+                        }
                     }
-                }
-                Ok(())
+                    Ok(())
+                })
             }
 
             fn count(&self, table: &str) -> Result<u64> {
-                use redb::ReadableTableMetadata;
-                if is_log(table) {
-                    let open = $open!(self, number, table, Ok(0));
-                    open.len().map_err(|e| self.failed(e))
-                } else {
-                    let open = $open!(self, text, table, Ok(0));
-                    open.len().map_err(|e| self.failed(e))
-                }
+                self.caught(|| {
+                    use redb::ReadableTableMetadata;
+                    if is_log(table) {
+                        let open = $open!(self, number, table, Ok(0));
+                        open.len().map_err(|e| self.failed(e))
+                    } else {
+                        let open = $open!(self, text, table, Ok(0));
+                        open.len().map_err(|e| self.failed(e))
+                    }
+                })
             }
         }
     };
@@ -278,13 +287,8 @@ macro_rules! open_read {
 }
 
 read!(Tx<'_>, open_write);
-read!(Rows, open_read);
-
-impl Rows {
-    fn failed(&self, error: impl Into<redb::Error>) -> Error {
-        failed(&self.path, error)
-    }
-}
+read!(Snapshot, open_read);
+pub(super) use {definition, open_read};
 
 impl<'a> Tx<'a> {
     pub(super) fn new(txn: &'a redb::WriteTransaction, path: &'a Path) -> Self {
@@ -294,6 +298,11 @@ impl<'a> Tx<'a> {
 
     pub(super) fn path(&self) -> &Path {
         self.path
+    }
+
+    /// A job is watched for damage as a whole (`writer::guarded`).
+    fn caught<T>(&self, access: impl FnOnce() -> Result<T>) -> Result<T> {
+        access()
     }
 
     /// A table, opened on its first use. A callback of a scan may use any table but the one that is scanned.
