@@ -38,7 +38,6 @@ use crate::{
 };
 pub use admin::TestReport;
 pub use lines::{Died, LastLines};
-pub use news::Rows;
 use worker::{Control, Shared, Worker};
 
 /// Waiting rows are counted up to here.

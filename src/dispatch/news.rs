@@ -9,10 +9,7 @@ use std::sync::{
 };
 
 use super::{Dispatcher, queue::WINDOW, worker::Worker};
-use crate::store::OutboxRow;
-
-/// Rows that were committed, in order. `None`: read them.
-pub type Rows = Option<Vec<Arc<OutboxRow>>>;
+use crate::store::{FreshRows, OutboxRow};
 
 /// What a worker has to look at.
 #[derive(Debug, Default)]
@@ -31,7 +28,7 @@ impl Inbox {
         self.put(None);
     }
 
-    fn put(&self, rows: Rows) {
+    fn put(&self, rows: FreshRows) {
         // Plain values, whole at any time.
         let mut news = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match rows {
@@ -65,7 +62,7 @@ impl Dispatcher {
     }
 
     /// After a commit with new rows for this connector: all that the commit has for it, or `None`.
-    pub fn hand(&self, name: &str, rows: Rows) {
+    pub fn hand(&self, name: &str, rows: FreshRows) {
         let Some(shared) = self.shared(name) else { return };
         shared.inbox.put(rows.filter(|_| self.writers.load(Ordering::SeqCst) == 0));
         shared.wake.notify_one();

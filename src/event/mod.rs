@@ -12,6 +12,7 @@ mod model;
 mod nearest;
 pub mod sanitize;
 mod severity;
+mod shell;
 
 pub use catalogue::{
     Ends, EventType, Family, Role, TypeDef, TypeNameError, TypeSet, aliases, selectable, type_names,
@@ -21,3 +22,4 @@ pub use kinds::Kind;
 pub use model::{Event, Link, ObjectRef, Owner, Recommendation, Status, TimeSource};
 pub use nearest::nearest;
 pub use severity::{Severity, SeverityError};
+pub use shell::shell_word;

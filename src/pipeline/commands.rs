@@ -2,7 +2,7 @@
 //! would ask whichever is the current one.
 
 use super::engine::Engine;
-use crate::event::Event;
+use crate::event::{Event, shell_word};
 
 impl Engine {
     /// Names the context in every `kubectl` of an event that is about to be stored, once.
@@ -17,14 +17,8 @@ impl Engine {
         for command in commands.chain(event.links.iter_mut().filter_map(|l| l.href.as_mut())) {
             let rest = command.strip_prefix("kubectl ").filter(|rest| !rest.starts_with("--context "));
             if let Some(rest) = rest {
-                *command = format!("kubectl --context {} {rest}", quoted(&cluster.context));
+                *command = format!("kubectl --context {} {rest}", shell_word(&cluster.context));
             }
         }
     }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c));
-    if plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

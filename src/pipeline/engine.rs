@@ -13,7 +13,7 @@ use super::{
     dues::Dues,
     flood,
     judge::Rules,
-    route::{Routed, Target},
+    route::Target,
     suspects,
 };
 use crate::{
@@ -27,7 +27,9 @@ use crate::{
     feed::Feed,
     object::{Object, ObjectKey, Said, StreamId},
     status::PipelineStatus,
-    store::{BASELINES, EVENTS, FIRINGS, INCIDENTS, KUBE_EVENTS, META, OBJECTS, Read, Result, Tx, keys},
+    store::{
+        BASELINES, EVENTS, FIRINGS, FreshRows, INCIDENTS, KUBE_EVENTS, META, OBJECTS, Read, Result, Tx, keys,
+    },
 };
 
 /// How many due rows one batch works off, so that a thundering herd does not hold up a commit.
@@ -80,7 +82,7 @@ pub struct Engine {
     /// a batch whose commit failed is taken again.
     pub(super) listing: HashMap<Arc<StreamId>, HashSet<ObjectKey>>,
     pub(super) feed: Vec<Feed>,
-    pub(super) routed: BTreeMap<String, Routed>,
+    pub(super) routed: BTreeMap<String, FreshRows>,
     pub(super) counts: PipelineStatus,
     pub(super) store_id: String,
     /// What fires unseen has to be looked at: what is to be ignored may be other things than before.
@@ -248,7 +250,7 @@ impl Engine {
     }
 
     /// What was committed since the last call: for the feed, and new rows by connector.
-    pub fn take_news(&mut self) -> (Vec<Feed>, BTreeMap<String, Routed>) {
+    pub fn take_news(&mut self) -> (Vec<Feed>, BTreeMap<String, FreshRows>) {
         (std::mem::take(&mut self.feed), std::mem::take(&mut self.routed))
     }
 

@@ -19,10 +19,6 @@ const FLAPPING: SignedDuration = SignedDuration::from_hours(1);
 /// More members than this are counted, not named.
 const NAMED: usize = 20;
 
-/// The rows that a commit has for one connector, in order. `None`: some of them may still be replaced, so that only the
-/// store knows them.
-pub type Routed = Option<Vec<Arc<OutboxRow>>>;
-
 /// What a connector is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deliver {

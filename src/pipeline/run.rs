@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    engine::{Engine, Input},
-    route::Routed,
+use super::engine::{Engine, Input};
+use crate::{
+    feed::Feed,
+    object::Said,
+    status::PipelineStatus,
+    store::{FreshRows, Store},
 };
-use crate::{feed::Feed, object::Said, status::PipelineStatus, store::Store};
 
 /// What is said is taken into one transaction while it waits, up to this much: a busy cluster must not wait for a
 /// commit per change, and a commit must stay short (a tenth of a second at most).
@@ -27,7 +29,7 @@ const AGAIN: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(5)];
 
 /// Hands a connector's new rows to its worker.
-pub type Hand = Arc<dyn Fn(&str, Routed) + Send + Sync>;
+pub type Hand = Arc<dyn Fn(&str, FreshRows) + Send + Sync>;
 
 /// What the task needs, and whom it tells.
 pub struct Handles {

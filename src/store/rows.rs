@@ -177,6 +177,10 @@ pub struct Claim {
     pub log: Option<u64>,
 }
 
+/// The rows that a commit has for one connector, in order. `None`: some of them may still be replaced, so that only the
+/// store knows them.
+pub type FreshRows = Option<Vec<std::sync::Arc<OutboxRow>>>;
+
 /// As much of an outbox row as it takes to know that it is still there, and whether it is claimed.
 #[derive(Debug, Clone, Deserialize)]
 pub struct OutboxHead {

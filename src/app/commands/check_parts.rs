@@ -19,6 +19,7 @@ use crate::{
     },
     config::{ConnectorSpec, Flags, Origin, Settings, WatchSettings, secret},
     connector::Built,
+    event::shell_word,
     store::{CONNECTOR_STATES, ConnectorState, Read, Reader},
     watch::{self, Clock, Diagnosis, Extras},
 };
@@ -116,7 +117,7 @@ fn rights(diagnosis: &Diagnosis, what: &str, flags: &Flags) -> Vec<Finding> {
 /// How a missing right is granted: with the flags and for the account of this very call.
 fn grant(diagnosis: &Diagnosis, flags: &Flags) -> String {
     let mut rbac = "barrelman rbac".to_owned();
-    let mut flag = |name: &str, value: &str| rbac.extend([" ", name, " ", &quoted(value)]);
+    let mut flag = |name: &str, value: &str| rbac.extend([" ", name, " ", &shell_word(value)]);
     if let Some(config) = &flags.config {
         flag("--config", &config.display().to_string());
     }
@@ -136,21 +137,14 @@ fn grant(diagnosis: &Diagnosis, flags: &Flags) -> String {
         // It may be an administrator's; that of a ServiceAccount is not.
         None => {
             if let Some(kubeconfig) = &flags.kubeconfig {
-                kubectl.extend([" --kubeconfig ", &quoted(&kubeconfig.display().to_string())]);
+                kubectl.extend([" --kubeconfig ", &shell_word(&kubeconfig.display().to_string())]);
             }
             if !flags.contexts.is_empty() {
-                kubectl.extend([" --context ", &quoted(&diagnosis.context)]);
+                kubectl.extend([" --context ", &shell_word(&diagnosis.context)]);
             }
         }
     }
     format!("as somebody who may: {rbac} | {kubectl} apply -f -")
-}
-
-/// As a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain =
-        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c));
-    if plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// Every connector: can it be used, does the service answer, can what it wants happen.
