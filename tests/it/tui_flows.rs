@@ -21,10 +21,7 @@ struct Bench {
 }
 
 fn bench(events: u64) -> Bench {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    sample::fill(&store, sample::now(), events);
-    sample::day(&store, sample::now());
+    let (store, dir) = sample::store(Some(events));
     Bench { store, _dir: dir }
 }
 

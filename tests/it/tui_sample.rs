@@ -92,6 +92,17 @@ pub fn put_event(tx: &Tx<'_>, event: &Event) -> Result<u64> {
     Ok(seq)
 }
 
+/// A store of its own, with so many events and a day in it, or empty; it goes with the directory.
+pub fn store(events: Option<u64>) -> (Store, tempfile::TempDir) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(dir.path()).expect("a store");
+    if let Some(events) = events {
+        fill(&store, now(), events);
+        day(&store, now());
+    }
+    (store, dir)
+}
+
 /// `count` busy events, the newest a second ago, half a second apart.
 pub fn fill(store: &Store, now: Timestamp, count: u64) {
     let mut n = 0;

@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, fmt::Write, sync::Arc};
 
 use barrelman::{
     feed::Feed,
-    store::Store,
     tui::{Options, Pages, Theme, ThemeChoice, harness::Harness},
 };
 use ratatui::style::{Color, Modifier};
@@ -24,12 +23,7 @@ struct Bench {
 
 impl Bench {
     fn new(filled: bool) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        if filled {
-            sample::fill(&store, sample::now(), 400);
-            sample::day(&store, sample::now());
-        }
+        let (store, dir) = sample::store(filled.then_some(400));
         Self { pages: Arc::new(store), _dir: dir }
     }
 

@@ -19,12 +19,7 @@ struct Bench {
 }
 
 fn bench(filled: bool) -> Bench {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    if filled {
-        sample::fill(&store, sample::now(), 60);
-        sample::day(&store, sample::now());
-    }
+    let (store, dir) = sample::store(filled.then_some(60));
     Bench { store, _dir: dir }
 }
 
