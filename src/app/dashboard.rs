@@ -85,6 +85,7 @@ fn options(settings: &Settings, log_file: Option<PathBuf>, notices: Vec<String>)
         theme: tui::ThemeChoice::parse(&settings.ui.theme).unwrap_or_default(),
         keys: settings.ui.keys.clone(),
         watch_only: settings.watch_only,
+        horizon: settings.delivery.horizon,
         log_file,
         timezone: jiff::tz::TimeZone::system(),
         notices,

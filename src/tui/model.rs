@@ -102,6 +102,8 @@ pub struct Shared {
     pub engine: Engine,
     /// This process never delivers.
     pub watch_only: bool,
+    /// How long a message is tried, in words.
+    pub horizon: String,
     /// There is a log file to show.
     pub has_log: bool,
     /// The newest status; `None` until the engine has said one.
@@ -416,6 +418,7 @@ impl Model {
             tz: options.timezone.clone(),
             engine: options.engine.clone(),
             watch_only: options.watch_only,
+            horizon: super::text::span(options.horizon.as_secs().cast_signed()),
             has_log: options.log_file.is_some(),
             status: None,
             gone: None,

@@ -99,8 +99,6 @@ pub struct Beside {
     pub told: Vec<ToldMark>,
     /// It ends soon, if it stays so.
     pub recovery: Option<Recovery>,
-    /// Since when it is broken this time, where it was opened again.
-    pub again_since: Option<Timestamp>,
 }
 
 /// Everything about one incident.

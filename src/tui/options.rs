@@ -1,6 +1,6 @@
 //! What the dashboard is given and what it answers: the seam to `app`.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -75,6 +75,8 @@ pub struct Options {
     pub engine: Engine,
     /// Nothing is delivered by this process.
     pub watch_only: bool,
+    /// How long a message is tried.
+    pub horizon: Duration,
     /// What `:logs` shows.
     pub log_file: Option<PathBuf>,
     /// Where the session is kept for the next one; `None` = nowhere.
@@ -92,6 +94,7 @@ impl Default for Options {
             keys: BTreeMap::new(),
             engine: Engine::Own,
             watch_only: false,
+            horizon: Duration::from_hours(24),
             log_file: None,
             session_file: None,
             timezone: TimeZone::UTC,

@@ -303,3 +303,17 @@ fn what_is_away_is_counted_once_and_never_said_to_have_been_read() {
     let first = screen.lines().next().unwrap_or_default();
     assert!(first.contains(" ◌ DISCONNECTED"), "{screen}");
 }
+
+#[test]
+fn how_long_a_message_is_tried_is_what_is_configured() {
+    let bench = bench(true);
+    let options = Options { horizon: std::time::Duration::from_hours(3), ..Options::default() };
+    let mut h = bench.open(&options, (120, 40));
+    let mut status = sample::status(sample::now());
+    for connector in &mut status.connectors {
+        (connector.enabled, connector.state, connector.queued) = (true, "on".into(), 5);
+    }
+    h.feed(vec![Feed::Status { status: Arc::new(status) }]).keys("6").settle();
+    let screen = h.keys("space").screen();
+    assert!(screen.contains("longer than 3h"), "{screen}");
+}

@@ -139,20 +139,6 @@ pub struct Recovery {
     pub closes: Option<Timestamp>,
 }
 
-/// Since when what holds an open incident is broken this time: of one that was opened again, later than its opening.
-///
-/// # Errors
-/// As `open_incidents`.
-pub fn broken_since(read: &impl Read, incident: &Incident, members: &[Member]) -> Result<Option<Timestamp>> {
-    let mut since = None;
-    for member in members.iter().filter(|m| m.holds && !m.affected && m.ended_at.is_none()) {
-        if let Some(firing) = firing(read, incident, member)? {
-            since = Some(since.map_or(firing.since, |at: Timestamp| at.min(firing.since)));
-        }
-    }
-    Ok(since)
-}
-
 /// What the engine remembers of a member that holds its incident.
 fn firing(read: &impl Read, incident: &Incident, member: &Member) -> Result<Option<FiringRow>> {
     let Some(key) = ObjectKey::of(&member.object) else { return Ok(None) };

@@ -17,8 +17,7 @@ pub use events::{
     oldest_event, seq_at,
 };
 pub use incidents::{
-    Recovery, broken_since, ended_incidents, find_incident, incident, incidents_back, members,
-    open_incidents, recovery,
+    Recovery, ended_incidents, find_incident, incident, incidents_back, members, open_incidents, recovery,
 };
 pub use queues::{
     OutboxCount, audit_back, connectors, dead_letters_back, deliveries_about, deliveries_back, gaps_back,

@@ -171,8 +171,9 @@ impl Pane for Connectors {
                 }
                 let waiting = connector.queued + connector.in_flight;
                 let text = format!(
-                    "{name} has {} waiting. What waits is kept until it is on again, but not longer than 24 h.",
-                    crate::tui::text::count(waiting, "message")
+                    "{name} has {} waiting. What waits is kept until it is on again, but not longer than {}.",
+                    crate::tui::text::count(waiting, "message"),
+                    shared.horizon
                 );
                 vec![Effect::Show(Box::new(Confirm::new("Switch off?", text, "y", "switch off", vec![ask])))]
             }

@@ -123,7 +123,8 @@ fn detail(pane: &Connectors, c: &ConnectorStatus, buf: &mut Buffer, area: Rect, 
     if let Some(at) = pane.logs.get(&c.name).and_then(|l| l.next_attempt).filter(|at| *at > shared.now) {
         shared.moving.set(true);
         let again = text::age(shared.now, at);
-        lines.push(("again", format!("tried again in {again}; given up when it is 24 h old"), theme.warn));
+        let text = format!("tried again in {again}; given up when it is {} old", shared.horizon);
+        lines.push(("again", text, theme.warn));
     }
     if let Some(at) = pane.last(c) {
         lines.push(("last ok", shared.clock(at), theme.good));

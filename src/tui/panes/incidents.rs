@@ -117,9 +117,8 @@ impl Incidents {
     }
 
     /// When it began: this time, where it was opened again.
-    pub(super) fn began(&self, incident: &Incident) -> Timestamp {
-        let again = self.beside.get(&incident.id).and_then(|b| b.again_since);
-        again.filter(|_| incident.status == IncidentStatus::Open).unwrap_or(incident.opened_at)
+    pub(super) fn began(incident: &Incident) -> Timestamp {
+        if incident.status == IncidentStatus::Open { incident.since() } else { incident.opened_at }
     }
 
     /// It has been well for a while, though not yet long enough to be over.

@@ -140,7 +140,7 @@ fn row(
     let theme = &shared.theme;
     let open = incident.status == IncidentStatus::Open;
     let base = if open { Style::new() } else { theme.dim };
-    let began = pane.began(incident);
+    let began = Incidents::began(incident);
     let since = if shared.absolute {
         text::full(began, &shared.tz)
     } else {

@@ -126,10 +126,6 @@ fn beside(read: &impl Read, incident: &Incident, waiting: &Waiting) -> Result<Be
         affected: affected(read, incident, &members)?,
         told: all_marks(read, incident, waiting)?,
         recovery: pages::recovery(read, incident, &members)?,
-        again_since: match incident.reopened {
-            0 => None,
-            _ => pages::broken_since(read, incident, &members)?,
-        },
     })
 }
 
