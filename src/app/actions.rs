@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use super::{
     connector_edits::{Edits, told},
     connectors::{self, Workshop},
-    engine::Control,
+    engine::{Control, InForce},
     status::Refresh,
 };
 use crate::{
@@ -47,7 +47,7 @@ pub struct Desk {
     pub store: Store,
     pub dispatcher: Dispatcher,
     pub workshop: Workshop,
-    pub settings: Arc<Mutex<Arc<Settings>>>,
+    pub settings: InForce,
     pub control: Arc<Control>,
     pub refresh: Refresh,
     /// One change of connectors at a time.

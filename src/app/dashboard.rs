@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     beside, demo,
     engine::{Command, Running},
-    forward, logging,
+    forward, logging, outward,
     screen::Screens,
     tasks::Tasks,
 };
@@ -100,7 +100,7 @@ async fn own(
     options: Options,
     screens: &Screens,
 ) -> Result<tui::Exit> {
-    forward::serve(&mut running, settings).await?;
+    outward::serve(&mut running, settings).await?;
     let (actions, asks) = mpsc::channel(ASKS);
     let requests = running.requests.clone();
     let stop_asks = running.stop_rest.clone();

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     engine::{Running, now},
-    forward,
+    outward,
     tasks::Tasks,
 };
 use crate::{
@@ -148,7 +148,7 @@ fn settings(dir: &Path, kubeconfig: &Path, receiver: &str) -> Result<Settings> {
 pub async fn headless(args: &Demo) -> Result<Exit> {
     let stage = stage(args).await?;
     let mut running = Running::start(stage.settings.clone(), "demo").await?;
-    forward::serve(&mut running, &stage.settings).await?;
+    outward::serve(&mut running, &stage.settings).await?;
     let mut feed = running.feed.subscribe();
     let end =
         args.duration_secs.map_or(Duration::MAX, |secs| Duration::from_secs_f64(secs as f64 / args.speed));

@@ -19,6 +19,7 @@ use super::{
     connectors::{self, Workshop},
     lines::FromCluster,
     observe::Observe,
+    outward::{self, Outward},
     status::{Refresh, Reporter},
     tasks::Tasks,
 };
@@ -59,6 +60,9 @@ pub enum Command {
     /// Read the configuration again, and tell whoever asked what came of it.
     Reload(Option<oneshot::Sender<Reply>>),
 }
+
+/// The settings in force: a reload puts others in their place.
+pub type InForce = Arc<tokio::sync::Mutex<Arc<Settings>>>;
 
 /// Handles of a running engine, for those who act on it.
 pub struct Control {
@@ -127,10 +131,11 @@ pub struct Running {
     pub requests: mpsc::Sender<Request>,
     /// Ends whatever runs beside watches, pipeline and dispatch.
     pub stop_rest: CancellationToken,
-    dispatcher: Dispatcher,
-    workshop: Workshop,
-    refresh: Refresh,
-    settings: Arc<tokio::sync::Mutex<Arc<Settings>>>,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) workshop: Workshop,
+    pub(super) refresh: Refresh,
+    pub(super) settings: InForce,
+    pub(super) outward: Outward,
     board: Board,
     said: mpsc::Sender<Vec<Said>>,
     watching: Option<Watching>,
@@ -195,8 +200,10 @@ impl Running {
         let observe = Observe::new(feed.clone(), inputs.clone());
         let dispatcher = start_dispatch((&settings, &store), (observe, lines), &mut tasks, &stop_dispatch);
         let seen = (store.clone(), Arc::clone(&engine), board.clone());
-        let reporter = Reporter::new(seen, settings.store.clone(), (mode, settings.watch_only))
-            .with_connectors(lines_of(&dispatcher));
+        let in_force: InForce = Arc::new(tokio::sync::Mutex::new(Arc::new(settings.clone())));
+        let known = (Arc::clone(&in_force), settings.store.dir.as_path());
+        let reporter =
+            Reporter::new(seen, known, (mode, settings.watch_only)).with_connectors(lines_of(&dispatcher));
         let full: Arc<AtomicBool> = reporter.full();
         let handles = Handles {
             store: store.clone(),
@@ -212,21 +219,19 @@ impl Running {
         tasks.run("pipeline", crate::pipeline::run(handles));
         let (status, refresh) = (reporter.subscribe(), reporter.refresh());
         tasks.run("status", reporter.run(feed.clone(), stop_rest.clone()));
-        start_rest(&settings, (&store, &status, inputs), &mut tasks, &stop_rest);
+        start_rest(&in_force, (&store, &status, inputs), &mut tasks, &stop_rest);
         let control = Arc::new(Control { engine, status: status.clone(), ask, logs, commands });
-        let settings = Arc::new(tokio::sync::Mutex::new(Arc::new(settings)));
         let desk = Desk {
             store: store.clone(),
             dispatcher: dispatcher.clone(),
             workshop: workshop.clone(),
-            settings: Arc::clone(&settings),
+            settings: Arc::clone(&in_force),
             control: Arc::clone(&control),
             refresh: refresh.clone(),
             changing: tokio::sync::Mutex::default(),
         };
         start_desk(desk, requests_out, &mut tasks, stop_rest.clone());
-        let watch_only = settings.lock().await.watch_only;
-        if !watch_only {
+        if !settings.watch_only {
             dispatcher.apply(wired.definitions).await?;
         }
         let mut running = Self {
@@ -241,7 +246,8 @@ impl Running {
             dispatcher,
             workshop,
             refresh,
-            settings,
+            settings: in_force,
+            outward: Outward::default(),
             board,
             said,
             watching: None,
@@ -301,47 +307,6 @@ impl Running {
         Arc::clone(&*self.settings.lock().await)
     }
 
-    /// Runs with other settings: only what changed is touched. Answers what needs a restart of the program.
-    pub async fn reconfigure(&mut self, new: Settings) -> Result<Vec<&'static str>> {
-        connectors::check_pages(&new)?;
-        let old = Arc::clone(&*self.settings.lock().await);
-        let mut later = Vec::new();
-        for (changed, what) in [
-            (old.store != new.store, "[store]"),
-            (old.listen != new.listen, "[server] listen"),
-            (old.log != new.log, "[log]"),
-            (old.watch_only != new.watch_only, "watch_only"),
-            (old.delivery != new.delivery, "[delivery]"),
-            (old.heartbeat != new.heartbeat, "[heartbeat]"),
-        ] {
-            if changed {
-                later.push(what);
-            }
-        }
-        // What is left to a restart stays as it is, all of it: nothing is half in force.
-        let new = Settings {
-            store: old.store.clone(),
-            listen: old.listen,
-            log: old.log.clone(),
-            watch_only: old.watch_only,
-            delivery: old.delivery.clone(),
-            heartbeat: old.heartbeat.clone(),
-            ..new
-        };
-        let watches = old.clusters != new.clusters || old.watch != new.watch;
-        let wired = connectors::wire(&new, &self.store, &self.workshop)?;
-        *self.settings.lock().await = Arc::new(new.clone());
-        self.control.configure(&new, wired.targets);
-        if !old.watch_only {
-            self.dispatcher.apply(wired.definitions).await?;
-        }
-        if watches {
-            self.restart_watches().await?;
-        }
-        self.refresh.now().await;
-        Ok(later)
-    }
-
     async fn stop_watching(&mut self) {
         let Some(watching) = self.watching.take() else { return };
         watching.stop.cancel();
@@ -362,7 +327,7 @@ impl Running {
             };
             match ended {
                 // Watches end when they are restarted.
-                Some(("watch", Ok(()))) => {}
+                Some((name, Ok(()))) if name == "watch" || outward::REPLACED.contains(&name) => {}
                 Some((name, Ok(()))) => return Err(anyhow!("{name} ended unexpectedly")),
                 Some((name, Err(error))) => return Err(anyhow!("{name} died: {error}")),
                 None => return Err(anyhow!("every task has ended")),
@@ -415,7 +380,7 @@ fn start_dispatch(
         store: store.clone(),
         clock: Arc::new(now),
         horizon: settings.delivery.horizon,
-        stale_after: settings.incidents.stale_after,
+        stale_after: settings.incidents.stale_after.into(),
         observer: Arc::new(observe),
         lines: Some(Arc::new(lines)),
     });
@@ -426,13 +391,12 @@ fn start_dispatch(
 
 /// What looks after the store and the connectors now and then.
 fn start_rest(
-    settings: &Settings,
+    settings: &InForce,
     (store, status, inputs): (&Store, &watch::Receiver<Arc<Status>>, mpsc::Sender<Input>),
     tasks: &mut Tasks,
     stop: &CancellationToken,
 ) {
-    let limits = retention::Retention::new(&settings.store, settings.delivery.horizon);
-    tasks.run("retention", sweep(store.clone(), limits, settings.watch.poll_interval, stop.clone()));
+    tasks.run("retention", sweep(store.clone(), Arc::clone(settings), stop.clone()));
     let seen = (store.clone(), status.clone());
     tasks.run("slow connectors", super::observe::slow(seen, inputs, stop.clone()));
 }
@@ -453,8 +417,10 @@ fn start_desk(desk: Desk, requests: mpsc::Receiver<Request>, tasks: &mut Tasks, 
     });
 }
 
-async fn sweep(store: Store, limits: retention::Retention, every: Duration, stop: CancellationToken) {
+async fn sweep(store: Store, settings: InForce, stop: CancellationToken) {
     loop {
+        let settings = Arc::clone(&*settings.lock().await);
+        let limits = retention::Retention::new(&settings.store, settings.delivery.horizon);
         match retention::sweep(&store, limits, now()).await {
             Ok(evicted) => {
                 let evicted: BTreeMap<_, _> = evicted.into_iter().filter(|(_, n)| *n > 0).collect();
@@ -466,7 +432,7 @@ async fn sweep(store: Store, limits: retention::Retention, every: Duration, stop
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(every) => {}
+            () = tokio::time::sleep(settings.watch.poll_interval) => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
@@ -10,20 +10,19 @@ use tokio::{
 
 use super::{
     configuration,
-    engine::{Command, Running, now},
+    engine::{Command, Running},
+    outward,
 };
 use crate::{
     cli::Exit,
     config::{Flags, Settings},
-    connector::{self, HttpClients},
     feed::Reply,
-    server,
 };
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(settings: Settings, flags: Flags) -> Result<Exit> {
     let mut running = Running::start(settings.clone(), "forward").await?;
-    serve(&mut running, &settings).await?;
+    outward::serve(&mut running, &settings).await?;
     tracing::info!(store = %running.store.path().display(), watch_only = settings.watch_only, "watching");
     let exit = supervise(&mut running, &flags).await;
     let stop = running.stop();
@@ -33,33 +32,6 @@ pub async fn run(settings: Settings, flags: Flags) -> Result<Exit> {
         () = &mut stop => exit,
         _ = again.recv() => Ok(Exit::Interrupted),
     }
-}
-
-/// The socket beside the store, health and metrics, the heartbeat.
-pub async fn serve(running: &mut Running, settings: &Settings) -> Result<()> {
-    let engine = server::Engine {
-        status: running.status.clone(),
-        feed: running.feed.downgrade(),
-        actions: running.requests.clone(),
-    };
-    let socket = server::attach::bind(&settings.store.dir).await?;
-    running.tasks.run("socket", server::attach::serve(socket, engine, running.stop_rest.clone()));
-    if let Some(address) = settings.listen {
-        let listener = server::bind(address).await.map_err(|e| anyhow!(e))?;
-        let (status, stop) = (running.status.clone(), running.stop_rest.clone());
-        running.tasks.start("server", async move {
-            server::serve(listener, status, stop).await.map_err(|e| e.to_string())
-        });
-    }
-    if let Some(heartbeat) = &settings.heartbeat {
-        let client = HttpClients::new(&settings.delivery, Arc::new(now))?.client(None)?;
-        let (url, every) = (heartbeat.url.clone(), heartbeat.interval);
-        let (status, stop) = (running.status.clone(), running.stop_rest.clone());
-        running.tasks.run("heartbeat", async move {
-            server::heartbeat(every, status, stop, || connector::heartbeat(&client, &url)).await;
-        });
-    }
-    Ok(())
 }
 
 async fn supervise(running: &mut Running, flags: &Flags) -> Result<Exit> {

@@ -4,21 +4,38 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, OnceLock},
 };
 
 use anyhow::{Context, Result};
 use directories::ProjectDirs;
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing_subscriber::{EnvFilter, Registry, fmt, prelude::*, reload};
 
 use crate::config::LogSettings;
 
 /// A log file is moved aside at this size; one old one is kept.
 const ROTATE_BYTES: u64 = 4 << 20;
 
+/// To change the level of the one log that a process has.
+static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Another level from now on.
+pub fn set_level(level: &str) {
+    if let Some(Err(error)) = LEVEL.get().map(|handle| handle.reload(filter(level))) {
+        tracing::warn!(%error, level, "the level of the log could not be changed");
+    }
+}
+
+fn changeable(level: &str) -> reload::Layer<EnvFilter, Registry> {
+    let (layer, handle) = reload::Layer::new(filter(level));
+    // A second initialisation (in tests) changes nothing.
+    let _ = LEVEL.set(handle);
+    layer
+}
+
 /// Sends logs to standard error.
 pub fn to_stderr(settings: &LogSettings) {
-    let registry = tracing_subscriber::registry().with(filter(&settings.level));
+    let registry = tracing_subscriber::registry().with(changeable(&settings.level));
     // A second initialisation (in tests) is not worth failing for.
     let _ = if settings.json {
         registry.with(fmt::layer().json().with_writer(io::stderr)).try_init()
@@ -41,7 +58,7 @@ pub fn to_file_in(settings: &LogSettings, dir: &Path) -> Result<PathBuf> {
     let path = dir.join("barrelman.log");
     let file = Rotated::open(path.clone()).with_context(|| format!("cannot write {}", path.display()))?;
     let layer = fmt::layer().with_target(false).with_ansi(false).with_writer(Mutex::new(file));
-    let _ = tracing_subscriber::registry().with(filter(&settings.level)).with(layer).try_init();
+    let _ = tracing_subscriber::registry().with(changeable(&settings.level)).with(layer).try_init();
     Ok(path)
 }
 

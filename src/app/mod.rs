@@ -14,6 +14,8 @@ mod lines;
 mod logging;
 mod never;
 mod observe;
+mod outward;
+mod reconfigure;
 mod run;
 mod screen;
 mod status;

@@ -12,9 +12,11 @@ use std::{
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{commands::check_store, engine::now};
+use super::{
+    commands::check_store,
+    engine::{InForce, now},
+};
 use crate::{
-    config::StoreSettings,
     feed::Feed,
     pipeline::Engine,
     status::{Status, StoreStatus},
@@ -39,7 +41,7 @@ pub struct Reporter {
     store: Store,
     engine: Arc<Mutex<Engine>>,
     board: Board,
-    settings: StoreSettings,
+    settings: InForce,
     full: Arc<AtomicBool>,
     out: watch::Sender<Arc<Status>>,
     events: VecDeque<u64>,
@@ -74,11 +76,11 @@ fn began_empty(store: &Store) -> String {
 impl Reporter {
     pub fn new(
         (store, engine, board): (Store, Arc<Mutex<Engine>>, Board),
-        settings: StoreSettings,
+        (settings, dir): (InForce, &std::path::Path),
         (mode, watch_only): (&str, bool),
     ) -> Self {
         let empty = store.began_empty().then(|| began_empty(&store));
-        let open = check_store::open_to_others(&settings.dir).map(|f| format!("{}: {}", f.text, f.next));
+        let open = check_store::open_to_others(dir).map(|f| format!("{}: {}", f.text, f.next));
         let warnings: Vec<String> = empty.into_iter().chain(open).collect();
         for warning in &warnings {
             tracing::warn!("{warning}");
@@ -167,9 +169,10 @@ impl Reporter {
     }
 
     async fn look_at_store(&mut self) {
-        let (store, settings) = (self.store.clone(), self.settings.clone());
+        let (store, settings) = (self.store.clone(), Arc::clone(&*self.settings.lock().await));
         let looked = tokio::task::spawn_blocking(move || {
-            let full = store.snapshot().and_then(|s| retention::outbox_full(&s, &settings)).unwrap_or(false);
+            let full =
+                store.snapshot().and_then(|s| retention::outbox_full(&s, &settings.store)).unwrap_or(false);
             (maintain::status(&store, full, now()), full)
         });
         match looked.await {

@@ -99,7 +99,7 @@ impl Worker {
         if !self.destination.folds || room.any == 0 || self.pace.in_trouble() {
             return None;
         }
-        let stale_before = now.checked_sub(SignedDuration::try_from(self.deps.stale_after).ok()?).ok()?;
+        let stale_before = now.checked_sub(SignedDuration::try_from(self.deps.stale_after()).ok()?).ok()?;
         let stale = self.queue.any_due(stale_before);
         let mut rows = if stale { self.stale(stale_before) } else { Vec::new() };
         if rows.len() < 2 && room.fold {

@@ -69,7 +69,7 @@ pub struct Deps {
     /// After this time of trying, a row becomes a dead letter.
     pub horizon: Duration,
     /// Unclaimed rows older than this go out as one digest.
-    pub stale_after: Duration,
+    pub stale_after: Mutex<Duration>,
     /// Who looks on.
     pub observer: Arc<dyn Observer>,
     /// Who reads the last lines of containers that died; `None` = nobody.
@@ -85,6 +85,10 @@ impl std::fmt::Debug for Deps {
 impl Deps {
     fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    fn stale_after(&self) -> Duration {
+        *self.stale_after.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[allow(clippy::unused_self)]
@@ -315,6 +319,11 @@ impl Dispatcher {
             return Ok(state);
         }
         self.resume_stored(name, "its settings changed").await
+    }
+
+    /// From now on, unclaimed rows older than this go out as one digest.
+    pub fn set_stale_after(&self, stale_after: Duration) {
+        *self.deps.stale_after.lock().unwrap_or_else(PoisonError::into_inner) = stale_after;
     }
 
     /// There may be new rows for any of them.

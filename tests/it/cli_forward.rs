@@ -126,9 +126,9 @@ async fn a_reload_that_somebody_asked_for_says_what_came_of_it() {
     let Ok(Reply::Failed(why)) = ask().await else { panic!("a mistake was taken over") };
     assert!(why.starts_with("refused, the old configuration stays in force: "), "{why}");
     assert!(why.contains("config.toml:2: incidents.settle_secs.hihg: unknown key"), "{why}");
-    home.config(&("[log]\nlevel = \"debug\"\n".to_owned() + &good));
+    home.config(&("[log]\nformat = \"json\"\n[delivery]\ntimeout_secs = 9\n".to_owned() + &good));
     let Ok(Reply::Done(done)) = ask().await else { panic!("a good configuration was refused") };
-    assert!(done.contains("a restart is needed for [log]"), "{done}");
+    assert!(done.contains("a restart is needed for [log] format, [delivery]"), "{done}");
     forward.signal("TERM");
     assert_eq!(forward.ends(), Some(0));
 }
@@ -332,6 +332,56 @@ async fn watched(access: Access, more: &str) -> (Home, Served, Sink, Running, St
     let address = free();
     let forward = Running::start(&home, &["forward", "--listen", &address]);
     (home, served, beats, forward, address)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_moves_heartbeat_health_and_level_of_the_log() {
+    let (home, served, beats, mut forward, flag) = watched(Access::full(), "").await;
+    becomes(&flag, 200, "ready", &forward).await;
+    let others = Sink::start(|_, _| status(200)).await;
+    let first = free();
+    let config = |listen: &str, url: &str, level: &str| {
+        let heart = format!("[heartbeat]\nurl = \"{url}\"\ninterval_secs = 5\n");
+        home.config(&format!("{heart}[log]\nlevel = \"{level}\"\n[server]\nlisten = \"{listen}\"\n"));
+    };
+    // The flag wins over the file: this one is for the file alone.
+    forward.signal("TERM");
+    assert_eq!(forward.ends(), Some(0));
+    config(&first, &beats.url, "info");
+    let mut forward = Running::start(&home, &["forward"]);
+    becomes(&first, 200, "ready", &forward).await;
+    assert_eq!(others.count(), 0);
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    config(&taken.local_addr().unwrap().to_string(), &others.url, "info");
+    forward.signal("HUP");
+    forward.says("the new configuration could not be taken over error=\"cannot listen on");
+    becomes(&first, 200, "ready", &forward).await;
+    assert_eq!(others.count(), 0, "nothing of it is in force");
+
+    let second = free();
+    config(&second, &others.url, "error");
+    forward.signal("HUP");
+    becomes(&second, 200, "ready", &forward).await;
+    let until = Instant::now() + Duration::from_secs(20);
+    while others.count() == 0 || readyz(&first).await.is_some() {
+        assert!(Instant::now() < until, "no heartbeat there\n{}", forward.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let before = beats.count();
+    assert!(!forward.log().contains("is in force"), "an info line at the level error:\n{}", forward.log());
+
+    config("", "", "info");
+    forward.signal("HUP");
+    forward.says("the new configuration is in force");
+    while readyz(&second).await.is_some() {
+        assert!(Instant::now() < until, "it still answers\n{}", forward.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(beats.count(), before, "the old address is left alone");
+    forward.signal("TERM");
+    assert_eq!(forward.ends(), Some(0));
+    served.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

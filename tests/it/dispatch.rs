@@ -275,6 +275,19 @@ async fn what_waited_through_a_long_silence_goes_as_one_digest() {
 }
 
 #[tokio::test]
+async fn how_long_a_silence_is_long_can_be_changed_while_it_runs() {
+    let (dir, sink) = (dir(), Sink::start(|_, _| status(200)).await);
+    let bench = Bench::open(dir.path());
+    bench.put((0..7).map(|n| bench.message("hook", &format!("i{n}"), Phase::Opened)).collect()).await;
+    bench.advance(Duration::from_secs(2 * 3600));
+    bench.dispatcher.set_stale_after(Duration::from_secs(3 * 3600));
+    bench.apply(&[("hook", "webhook", json!({"url": sink.url}))]).await;
+    until("all", || bench.outbox("hook").is_empty()).await;
+    assert_eq!(sink.count(), 7, "two hours are not three");
+    bench.close().await;
+}
+
+#[tokio::test]
 async fn a_refused_message_is_a_dead_letter_that_can_be_retried_and_purged() {
     let dir = dir();
     let sink = Sink::start(|n, _| status(if n < 2 { 422 } else { 200 })).await;

@@ -109,7 +109,7 @@ impl<'a> Alone<'a> {
             store: store.clone(),
             clock: Arc::new(now),
             horizon: settings.delivery.horizon,
-            stale_after: settings.incidents.stale_after,
+            stale_after: settings.incidents.stale_after.into(),
             observer: Arc::new(Nobody),
             lines: None,
         });

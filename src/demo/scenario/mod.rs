@@ -254,6 +254,24 @@ mod tests {
     }
 
     #[test]
+    fn a_day_that_is_played_faster_heaps_up_no_events() {
+        let (cluster, _, start) = player(1);
+        let mut player = Player::demo(Cluster::new(cluster.inner.options.clone()), start, 60.0);
+        let now = start + SignedDuration::from_mins(5);
+        player.advance(now).expect("several days");
+        assert!(player.day() > 3);
+        let events = player.sim().cluster().list(Kind::Event);
+        // An hour of a real cluster, and what lies between two looks.
+        let oldest = now - SignedDuration::from_secs(65);
+        let last = |e: &serde_json::Value| {
+            let at = ["/series/lastObservedTime", "/lastTimestamp", "/eventTime"].map(|field| text(e, field));
+            at.iter().find_map(|t| t.parse::<Timestamp>().ok()).expect("a time")
+        };
+        assert!(events.len() > 20, "{}", events.len());
+        assert!(events.iter().all(|e| last(e) >= oldest - SignedDuration::from_secs(1)));
+    }
+
+    #[test]
     fn steps_out_of_order_and_unknown_words_are_refused() {
         let step = |at: u32| format!("[[steps]]\nat_secs = {at}\ndo = \"oom\"\non = \"a/b\"\n");
         let wrong = format!("day_secs = 50\n{}{}", step(20), step(10));

@@ -2,7 +2,7 @@
 //!
 //! The same Event again raises its count; after an hour without a repeat it is deleted, as by the server's TTL.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::Sim;
@@ -42,7 +42,9 @@ impl About {
     }
 }
 
-const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+/// In milliseconds of a real cluster, as every other delay: a day that is played faster would heap them up.
+const LIFETIME_MS: u64 = 60 * 60 * 1000;
+const LOOK_EVERY_MS: u64 = 5 * 60 * 1000;
 
 impl Sim {
     /// Records an Event; Warnings by their reason's nature are told by `warning`.
@@ -109,12 +111,12 @@ impl Sim {
 
     /// Deletes Events that nobody repeated for an hour.
     pub(super) fn forget_events(&mut self) {
-        let oldest = self.now - LIFETIME;
+        let oldest = self.now - self.lasting(LIFETIME_MS);
         let old: Vec<Key> = self.events.values().filter(|s| s.last < oldest).map(|s| s.key.clone()).collect();
         self.events.retain(|_, seen| seen.last >= oldest);
         for key in old {
             let _ = self.writer("kube-apiserver").delete("events", &key.0, &key.1);
         }
-        self.at(self.now + SignedDuration::from_mins(5), Task::Forget);
+        self.after(LOOK_EVERY_MS, Task::Forget);
     }
 }

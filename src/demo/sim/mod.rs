@@ -118,8 +118,12 @@ impl Sim {
 
     /// Puts a task after a delay of a real cluster, in milliseconds.
     fn after(&mut self, millis: u64, task: Task) {
-        let millis = (millis as f64 / self.speed).max(1.0) as i64;
-        self.at(self.now + SignedDuration::from_millis(millis), task);
+        self.at(self.now + self.lasting(millis), task);
+    }
+
+    /// How long a time of a real cluster, in milliseconds, takes here.
+    fn lasting(&self, millis: u64) -> SignedDuration {
+        SignedDuration::from_millis((millis as f64 / self.speed).max(1.0) as i64)
     }
 
     fn at(&mut self, at: Timestamp, task: Task) {

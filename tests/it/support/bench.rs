@@ -65,7 +65,7 @@ impl Bench {
             })
         };
         let clients = HttpClients::new(&settings(), Arc::clone(&clock)).unwrap();
-        let (horizon, stale_after) = (settings().horizon, Duration::from_secs(3600));
+        let (horizon, stale_after) = (settings().horizon, Duration::from_secs(3600).into());
         let (dispatcher, task) =
             Dispatcher::new(Deps { store: store.clone(), clock, horizon, stale_after, observer, lines });
         let stop = CancellationToken::new();
