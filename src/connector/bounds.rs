@@ -1,16 +1,11 @@
 //! Keeps a template from making a text that grows with every step: the engine counts steps, not bytes.
 //!
-//! A filter's result is capped where it is made. Joining texts (`~`, `+`) cannot be, so it is bounded when the template
-//! is parsed: what names the result of a join for further use may multiply a text only so often. Only `template` calls.
+//! What a filter makes is capped where it is made (`work`). What operators make cannot be, so it is bounded when the
+//! template is parsed: what names the result of a join (`~`, `+`) or a list for further use may multiply a text only so
+//! often, and nothing is repeated (`*`). Only `template` calls.
 
-use minijinja::{Environment, Error, ErrorKind, Value};
-
-/// The longest text that a filter may make.
-const MAX_TEXT: usize = 1024 * 1024;
-/// By so much all joins that are named may multiply a text.
-const MAX_GROWTH: u64 = 1_000;
-/// The same where a text may be repeated (`*`): the engine lets it become 100 MB.
-const MAX_GROWTH_OF_REPEATED: u64 = 8;
+/// By so much all joins and lists that are named may multiply a text.
+const MAX_GROWTH: u64 = 100;
 /// What may stand after `{%`.
 const STATEMENTS: &[&str] =
     &["if", "elif", "else", "endif", "for", "endfor", "set", "with", "endwith", "raw", "endraw"];
@@ -20,7 +15,7 @@ const STATEMENTS: &[&str] =
 /// # Errors
 /// The statement that cannot be used, or that too much is joined.
 pub fn check(source: &str) -> Result<(), String> {
-    let (mut growth, mut most): (u64, u64) = (1, MAX_GROWTH);
+    let mut growth: u64 = 1;
     let mut rest = source;
     while let Some((at, open)) = rest.match_indices('{').find_map(|(at, _)| {
         let open = rest.get(at..at + 2)?;
@@ -38,20 +33,23 @@ pub fn check(source: &str) -> Result<(), String> {
         let tag = inside.get(..end).unwrap_or_default();
         rest = inside.get(end + 2..).unwrap_or_default();
         if open != "{#" && outside_quotes(tag).any(|c| c == '*') {
-            most = MAX_GROWTH_OF_REPEATED;
+            return Err(
+                "`*` repeats texts without end: multiply numbers with the filter times, {{ x | times(100) }}"
+                    .into(),
+            );
         }
         if open == "{%" {
             let word = statement(tag)?;
             if word == "raw" {
                 rest = after_raw(rest);
             } else if ["set", "with", "for"].contains(&word) {
-                growth = growth.saturating_mul(1 + joins(tag));
+                growth = growth.saturating_mul(1 + grows(tag));
             }
         }
     }
-    if growth > most {
+    if growth > MAX_GROWTH {
         return Err(
-            "joins texts (~, +) in so many steps that they could grow without end: join them in one".into()
+            "joins texts (~, +) or makes lists in so many steps that they could grow without end: do it in one".into()
         );
     }
     Ok(())
@@ -71,9 +69,23 @@ fn statement(tag: &str) -> Result<&str, String> {
     Ok(word)
 }
 
-/// Operators that make a longer text of two, and lists: `[a, a]` is joined by a filter later.
-fn joins(tag: &str) -> u64 {
-    outside_quotes(tag).filter(|c| matches!(c, '~' | '+')).count() as u64
+/// How often a tag puts what it is given into something longer: by operators, where no quoted text stands between two
+/// of them, and in lists, `[a, a]`, whose elements a filter joins later. The commas of a call's arguments are none.
+fn grows(tag: &str) -> u64 {
+    let (mut count, mut calls, mut before, mut word) = (0, Vec::new(), ' ', false);
+    for c in outside_quotes(tag) {
+        match c {
+            '~' | '+' if !matches!(before, '~' | '+') => count += 1,
+            '(' | '[' | '{' => calls.push(c == '(' && word),
+            ')' | ']' | '}' => drop(calls.pop()),
+            ',' if !calls.last().copied().unwrap_or_default() => count += 1,
+            _ => {}
+        }
+        if !c.is_whitespace() {
+            (before, word) = (c, c.is_alphanumeric() || c == '_');
+        }
+    }
+    count
 }
 
 /// The characters of a tag that stand in no quoted text.
@@ -126,39 +138,4 @@ fn after_raw(rest: &str) -> &str {
         tag.trim_start_matches(['-', '+']).trim_start().starts_with("endraw")
     });
     end.and_then(|(at, _)| rest.get(at..)).unwrap_or_default()
-}
-
-/// Puts filters in place of those that can make a text longer than what they are given.
-pub fn cap_filters(env: &mut Environment<'_>) {
-    env.add_filter("replace", |text: String, from: String, to: String| {
-        let hits = if from.is_empty() { text.chars().count() + 1 } else { text.matches(&from).count() };
-        capped(text.len() + hits.saturating_mul(to.len()))?;
-        Ok::<_, Error>(text.replace(&from, &to))
-    });
-    env.add_filter("join", |values: Value, between: Option<String>| {
-        let between = between.unwrap_or_default();
-        let (mut joined, mut first) = (String::new(), true);
-        for value in values.try_iter()? {
-            if !std::mem::take(&mut first) {
-                joined.push_str(&between);
-            }
-            match value.as_str() {
-                Some(text) => joined.push_str(text),
-                None => joined.push_str(&value.to_string()),
-            }
-            capped(joined.len())?;
-        }
-        Ok::<_, Error>(joined)
-    });
-    env.add_filter("indent", |text: String, width: usize| {
-        capped(text.len() + width.saturating_mul(text.lines().count()))?;
-        Ok::<_, Error>(text.replace('\n', &format!("\n{}", " ".repeat(width))))
-    });
-}
-
-fn capped(len: usize) -> Result<(), Error> {
-    if len <= MAX_TEXT {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::InvalidOperation, "a text of more than 1 MiB comes out"))
 }

@@ -19,6 +19,7 @@ mod slack;
 pub mod template;
 pub mod text;
 mod webhook;
+mod work;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};

@@ -8,13 +8,13 @@ use minijinja::{
     value::Serde,
 };
 
-use super::{Deliver, Notification, bounds, payload::Payload, samples};
+use super::{Deliver, Notification, bounds, payload::Payload, samples, work};
 use crate::event::{EventType, Role, incident::Phase};
 
 /// A larger body is a mistake in the template, and no service takes it.
 const MAX_OUTPUT: usize = 256 * 1024;
 /// Steps of the engine: a loop over a large payload stays far below, an endless one ends within a second.
-const FUEL: u64 = 200_000;
+const FUEL: u64 = 50_000;
 const NAME: &str = "body_template";
 
 /// How values are encoded.
@@ -68,7 +68,7 @@ impl Template {
     pub fn parse(source: &str, escape: Escape) -> Result<Self, String> {
         bounds::check(source)?;
         let mut env = Environment::new();
-        bounds::cap_filters(&mut env);
+        work::meter(&mut env);
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         env.set_fuel(Some(FUEL));
         env.set_recursion_limit(50);
@@ -168,6 +168,7 @@ fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) 
     if value.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
+    work::pay_for(state, value)?;
     let AutoEscape::Custom(custom) = state.auto_escape() else {
         return escape_formatter(out, state, value);
     };
@@ -303,10 +304,43 @@ mod tests {
             render("{% for i in range(10000) %}{% for j in range(10000) %}x{% endfor %}{% endfor %}").len()
                 > 5
         );
-        assert!(render("{{ 'x' * 300000 }}").contains("256 KiB"));
-        render("{{ 'x' * 100000000 }}");
+        assert!(
+            render("{% for i in range(900) %}{{ 'x'|indent(90, true)|replace(' ', 'yyyy') }}{% endfor %}")
+                .contains("256 KiB")
+        );
         let filters = "|replace('P', 'PPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPP')".repeat(40);
-        assert!(render(&format!("{{{{ title{filters} }}}}")).contains("1 MiB"));
+        assert!(render(&format!("{{{{ title{filters} }}}}")).contains("256 KiB"));
+    }
+
+    #[test]
+    fn a_filter_that_makes_much_out_of_little_is_refused_before_it_runs() {
+        let render = |source: &str| {
+            Template::parse(source, Escape::Plain).and_then(|t| t.render(&crash())).unwrap_err()
+        };
+        for (source, why) in [
+            ("{{ '%999999999999d'|format(1) }}", "too wide"),
+            ("{{ '%*d'|format(999999999, 1) }}", "too wide"),
+            ("{{ 'a\nb'|indent(999999999) }}", "too wide"),
+            ("{{ details|tojson(indent=999999999) }}", "too wide"),
+            ("{{ range(999999999)|list }}", "at most"),
+            ("{{ [1]|batch(999999999, 0)|list }}", "batch"),
+            ("{{ 'x' * 99999999 }}", "times"),
+            ("{{ range(999)|join('x'|indent(99, true)|replace(' ', 'yyyyyyyyyyyyyyyyyyyy')) }}", "256 KiB"),
+            ("{% for i in range(999) %}{% set x = range(999)|sort %}{% endfor %}", "too much to do"),
+            (
+                "{% for i in range(999) %}{% set x = range(999)|map('string')|list %}{% endfor %}",
+                "too much to do",
+            ),
+        ] {
+            let said = render(source);
+            assert!(said.contains(why), "{source}: {said}");
+        }
+        let fine = "{{ '%05.1f'|format(2.25) }} {{ details.restart_count|times(100) }} {{ 0.5|times(3) }} \
+                    {% for c in details|dictsort %}{{ c[0]|upper }}{% endfor %} {{ range(2, 5)|list|tojson }} \
+                    {{ ['b', 'a']|sort|map('upper')|join('+') }} {{ '20000 % of it'|indent(4) }}";
+        let body = Template::parse(fine, Escape::Plain).and_then(|t| t.render(&crash())).unwrap();
+        assert!(body.starts_with("002.2 500 1.5 "), "{body}");
+        assert!(body.ends_with(" [2, 3, 4] A+B 20000 % of it"), "{body}");
     }
 
     #[test]
@@ -316,6 +350,11 @@ mod tests {
         assert!(parse(&format!("{{% set a = title %}}{doubled}{{{{ a }}}}")).unwrap_err().contains("grow"));
         let nested: Vec<_> = (0..40).map(|n| format!("{{% for a{} in [a{n} ~ a{n}] %}}", n + 1)).collect();
         assert!(parse(&nested.concat()).unwrap_err().contains("grow"));
+        let lists = "{% set a = [a, a] %}".repeat(40);
+        assert!(parse(&format!("{{% set a = title %}}{lists}{{{{ a }}}}")).unwrap_err().contains("grow"));
+        // Calls and fixed texts are not what multiplies.
+        let named = "{% set a = a|replace('x', 'y') ~ ': ' ~ title %}".repeat(6);
+        parse(&format!("{{% set a = title %}}{named}{{{{ a }}}}")).unwrap();
         for refused in
             ["{% macro m(a) %}{{ m(a ~ a) }}{% endmacro %}", "{% set a %}{{ a }}{{ a }}{% endset %}"]
         {

@@ -52,8 +52,17 @@ pub enum Error {
         /// What was found.
         cause: String,
     },
+    /// The file that is open is not the one in the data directory any more.
+    #[error(
+        "the store {0} was moved, removed or replaced while it was open: put it back, and start again; until now \
+         everything is in the file that was open"
+    )]
+    Gone(PathBuf),
     /// A row could not be read: written by another version, or damaged.
-    #[error("row {key:?} of table {table} cannot be read: {cause}")]
+    #[error(
+        "row {} of table {table} cannot be read: {cause}; `barrelman store verify` tells what else is damaged; restore \
+         a backup, or move the file away to start anew", key.escape_debug().to_string().replace("\\0", " ")
+    )]
     Row {
         /// The table.
         table: &'static str,

@@ -58,6 +58,31 @@ pub(super) fn is_empty(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0)
 }
 
+/// Which file it is, whatever its name. It stays the same while the file is open.
+#[cfg(unix)]
+pub(super) fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).map(|m| (m.dev(), m.ino()))
+}
+
+/// Elsewhere a file that is open is not moved.
+#[cfg(not(unix))]
+pub(super) fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    std::fs::metadata(path).map(|_| (0, 0))
+}
+
+/// A file for those who make none: it is there, and there is something in it.
+pub(super) fn something(path: &Path) -> Result<()> {
+    if !path.is_file() {
+        return Err(Error::Missing(path.to_owned()));
+    }
+    if is_empty(path) {
+        let cause = "it has 0 bytes: whatever it held is gone".to_owned();
+        return Err(Error::Damaged { path: path.to_owned(), cause });
+    }
+    Ok(())
+}
+
 /// Looks at what is there before it is opened for writing, which changes the file: one that is newer or damaged is
 /// left as it is.
 fn look(path: &Path) -> Result<()> {
@@ -108,9 +133,7 @@ pub(super) fn open_reader(path: &Path) -> Result<redb::ReadOnlyDatabase> {
 }
 
 fn read_only(path: &Path) -> Result<redb::ReadOnlyDatabase> {
-    if !path.is_file() {
-        return Err(Error::Missing(path.to_owned()));
-    }
+    something(path)?;
     let read = || builder().open_read_only(path).map_err(|e| failed(path, e));
     let database = match read() {
         // A writer was killed: nobody can read before the file was opened for writing once, as the next start would.

@@ -23,6 +23,7 @@ use crate::status::StoreStatus;
 /// # Errors
 /// The disk; the status that is answered by `unreadable` then says so.
 pub fn status(store: &Store, full: bool, now: Timestamp) -> Result<StoreStatus> {
+    store.check_place()?;
     let read = store.snapshot()?;
     let health = store.health();
     let age = |at: std::time::Instant| SignedDuration::try_from(at.elapsed()).unwrap_or_default();
@@ -179,13 +180,17 @@ pub fn file_of(dir: &Path) -> PathBuf {
 /// Held by another process, or the disk.
 pub fn compact(dir: &Path) -> Result<(u64, u64)> {
     let path = file::path_in(dir);
-    if !path.is_file() {
-        return Err(Error::Missing(path));
-    }
+    file::something(&path)?;
     let size = || std::fs::metadata(&path).map(|m| m.len()).map_err(file::io(&path));
     let before = size()?;
     caught(&path, || {
         let mut database = file::open(&path)?;
+        // What is damaged must not be moved about: it would look like new.
+        if !database.check_integrity().map_err(|e| failed(&path, e))? {
+            let cause =
+                "its pages did not fit together, and were repaired: see `barrelman store verify`".to_owned();
+            return Err(Error::Damaged { path: path.clone(), cause });
+        }
         // Each round frees what the one before has moved.
         while database.compact().map_err(|e| failed(&path, e))? {}
         Ok(())
@@ -200,9 +205,7 @@ pub fn compact(dir: &Path) -> Result<(u64, u64)> {
 /// Held by another process, damaged beyond repair, or the disk.
 pub fn check_pages(dir: &Path) -> Result<bool> {
     let path = file::path_in(dir);
-    if !path.is_file() {
-        return Err(Error::Missing(path));
-    }
+    file::something(&path)?;
     caught(&path, || file::open(&path)?.check_integrity().map_err(|e| failed(&path, e)))
 }
 

@@ -46,6 +46,7 @@ pub struct Store {
     shared: Shared,
     thread: Arc<std::sync::Mutex<Option<JoinHandle<()>>>>,
     began_empty: bool,
+    identity: (u64, u64),
 }
 
 impl Store {
@@ -61,7 +62,14 @@ impl Store {
         let (jobs, queue) = mpsc::channel(writer::QUEUE);
         let thread = writer::start(shared.clone(), queue)
             .map_err(|e| Error::Io { path, cause: format!("cannot start the writer: {e}") })?;
-        Ok(Self { jobs, shared, thread: Arc::new(std::sync::Mutex::new(Some(thread))), began_empty })
+        let identity = file::identity(&shared.path).map_err(file::io(&shared.path))?;
+        Ok(Self {
+            jobs,
+            shared,
+            thread: Arc::new(std::sync::Mutex::new(Some(thread))),
+            began_empty,
+            identity,
+        })
     }
 
     /// Runs a job in the next transaction. When this resolves to `Ok`, its rows are durable; when it resolves to
@@ -98,6 +106,23 @@ impl Store {
     /// Resolves when the file is found to be damaged, with the error to end with: no trying again mends it. Cancel safe.
     pub async fn broken(&self) -> Error {
         self.shared.broken.wait().await
+    }
+
+    /// Whether the file that is open still is the one in the data directory: what is written to another one is lost with
+    /// the process, and nobody else sees it.
+    ///
+    /// # Errors
+    /// It is not; `broken` resolves then.
+    pub fn check_place(&self) -> Result<()> {
+        match file::identity(&self.shared.path) {
+            Ok(found) if found != self.identity => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            // A disk that cannot be read comes back.
+            _ => return Ok(()),
+        }
+        let error = Error::Gone(self.shared.path.clone());
+        self.shared.broken.tell(&error);
+        Err(error)
     }
 
     /// The file was there when it was opened, with nothing in it: whatever it held is forgotten.

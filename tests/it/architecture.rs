@@ -258,6 +258,29 @@ fn names_crate(code: &str, name: &str) -> bool {
 }
 
 #[test]
+fn every_dependency_is_used() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table =
+        fs::read_to_string(root.join("Cargo.toml")).expect("it is there").parse().expect("it is TOML");
+    let mut files = Vec::new();
+    for dir in ["src", "tests", "benches"] {
+        collect(&root.join(dir), &mut files);
+    }
+    let texts: Vec<String> = files.iter().map(|f| fs::read_to_string(f).expect("text")).collect();
+    let sections =
+        ["dependencies", "dev-dependencies"].map(|name| manifest[name].as_table().expect("a table"));
+    let unused: Vec<&String> = sections
+        .into_iter()
+        .flat_map(toml::Table::keys)
+        .filter(|name| {
+            let name = name.replace('-', "_");
+            !texts.iter().any(|text| names_crate(text, &name))
+        })
+        .collect();
+    assert!(unused.is_empty(), "{unused:?} are in Cargo.toml, and nothing names them");
+}
+
+#[test]
 fn files_are_short() {
     let sources = sources();
     let mut sizes: Vec<usize> = sources.iter().map(|s| s.lines).filter(|n| *n > 0).collect();

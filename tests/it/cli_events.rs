@@ -191,18 +191,41 @@ fn what_is_damaged_is_called_so_by_every_command() {
     fill(&home, &["a"]).close();
     let file = barrelman::store::maintain::file_of(&home.data());
     let whole = std::fs::read(&file).unwrap();
-    std::fs::write(&file, &whole[..whole.len() / 3]).unwrap();
-    for args in [
+    let reading = [
         &["events"][..],
         &["incidents"],
         &["deliveries"],
         &["connectors", "list"],
         &["store", "verify"],
-        &["forward"],
-    ] {
+        &["store", "compact"],
+    ];
+    std::fs::write(&file, &whole[..whole.len() / 3]).unwrap();
+    for args in reading.into_iter().chain([&["forward"][..]]) {
         let said = home.run(args).failed(5);
         assert!(said.contains("is damaged") && !said.contains("by itself"), "{args:?}: {said}");
     }
+    // Nobody but an engine begins anew, which says so.
+    std::fs::write(&file, "").unwrap();
+    for args in reading {
+        let said = home.run(args).failed(5);
+        assert!(said.contains("it has 0 bytes"), "{args:?}: {said}");
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), 0, "{args:?}");
+    }
+}
+
+#[test]
+fn what_is_damaged_is_not_made_to_look_like_new() {
+    let home = Home::new();
+    let names: Vec<String> = (0..400).map(|n| format!("event {n}")).collect();
+    fill(&home, &names.iter().map(String::as_str).collect::<Vec<_>>()).close();
+    let file = barrelman::store::maintain::file_of(&home.data());
+    let mut bytes = std::fs::read(&file).unwrap();
+    let at = bytes.windows(9).position(|w| w == b"event 200").expect("a title");
+    bytes[at..at + 5].copy_from_slice(b"EVENT");
+    std::fs::write(&file, &bytes).unwrap();
+    let said = home.run(&["store", "compact"]).failed(5);
+    assert!(said.contains("is damaged"), "{said}");
+    assert!(said.contains("restore a backup"), "{said}");
 }
 
 #[test]

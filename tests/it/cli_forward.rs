@@ -172,6 +172,23 @@ fn what_is_odd_about_its_directory_is_said_at_the_start() {
     forward.says("everybody on this machine can replace what is in");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_store_that_is_taken_away_ends_it_before_more_is_lost() {
+    let mut home = Home::new();
+    home.set("IN_CLUSTER", "false");
+    let mut forward = Running::start(&home, &["forward"]);
+    forward.says("watching");
+    let (file, aside) = (home.data().join("barrelman.redb"), home.data().join("aside"));
+    std::fs::rename(&file, &aside).unwrap();
+    assert_eq!(forward.ends(), Some(5), "{}", forward.log());
+    assert!(forward.log().contains("was moved, removed or replaced while it was open: put it back"));
+    // What was open holds everything.
+    std::fs::rename(&aside, &file).unwrap();
+    let said = home.run(&["store", "verify"]).ok();
+    assert!(said.contains("rows and indices agree"), "{said}");
+}
+
 #[test]
 fn a_demo_takes_the_configuration_or_refuses_it() {
     let home = Home::new();

@@ -98,6 +98,7 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
             Some(StoreError::Held(_)) => return Exit::Held,
             Some(
                 StoreError::Damaged { .. }
+                | StoreError::Gone(_)
                 | StoreError::Newer { .. }
                 | StoreError::Io { .. }
                 | StoreError::Row { .. },
