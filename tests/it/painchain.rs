@@ -184,6 +184,25 @@ fn nothing_is_posted_at_a_baseline_or_where_nothing_shown_changed() {
 }
 
 #[test]
+fn a_value_and_a_variable_are_changes_though_nothing_shown_is_different() {
+    let config = |version: &str, value: &str| json!({"metadata": {"name": "env", "namespace": "shop", "uid": "c", "resourceVersion": version}, "data": {"mode": value}});
+    for kind in [Kind::ConfigMap, Kind::Secret] {
+        assert_eq!(post(&update(kind, &config("1", "eA=="), &config("2", "eA=="))), None);
+        let told = post(&update(kind, &config("1", "eA=="), &config("2", "eQ=="))).unwrap();
+        assert_eq!(told["title"], format!("{} Updated: env", kind.as_str()));
+        assert!(!told.to_string().contains("eQ=="), "{told}");
+    }
+    let deployment = |version: &str, generation: i64, value: &str| {
+        json!({"metadata": {"name": "web", "namespace": "shop", "uid": "d", "resourceVersion": version, "generation": generation},
+            "spec": {"replicas": 1, "template": {"spec": {"containers": [
+                {"name": "app", "image": "web:1", "env": [{"name": "FOO", "value": value}]}]}}}})
+    };
+    let told = post(&update(Kind::Deployment, &deployment("1", 1, "a"), &deployment("2", 2, "b"))).unwrap();
+    assert_eq!(told["title"], "Deployment Updated: web");
+    assert_eq!(post(&update(Kind::Deployment, &deployment("2", 2, "b"), &deployment("3", 2, "b"))), None);
+}
+
+#[test]
 fn a_helm_release_is_told_when_it_is_decided_and_each_id_once() {
     let secret = |version: &str, status: &str| {
         json!({"metadata": {"name": "sh.helm.release.v1.app.v1", "namespace": "shop", "uid": "h", "resourceVersion": version,
