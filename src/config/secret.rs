@@ -233,15 +233,15 @@ const HIDDEN: &str = "••••";
 
 /// How a secret is shown: its last four characters, none of a short one.
 pub fn mask(secret: &str) -> String {
-    let chars: Vec<char> = secret.chars().collect();
-    let tail: String =
-        if chars.len() >= 12 { chars.iter().skip(chars.len() - 4).collect() } else { String::new() };
-    let host = secret.split_once("://").and_then(|(scheme, rest)| {
-        let host = rest.split(['/', '?', '#']).next()?;
-        let host = host.rsplit('@').next()?;
-        Some(format!("{scheme}://{host}/"))
+    let host = secret.split_once("://").map(|(scheme, rest)| {
+        let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        (format!("{scheme}://{}/", host.rsplit('@').next().unwrap_or_default()), path)
     });
-    format!("{}••••{tail}", host.unwrap_or_default())
+    // Of a URL the end of what is hidden, not of the host.
+    let (host, hidden) = host.unwrap_or((String::new(), secret));
+    let chars = hidden.chars().count();
+    let tail: String = hidden.chars().skip(if chars >= 12 { chars - 4 } else { chars }).collect();
+    format!("{host}••••{tail}")
 }
 
 /// A connector's options as they may be shown: what is in `secrets`, or looks secret, is masked.
@@ -364,7 +364,8 @@ mod tests {
             mask("https://hooks.slack.com/services/T0/B0/abcdJ4xQ"),
             "https://hooks.slack.com/••••J4xQ"
         );
-        assert_eq!(mask("https://user:pass@h.example"), "https://h.example/••••mple");
+        assert_eq!(mask("https://user:pass@h.example"), "https://h.example/••••");
+        assert_eq!(mask("http://127.0.0.1:21004/c"), "http://127.0.0.1:21004/••••");
         let shown = masked(
             &map(&json!({
                 "webhook_url": "https://hooks.example/T0/abcdefghijkl", "channel": "#a", "token": "${TOKEN}",

@@ -149,7 +149,10 @@ impl Vault {
             Value::String(text) if text.is_empty() => {}
             Value::String(text) => *text = self.seal(text)?,
             Value::Array(items) => items.iter_mut().try_for_each(|v| self.seal_value(v))?,
-            Value::Object(map) => map.values_mut().try_for_each(|v| self.seal_value(v))?,
+            Value::Object(map) => {
+                let hidden = map.iter_mut().filter(|(name, _)| !super::secret::is_plain_header(name));
+                hidden.map(|(_, v)| v).try_for_each(|v| self.seal_value(v))?;
+            }
             _ => {}
         }
         Ok(())
@@ -231,12 +234,13 @@ mod tests {
     fn sealing_options_leaves_references_and_other_options() {
         let vault = Vault::from_bytes([1; 32]);
         let mut config = serde_json::json!({
-            "url": "https://x", "token": "${T}", "headers": {"a": "b"}, "channel": "#c"
+            "url": "https://x", "token": "${T}", "headers": {"a": "b", "Content-Type": "text/x"}, "channel": "#c"
         });
         let config = config.as_object_mut().unwrap();
         vault.seal_config(config, &["url", "token", "headers"]).unwrap();
         assert!(config["url"].as_str().unwrap().starts_with(SEALED));
         assert!(config["headers"]["a"].as_str().unwrap().starts_with(SEALED));
+        assert_eq!(config["headers"]["Content-Type"], "text/x", "it goes with an export as it is");
         assert_eq!((config["token"].as_str(), config["channel"].as_str()), (Some("${T}"), Some("#c")));
         let before = config.clone();
         vault.seal_config(config, &["url", "token", "headers"]).unwrap();

@@ -198,7 +198,7 @@ impl<'a> Options<'a> {
 /// Whether a text is one of the guide's placeholders: `...`, `YOUR/WEBHOOK/URL`, `xxxx`, `ghp_xxxx`.
 pub fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
-    let tail = text.rsplit('_').next().unwrap_or(text);
+    let tail = text.rsplit(['_', '/']).next().unwrap_or(text);
     let only_x = tail.len() >= 4 && tail.chars().all(|c| c == 'x' || c == 'X');
     let upper = ["YOUR/", "YOUR_", "YOUR-", "/YOUR"].iter().any(|mark| text.contains(mark));
     only_x || upper || matches!(text, "..." | "…" | "your-api-key" | "<token>" | "changeme")
@@ -213,6 +213,7 @@ mod tests {
         for text in [
             "...",
             "https://hooks.slack.com/services/YOUR/WEBHOOK/URL",
+            "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
             "ghp_xxxxxxxxxxxx",
             "xxxxxxxxxxxxxxxx",
             "Bearer YOUR_TOKEN",

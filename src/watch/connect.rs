@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     error::{Error, Fault, Result},
-    hidden::Hidden,
+    hidden::{self, Hidden},
     plugin,
 };
 use crate::config::ClusterSettings;
@@ -75,11 +75,11 @@ pub async fn connect(settings: &ClusterSettings, target: &Target) -> Result<Acce
     let mut config = config(settings, target).await?;
     // Retries are ours: kube's would hide 429 and 503, and with them Retry-After, from the streams.
     config.default_retry = false;
-    let server = config.cluster_url.to_string();
+    let server = hidden::address(&config.cluster_url);
     let ca = config.root_cert.clone().unwrap_or_default().concat();
     let expires_at = credentials_end(&config);
     let given = ask_plugin(&mut config).await?;
-    let hidden = hidden(&config);
+    let hidden = hidden_in(&config);
     // Building may run a legacy provider's command, which may take seconds: not on the thread of the streams.
     let built =
         tokio::time::timeout(plugin::WITHIN, tokio::task::spawn_blocking(move || Client::try_from(config)));
@@ -90,7 +90,6 @@ pub async fn connect(settings: &ClusterSettings, target: &Target) -> Result<Acce
         .map_err(|e| Error::from_kube(&e))?;
     let of_plugin = given.is_some();
     let expires_at = given.flatten().or_else(|| *client.valid_until()).or(expires_at);
-    let server = server.trim_end_matches('/').to_owned();
     Ok(Access { client, server, ca, expires_at, of_plugin, hidden })
 }
 
@@ -110,7 +109,7 @@ async fn ask_plugin(config: &mut Config) -> Result<Option<Option<Timestamp>>> {
     Ok(Some(given.expires_at))
 }
 
-fn hidden(config: &Config) -> Hidden {
+fn hidden_in(config: &Config) -> Hidden {
     let (auth, mut hidden) = (&config.auth_info, Hidden::default());
     let in_file = auth.token_file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
     for token in [auth.token.as_ref().map(|t| t.expose_secret().to_owned()), in_file].into_iter().flatten() {

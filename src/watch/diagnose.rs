@@ -111,6 +111,7 @@ async fn ask(
         let refused = refused(&api, rule).await.map_err(told)?;
         if optional { found.optional.extend(refused) } else { found.missing.extend(refused) }
     }
+    remark_on_names(&api, watch, found).await.map_err(told)?;
     match api.get(&Resource::newest(Kind::Namespace).object_path("", "kube-system")).await {
         Ok(json) => found.uid = uid(&json),
         Err(e) if e.fault == Fault::NotFound => {}
@@ -119,6 +120,37 @@ async fn ask(
     }
     found.user = user(&api).await;
     remark_on_namespaces(&api, watch, found).await
+}
+
+/// Globs need rights in the whole cluster. Without them the namespaces that are named are watched all the same: what is
+/// permitted there is told, so that nobody thinks nothing is.
+async fn remark_on_names(api: &Api, watch: &WatchSettings, found: &mut Diagnosis) -> Result<()> {
+    let scope = Scope::new(&watch.namespaces);
+    let wide: Vec<Rule> = found.missing.iter().filter(|r| r.namespace.is_none()).cloned().collect();
+    let namespaced = |rule: &Rule| watch.kinds.iter().any(|k| k.namespaced() && k.plural() == rule.resource);
+    let wide: Vec<Rule> = wide.into_iter().filter(namespaced).collect();
+    if scope.globs().is_empty() || wide.is_empty() {
+        return Ok(());
+    }
+    for name in scope.names() {
+        let mut missing = Vec::new();
+        for rule in &wide {
+            let there = Rule { namespace: Some(name.to_string()), ..rule.clone() };
+            missing.extend(refused(api, there).await?.map(|r| r.resource));
+        }
+        let remark = if missing.is_empty() {
+            format!("in the namespace {name}, which is named, all of that is permitted, and watched")
+        } else if missing.len() == wide.len() {
+            format!("in the namespace {name} none of that is permitted either")
+        } else {
+            format!(
+                "in the namespace {name}, which is named, all of that is permitted but {}",
+                missing.join(", ")
+            )
+        };
+        found.remarks.push(remark);
+    }
+    Ok(())
 }
 
 fn uid(namespace: &[u8]) -> Option<String> {
@@ -195,8 +227,17 @@ async fn remark_on_namespaces(api: &Api, watch: &WatchSettings, found: &mut Diag
             Err(e) if e.fault == Fault::NotFound => found.remarks.push(format!(
                 "the namespace {name} does not exist; it is watched all the same, should it come"
             )),
-            // Without the right to look there is nothing to say.
-            Err(e) if e.fault != Fault::Forbidden => return Err(e),
+            // Where everything is refused, a slip of the pen is as likely as a missing role.
+            Err(e) if e.fault == Fault::Forbidden => {
+                let there = found.missing.iter().filter(|r| r.namespace.as_deref() == Some(&**name));
+                if there.count() >= watch.kinds.iter().filter(|k| k.namespaced()).count() {
+                    found.remarks.push(format!(
+                        "whether the namespace {name} exists may not be looked up: if nothing is permitted there, see \
+                         whether its name is right"
+                    ));
+                }
+            }
+            Err(e) => return Err(e),
             _ => {}
         }
     }

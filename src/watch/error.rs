@@ -4,6 +4,7 @@
 
 use std::{error::Error as StdError, io, time::Duration};
 
+use super::hidden::cut_unknown;
 use crate::event::sanitize;
 
 /// The classes that are treated, or explained, differently.
@@ -240,7 +241,7 @@ fn plugin(error: &kube::client::AuthError) -> Error {
             let last = stderr.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
             Error::new(
                 Fault::Plugin,
-                format!("the credential plugin {command} failed ({}): {last}", out.status),
+                format!("the credential plugin {command} failed ({}): {}", out.status, cut_unknown(last)),
             )
         }
         AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed | AuthError::AuthExec(_) => {

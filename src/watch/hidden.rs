@@ -1,7 +1,10 @@
 //! Credentials that must not come back to us in the words of a server: one that echoes a request, a proxy in between.
 //! Its errors stand in the log, on the screen and on pages that anybody may read.
 
+use std::sync::LazyLock;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use regex::Regex;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::Error;
@@ -41,6 +44,28 @@ impl Hidden {
         error.what = cut_schemes(&error.what);
         error
     }
+}
+
+/// What a program says of its own trouble, without what looks like a credential: a JSON Web Token, what stands behind
+/// `token:` or `password=`, behind a scheme.
+pub fn cut_unknown(text: &str) -> String {
+    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+        let names = "token|password|passwd|passphrase|secret|api[-_]?key|access[-_]?key|private[-_]?key|authorization";
+        Regex::new(&format!(r#"(?i)((?:{names})["']?\s*[:=]\s*["']?)[^\s"']+"#)).expect("a test uses it")
+    });
+    static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\bey[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?").expect("a test uses it")
+    });
+    let text = cut_schemes(text);
+    let text = TOKEN.replace_all(&text, CUT);
+    NAMED.replace_all(&text, format!("${{1}}{CUT}")).into_owned()
+}
+
+/// A server's address as it may be shown: without user, password and query.
+pub fn address(server: &http::Uri) -> String {
+    let scheme = server.scheme_str().unwrap_or("https");
+    let host = server.authority().map_or("", |a| a.as_str().rsplit('@').next().unwrap_or_default());
+    format!("{scheme}://{host}{}", server.path()).trim_end_matches('/').to_owned()
 }
 
 fn cut_schemes(text: &str) -> String {
@@ -84,6 +109,26 @@ mod tests {
             ("Bearer Überraschung", "Bearer Überraschung"),
         ] {
             assert_eq!(hidden.cut(Error::new(Fault::Unauthorized, said)).what, shown);
+        }
+        for (said, shown) in [
+            (
+                "token: SECRET abc eyJhbGciOi.ab.c2ln password=hunter2",
+                "token: [secret] abc [secret] password=[secret]",
+            ),
+            ("{\"access_token\": \"abc\"}", "{\"access_token\": \"[secret]\"}"),
+            (
+                "the token has expired; eyes.on.it, run `login`",
+                "the token has expired; eyes.on.it, run `login`",
+            ),
+            ("Authorization: Bearer abcdefghi", "Authorization: [secret] [secret]"),
+        ] {
+            assert_eq!(cut_unknown(said), shown);
+        }
+        for (server, shown) in [
+            ("https://u:SECRET@127.0.0.1:1/x?token=SECRET", "https://127.0.0.1:1/x"),
+            ("https://[::1]:6443/", "https://[::1]:6443"),
+        ] {
+            assert_eq!(address(&server.parse().unwrap()), shown);
         }
         assert!(!format!("{hidden:?}").contains("KUBETOKEN"));
     }

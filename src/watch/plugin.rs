@@ -14,7 +14,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::error::{Error, Fault, Result};
+use super::{
+    error::{Error, Fault, Result},
+    hidden::cut_unknown,
+};
 
 /// How long a plugin may take.
 pub const WITHIN: Duration = Duration::from_secs(15);
@@ -73,7 +76,7 @@ pub async fn run(exec: &ExecConfig, within: Duration) -> Result<Credentials> {
     if !status.success() {
         let err = String::from_utf8_lossy(&err);
         let last = err.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it says nothing");
-        return Err(fault(format!("failed ({status}): {last}")));
+        return Err(fault(format!("failed ({status}): {}", cut_unknown(last))));
     }
     // What it printed may hold a token: it is not repeated.
     credentials(&out).ok_or_else(|| fault("gave no usable credentials".into()))

@@ -398,7 +398,23 @@ async fn a_check_tells_missing_rights_and_namespaces_and_wrong_contexts() {
     let found = barrelman::watch::diagnose(&asked.clusters, &asked.watch, extras, clock).await.remove(0);
     assert_eq!(found.problem, None);
     assert_eq!(found.missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["watch pods"]);
-    assert_eq!(found.remarks.len(), 2, "{:?}", found.remarks);
+    assert_eq!(found.remarks.len(), 3, "{:?}", found.remarks);
+    assert_eq!(found.remarks[0], "in the namespace nowhere none of that is permitted either");
+
+    // Rights in single namespaces only, and a glob that needs more: what is there is told.
+    scene.cluster().set_access(Access::in_namespaces(&["default"]).deny("*", "secrets", None));
+    asked.watch.kinds = [Kind::Pod, Kind::Secret].into();
+    asked.watch.namespaces = vec!["default".into(), "nope".into(), "team-*".into()];
+    let found = barrelman::watch::diagnose(&asked.clusters, &asked.watch, extras, clock).await.remove(0);
+    let remarks = found.remarks.join("\n");
+    assert!(remarks.contains("in the namespace default, which is named, all of that is permitted but secrets"));
+    assert!(remarks.contains("in the namespace nope none of that is permitted either"), "{remarks}");
+    asked.watch.namespaces = vec!["default".into(), "nope".into()];
+    let found = barrelman::watch::diagnose(&asked.clusters, &asked.watch, extras, clock).await.remove(0);
+    assert_eq!(found.remarks.len(), 1, "{:?}", found.remarks);
+    assert!(found.remarks[0].starts_with("whether the namespace nope exists may not be looked up"));
+    asked.watch.namespaces = vec!["nowhere".into()];
+    scene.cluster().set_access(Access::full());
 
     asked.clusters.contexts = vec!["dem".into()];
     let found = barrelman::watch::diagnose(&asked.clusters, &asked.watch, extras, clock).await.remove(0);
