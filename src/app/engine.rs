@@ -165,6 +165,10 @@ pub fn engine_config(settings: &Settings) -> Arc<EngineConfig> {
 /// A command that looks at what a killed process left holds the file for a moment, to repair it; a forwarder that is
 /// being restarted waits for that.
 async fn open_store(settings: &Settings, mode: &str) -> Result<Store> {
+    // A file that was taken away from an engine must not be made anew under it.
+    if !store::maintain::file_of(&settings.store.dir).exists() {
+        crate::server::attach::nobody(&settings.store.dir).await?;
+    }
     let deadline = tokio::time::Instant::now() + HELD_FOR;
     loop {
         match Store::open(&settings.store.dir) {

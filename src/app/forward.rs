@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
 };
 
@@ -21,30 +21,47 @@ use crate::{
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(settings: Settings, flags: Flags) -> Result<Exit> {
+    // Before anything runs: what is asked while it starts is done once it has.
+    let mut asked = Asked::new()?;
     let mut running = Running::start(settings.clone(), "forward").await?;
     outward::serve(&mut running, &settings).await?;
     tracing::info!(store = %running.store.path().display(), watch_only = settings.watch_only, "watching");
-    let exit = supervise(&mut running, &flags).await;
+    let exit = supervise(&mut running, &mut asked, &flags).await;
     let stop = running.stop();
     tokio::pin!(stop);
-    let mut again = signal(SignalKind::interrupt())?;
     tokio::select! {
         () = &mut stop => exit,
-        _ = again.recv() => Ok(Exit::Interrupted),
+        () = asked.end() => Ok(Exit::Interrupted),
     }
 }
 
-async fn supervise(running: &mut Running, flags: &Flags) -> Result<Exit> {
-    let (mut term, mut int, mut hup) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+/// What is asked by signals.
+struct Asked {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Asked {
+    fn new() -> std::io::Result<Self> {
+        let (term, int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { term, int, hup: signal(SignalKind::hangup())? })
+    }
+
+    async fn end(&mut self) {
+        tokio::select! { _ = self.term.recv() => {}, _ = self.int.recv() => {} }
+    }
+}
+
+async fn supervise(running: &mut Running, asked: &mut Asked, flags: &Flags) -> Result<Exit> {
     loop {
         let command = tokio::select! {
-            _ = term.recv() => {
+            _ = asked.term.recv() => {
                 tracing::info!("asked to end: finishing what is on its way");
                 return Ok(Exit::Ok);
             }
-            _ = int.recv() => return Ok(Exit::Ok),
-            _ = hup.recv() => Command::Reload(None),
+            _ = asked.int.recv() => return Ok(Exit::Ok),
+            _ = asked.hup.recv() => Command::Reload(None),
             command = running.next() => command?,
         };
         match command {

@@ -177,7 +177,15 @@ impl Reporter {
         });
         match looked.await {
             Ok((Ok(status), full)) => {
-                self.full.store(full, Ordering::Relaxed);
+                let was = self.full.swap(full, Ordering::Relaxed);
+                if full && !was {
+                    tracing::error!(
+                        "the outbox is at its cap (store.outbox_max_bytes): reading from the clusters stops until messages \
+                         are taken; see `barrelman deliveries list`"
+                    );
+                } else if was && !full {
+                    tracing::info!("there is room in the outbox again: reading from the clusters goes on");
+                }
                 self.last_store = status;
             }
             Ok((Err(error), _)) => {

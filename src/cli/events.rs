@@ -40,8 +40,15 @@ pub struct List {
     #[arg(long, short, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Output,
     /// At most so many, the newest
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one)]
     pub limit: usize,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a number from 1 on is expected".to_owned()),
+        Ok(limit) => Ok(limit),
+    }
 }
 
 /// How to print.

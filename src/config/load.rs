@@ -28,10 +28,7 @@ pub fn load(flags: Flags) -> Result<Resolved, Problems> {
 
 /// The same, with what can be used beside what is wrong.
 pub fn examine_all(flags: Flags) -> Examined {
-    // A variable that is no UTF-8 is none of ours.
-    let env: Env = std::env::vars_os()
-        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-        .collect();
+    let env = environment();
     let (path, named) = config_path(&flags, &env);
     let mut unread = None;
     let file = match path.as_deref().map(|p| (p, std::fs::read_to_string(p))) {
@@ -48,6 +45,13 @@ pub fn examine_all(flags: Flags) -> Examined {
     let mut examined = examine(&Sources { file, env, flags, default_data_dir: default_data_dir() });
     examined.problems.splice(0..0, unread);
     examined
+}
+
+/// The variables of this process. A name that is no UTF-8 is none of ours; a value that is none is refused by whatever
+/// reads it, as it would be with any other sign that it does not know.
+pub fn environment() -> Env {
+    let text = |v: std::ffi::OsString| v.to_string_lossy().into_owned();
+    std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, text(v)))).collect()
 }
 
 /// The file: `--config`, else BARRELMAN_CONFIG, else the platform's place; and whether somebody named it.

@@ -23,7 +23,9 @@ pub use connectors::{ExportSecrets, ReadConnectors, export_connectors, read_conn
 pub use env::Env;
 pub use flags::Flags;
 pub use layer::Sourced;
-pub use load::{config_path, default_config_path, default_data_dir, examine_all, load, write_example};
+pub use load::{
+    config_path, default_config_path, default_data_dir, environment, examine_all, load, write_example,
+};
 pub use problem::{Place, Problem, Problems, Warning};
 pub use resolve::{Examined, Resolved, Sources, examine, resolve};
 pub use settings::*;

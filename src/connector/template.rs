@@ -1,7 +1,11 @@
 //! The guide's `body_template`: `{{title}}`, `{{details.restart_count}}`. Values are encoded for the body they stand
 //! in, so a quote, a newline or an emoji in a title cannot break the document.
 
-use std::{fmt::Write, io};
+use std::{
+    fmt::Write,
+    io,
+    time::{Duration, Instant},
+};
 
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, escape_formatter,
@@ -15,6 +19,8 @@ use crate::event::{EventType, Role, incident::Phase};
 const MAX_OUTPUT: usize = 256 * 1024;
 /// Steps of the engine: a loop over a large payload stays far below, an endless one ends within a second.
 const FUEL: u64 = 50_000;
+/// A template that takes as long for a sample of every type is of no use, and holds up whoever saves it.
+const SAMPLES_WITHIN: Duration = Duration::from_secs(5);
 const NAME: &str = "body_template";
 
 /// How values are encoded.
@@ -110,9 +116,13 @@ impl Template {
     /// Renders a sample of every type that can be sent: a template that works for one type only is found now.
     ///
     /// # Errors
-    /// The first type and phase that fail, with a way out.
+    /// The first type and phase that fail, with a way out; or that it takes too long for all.
     pub fn try_samples(&self, types: &[EventType], deliver: Deliver) -> Result<(), String> {
+        let began = Instant::now();
         for event_type in types {
+            if began.elapsed() > SAMPLES_WITHIN {
+                return Err("takes too long: an engine has thousands of these to make".into());
+            }
             let alone = deliver == Deliver::Events || event_type.def().role == Role::Context;
             let phases: &[Phase] = if alone { &[Phase::Event] } else { &[Phase::Opened, Phase::Resolved] };
             for phase in phases {

@@ -183,6 +183,11 @@ fn a_store_that_is_taken_away_ends_it_before_more_is_lost() {
     std::fs::rename(&file, &aside).unwrap();
     assert_eq!(forward.ends(), Some(5), "{}", forward.log());
     assert!(forward.log().contains("was moved, removed or replaced while it was open: put it back"));
+    // A socket that answers belongs to an engine whose file may come back.
+    let socket = std::os::unix::net::UnixListener::bind(home.data().join("barrelman.sock")).unwrap();
+    home.run(&["forward"]).failed(3);
+    assert!(!file.exists(), "a new one would stand in the way");
+    drop(socket);
     // What was open holds everything.
     std::fs::rename(&aside, &file).unwrap();
     let said = home.run(&["store", "verify"]).ok();

@@ -142,6 +142,18 @@ fn room(settings: &StoreSettings) -> Option<Finding> {
     let grows = settings.max_bytes.saturating_sub(size);
     Some(if free < LITTLE {
         Finding::fail(area, what, text, "free space: a full disk stops everything")
+    } else if size > settings.max_bytes.saturating_mul(2) {
+        let text = format!(
+            "{text}; the store's file has {}, store.max_bytes is {}",
+            bytes(size),
+            bytes(settings.max_bytes)
+        );
+        Finding::warn(
+            area,
+            what,
+            text,
+            "stop it and run barrelman store compact: free pages stay in the file otherwise",
+        )
     } else if free < grows {
         let text = format!("{text}; the store may grow by {}", bytes(grows));
         Finding::warn(area, what, text, "free space, or lower store.max_bytes")

@@ -15,7 +15,7 @@ use crate::{
         connectors::{hide_unknown, secret_options},
     },
     cli::{ConfigArgs, ConfigCommand, Exit},
-    config::{Env, Flags, config_path, example::example, load, show},
+    config::{Flags, config_path, environment, example::example, load, show},
 };
 
 /// Writes, checks or shows the configuration.
@@ -41,10 +41,7 @@ pub fn run(args: &ConfigArgs, flags: Flags, console: &mut Console<'_>) -> Result
 }
 
 fn path_of(flags: &Flags) -> (Option<std::path::PathBuf>, bool) {
-    let env: Env = std::env::vars_os()
-        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-        .collect();
-    config_path(flags, &env)
+    config_path(flags, &environment())
 }
 
 fn init(flags: &Flags, force: bool, console: &mut Console<'_>) -> Result<Exit> {

@@ -26,6 +26,7 @@ use crate::{
     cli::{Cli, Command, Exit},
     config::{Problems, Resolved, load},
     event::filter::Filter,
+    server::attach,
     store::Error as StoreError,
 };
 
@@ -93,6 +94,9 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
         if cause.is::<Usage>() || cause.is::<Problems>() {
             return Exit::Usage;
+        }
+        if matches!(cause.downcast_ref::<attach::Error>(), Some(attach::Error::Served(_))) {
+            return Exit::Held;
         }
         match cause.downcast_ref::<StoreError>() {
             Some(StoreError::Held(_)) => return Exit::Held,

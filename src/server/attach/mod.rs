@@ -16,7 +16,7 @@ use crate::feed::{Action, Feed, Reply};
 
 pub use client::{Attached, Client, call, connect};
 pub use serve::serve;
-pub use socket::{Socket, bind, path_in};
+pub use socket::{Socket, bind, nobody, path_in};
 
 /// Raised when an older program could not understand the lines.
 const PROTOCOL: u32 = 1;

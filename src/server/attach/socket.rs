@@ -2,7 +2,7 @@
 
 use std::{
     io::ErrorKind,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -42,17 +42,31 @@ impl Drop for Socket {
     }
 }
 
+/// That no engine serves a data directory.
+///
+/// # Errors
+/// One does, or the system refuses.
+pub async fn nobody(dir: &Path) -> Result<(), Error> {
+    let path = path_in(dir);
+    // Only what a dead engine left is replaced.
+    if std::fs::symlink_metadata(&path).is_ok_and(|m| !m.file_type().is_socket()) {
+        let cause = "it is there, and no socket: move it away".to_owned();
+        return Err(Error::Io { path, cause });
+    }
+    match UnixStream::connect(&path).await {
+        Ok(_) => Err(Error::Served(path)),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(()),
+        Err(e) => Err(io(&path, &e)),
+    }
+}
+
 /// Binds the socket of a data directory, 0600. One that nobody answers on is replaced.
 ///
 /// # Errors
 /// Another engine answers there, or the system refuses.
 pub async fn bind(dir: &Path) -> Result<Socket, Error> {
+    nobody(dir).await?;
     let path = path_in(dir);
-    match UnixStream::connect(&path).await {
-        Ok(_) => return Err(Error::Served(path)),
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
-        Err(e) => return Err(io(&path, &e)),
-    }
     // Bound in a directory of our own and moved from there, so that at no time others may connect.
     let nest = dir.join(format!(".sock-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&nest);
