@@ -109,11 +109,10 @@ impl Looked {
     }
 }
 
-/// Contexts that the kubeconfig does not have: waiting for them would be for ever.
-pub fn contexts(settings: &Settings) -> Vec<Problem> {
-    let problem =
-        |message| Problem { origin: "kubeconfig".into(), path: "clusters.contexts".into(), message };
-    watch::unknown_contexts(&settings.clusters).into_iter().map(problem).collect()
+/// Ways to clusters that waiting does not mend.
+pub fn hopeless(settings: &Settings) -> Vec<Problem> {
+    let problem = |message| Problem { origin: "clusters".into(), path: String::new(), message };
+    watch::hopeless(&settings.clusters).into_iter().map(problem).collect()
 }
 
 /// Reads the configuration again for a running engine; each problem is logged, and then the old one stays.
@@ -123,7 +122,7 @@ pub fn contexts(settings: &Settings) -> Vec<Problem> {
 pub fn again(flags: &Flags, old: &Arc<Settings>, status: &Status) -> Result<Settings, Vec<Problem>> {
     let looked = look(flags);
     let mut problems = looked.refused(old, status);
-    problems.extend(contexts(&looked.resolved.settings));
+    problems.extend(hopeless(&looked.resolved.settings));
     if problems.is_empty() {
         looked.resolved.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         return Ok(looked.resolved.settings);

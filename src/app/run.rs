@@ -90,11 +90,11 @@ fn configured(flags: &Flags) -> Option<config::Resolved> {
 /// The same for what watches clusters.
 fn load(flags: &Flags) -> Option<config::Resolved> {
     let resolved = configured(flags)?;
-    let contexts = configuration::contexts(&resolved.settings);
-    if contexts.is_empty() {
+    let hopeless = configuration::hopeless(&resolved.settings);
+    if hopeless.is_empty() {
         return Some(resolved);
     }
-    complain(&config::Problems(contexts).to_string());
+    complain(&config::Problems(hopeless).to_string());
     None
 }
 

@@ -121,10 +121,17 @@ fn hidden_in(config: &Config) -> Hidden {
     hidden
 }
 
-/// What is wrong with the configured contexts, where the kubeconfig can be read and does not have them: nothing that
-/// waiting mends. A kubeconfig that is not there may come.
-pub fn unknown_contexts(settings: &ClusterSettings) -> Vec<String> {
-    if settings.in_cluster == Some(true) || settings.contexts.is_empty() {
+/// What is wrong with the way to the clusters that waiting does not mend: contexts that a kubeconfig which can be read
+/// does not have, a pod's account where there is no pod. A kubeconfig that is not there may come.
+pub fn hopeless(settings: &ClusterSettings) -> Vec<String> {
+    if settings.in_cluster == Some(true) {
+        // The kubelet sets it for every container, before it starts.
+        let inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        let text = "IN_CLUSTER is true, but this is no pod: KUBERNETES_SERVICE_HOST is not set; leave IN_CLUSTER unset to \
+                    use a kubeconfig";
+        return if inside { Vec::new() } else { vec![text.to_owned()] };
+    }
+    if settings.contexts.is_empty() {
         return Vec::new();
     }
     let Ok(kubeconfig) = read_kubeconfig(&settings.kubeconfig) else { return Vec::new() };

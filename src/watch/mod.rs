@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use ask::{Handle, Questions, handle};
 pub use board::Board;
-pub use connect::unknown_contexts;
+pub use connect::hopeless;
 pub use diagnose::{Diagnosis, diagnose};
 pub use error::{Error, Fault};
 pub use rights::{Account, Extras, Rule, manifest as rbac, needed as rights, optional};

@@ -148,6 +148,11 @@ fn a_context_that_is_not_there_ends_it_at_once() {
         assert!(said.contains("it has prod, staging"), "{said}");
         assert!(!home.data().exists(), "nothing was opened");
     }
+    // Nor does a pod come about by waiting.
+    home.set("IN_CLUSTER", "true");
+    let said = home.run(&["forward"]).failed(2);
+    assert!(said.contains("this is no pod: KUBERNETES_SERVICE_HOST is not set"), "{said}");
+    home.set("IN_CLUSTER", "false");
     // One that is there is tried for ever: the cluster may come.
     let mut forward = Running::start(&home, &["forward", "--context", "staging"]);
     forward.says("away");

@@ -407,7 +407,9 @@ async fn a_check_tells_missing_rights_and_namespaces_and_wrong_contexts() {
     asked.watch.namespaces = vec!["default".into(), "nope".into(), "team-*".into()];
     let found = barrelman::watch::diagnose(&asked.clusters, &asked.watch, extras, clock).await.remove(0);
     let remarks = found.remarks.join("\n");
-    assert!(remarks.contains("in the namespace default, which is named, all of that is permitted but secrets"));
+    assert!(
+        remarks.contains("in the namespace default, which is named, all of that is permitted but secrets")
+    );
     assert!(remarks.contains("in the namespace nope none of that is permitted either"), "{remarks}");
     asked.watch.namespaces = vec!["default".into(), "nope".into()];
     let found = barrelman::watch::diagnose(&asked.clusters, &asked.watch, extras, clock).await.remove(0);
