@@ -35,7 +35,7 @@ pub enum Error {
         known: u32,
     },
     /// No room, no right, a failing disk. The engine tries again by itself.
-    #[error("cannot write the store {path}: {cause}; free space, or mend the directory's permissions")]
+    #[error("cannot write the store {path}: {cause}; {}", advice(cause))]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -83,6 +83,20 @@ pub enum Error {
     /// What a write job refused for its own reasons.
     #[error("{0}")]
     Refused(String),
+}
+
+/// What helps against what the system says, which comes as a text through redb.
+fn advice(cause: &str) -> &'static str {
+    let said = |part: &str| cause.contains(part);
+    if said("symbolic links") {
+        "a link is not followed: name the real directory with --data-dir"
+    } else if said("Is a directory") {
+        "a directory stands in its place: move it away"
+    } else if said("Read-only file system") {
+        "choose a --data-dir that can be written to"
+    } else {
+        "free space, or mend the directory's permissions"
+    }
 }
 
 impl Error {

@@ -204,7 +204,17 @@ fn a_link_in_place_of_the_file_is_not_followed() {
     std::os::unix::fs::symlink(other.path().join("theirs"), file(dir.path())).unwrap();
     let refused = Store::open(dir.path()).map(drop);
     assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .ends_with("a link is not followed: name the real directory with --data-dir")
+    );
     assert!(!other.path().join("theirs").exists());
+    std::fs::remove_file(file(dir.path())).unwrap();
+    std::fs::create_dir(file(dir.path())).unwrap();
+    let refused = Store::open(dir.path()).map(drop).unwrap_err().to_string();
+    assert!(refused.ends_with("a directory stands in its place: move it away"), "{refused}");
 }
 
 #[test]
