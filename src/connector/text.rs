@@ -63,6 +63,8 @@ pub struct Message {
 
 /// What the title of an end has between what was broken and for how long.
 const OVER: &str = " — over after ";
+/// The detail of an end that is that of its subject, whose first sentence then says so.
+pub const REMOVED: &str = "removed";
 /// Says that no change was seen before the trouble.
 pub const NOTHING_CHANGED: &str = "nothing that we watched";
 
@@ -76,7 +78,7 @@ impl Message {
         let facts = notification.incident.as_ref();
         let over = notification.phase.is_end();
         // What was broken is no news any more, and its counts were those of then.
-        let mut why = if over { Vec::new() } else { why(event) };
+        let mut why = if over { how_it_went(event) } else { why(event) };
         if notification.phase == Phase::Repeated
             && let Some(first) = why.first_mut()
         {
@@ -127,6 +129,13 @@ impl Message {
         lines.retain(|l| !l.is_empty());
         lines.join("\n")
     }
+}
+
+/// The end of its subject is no recovery.
+fn how_it_went(event: &Event) -> Vec<String> {
+    let removed = event.details.get(REMOVED).is_some_and(|r| r == true);
+    let first = event.description.split_once(". ").map_or(event.description.as_str(), |(first, _)| first);
+    removed.then(|| one_line(first.trim_end_matches('.'))).into_iter().collect()
 }
 
 fn tone(notification: &Notification) -> Tone {

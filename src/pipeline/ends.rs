@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::{
     engine::Engine,
     firing::Over,
-    incidents::{ending, lasted, reworded},
+    healing::SubjectState,
+    incidents::{ending, lasted, removed, reworded},
     judge::later,
     route::{Account, Deliver},
 };
@@ -122,6 +123,10 @@ impl Engine {
                 event.details.entry(key).or_insert(value);
             }
             event.description = description;
+        }
+        if self.subject_state(incident) == SubjectState::Gone {
+            event.subject = incident.subject.clone();
+            removed(&mut event);
         }
         event.id = own.as_ref().unwrap_or(last).id.clone();
         event.incident = Some(incident.id.clone());
@@ -252,9 +257,16 @@ impl Engine {
     ) -> Result<()> {
         let targets = self.targets();
         let Some(target) = targets.iter().find(|t| t.name == connector) else { return Ok(()) };
-        if incident.status != IncidentStatus::Resolved {
-            return Ok(());
+        let mut incident = incident.clone();
+        if incident.status == IncidentStatus::Open {
+            if incident.held {
+                return Ok(());
+            }
+            // Open by one-shots alone: no end of its own will be told.
+            incident.status = IncidentStatus::Resolved;
+            incident.resolved_at = Some(now);
         }
+        let incident = &incident;
         let mut account = self.account(tx, target, &incident.id)?;
         account.told.flapping = false;
         account.told.reopened.clear();

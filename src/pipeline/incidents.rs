@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{cause::Cause, engine::Engine, firing::Over, judge::later, route::News};
 use crate::{
+    connector::text::REMOVED,
     detect::kube_reasons,
     event::{
         ClusterUid, Event, EventType, Fingerprint, IncidentId, Kind, ObjectRef, Role, Status,
@@ -33,6 +34,8 @@ pub(super) enum Place {
     Joins(IncidentId),
     /// It is the doing of another subject's incident.
     Affected(IncidentId),
+    /// It says how the incident's subject went, which has just ended it: it opens nothing again.
+    After(IncidentId),
     /// A trouble of an incident, which it perhaps opens (again).
     Member { incident: Box<Incident>, news: News },
 }
@@ -41,7 +44,7 @@ impl Place {
     pub fn incident(&self) -> Option<&IncidentId> {
         match self {
             Place::Alone | Place::Pending(_) | Place::Held => None,
-            Place::Joins(id) | Place::Affected(id) => Some(id),
+            Place::Joins(id) | Place::Affected(id) | Place::After(id) => Some(id),
             Place::Member { incident, .. } => Some(&incident.id),
         }
     }
@@ -83,6 +86,9 @@ impl Engine {
         if let Some(incident) = newest {
             if incident.status == IncidentStatus::Open {
                 return Ok(Place::Member { incident: Box::new(incident), news: News::Goes });
+            }
+            if self.is_last_of(&incident, event, now) {
+                return Ok(Place::After(incident.id));
             }
             let types = self.config.types.get(&event.event_type);
             let within = types.and_then(|t| t.reopen_within).unwrap_or(self.config.incidents.reopen_within);
@@ -147,12 +153,19 @@ impl Engine {
                 }
             }
             Place::Affected(id) => self.affect(tx, &id, seq, event)?,
+            Place::After(id) => self.add_last(tx, &id, (seq, event), now)?,
             Place::Member { incident, news } => self.admit(tx, *incident, news, (seq, event), now)?,
         }
         self.route_event(tx, event, now)
     }
 
-    fn link(&mut self, tx: &Tx<'_>, incident: &mut Incident, seq: u64, event: &Event) -> Result<()> {
+    pub(super) fn link(
+        &mut self,
+        tx: &Tx<'_>,
+        incident: &mut Incident,
+        seq: u64,
+        event: &Event,
+    ) -> Result<()> {
         incident.events += event.count.max(1);
         incident.last_at = incident.last_at.max(event.timestamp);
         tx.put(&INCIDENT_EVENTS, &keys::incident_event(&incident.id, seq), &())
@@ -219,7 +232,7 @@ impl Engine {
     }
 
     /// Makes the event's object a member, or a member again.
-    fn join(&mut self, tx: &Tx<'_>, incident: &mut Incident, event: &Event) -> Result<()> {
+    pub(super) fn join(&mut self, tx: &Tx<'_>, incident: &mut Incident, event: &Event) -> Result<()> {
         let key = keys::member(&incident.id, &event.fingerprint);
         let holds = event.role == Role::Opens;
         let begins = event.timestamp.max(incident.reopened_at.unwrap_or(event.timestamp));
@@ -360,6 +373,7 @@ impl Engine {
                 Ok(())
             }
             Place::Affected(id) => self.affect(tx, &id, seq, &event),
+            Place::After(id) => self.add_last(tx, &id, (seq, &event), now),
             Place::Member { incident, news } => self.admit(tx, *incident, news, (seq, &event), now),
             Place::Alone | Place::Pending(_) | Place::Held => Ok(()),
         }
@@ -438,6 +452,17 @@ pub(super) fn reworded(mut event: Event, words: Option<&Words>) -> Event {
     event
 }
 
+/// Its end is that of its subject: that is no recovery.
+pub(super) fn removed(event: &mut Event) {
+    let how = format!("{} {} was removed.", event.subject.kind, event.subject.name);
+    if event.description.is_empty() {
+        event.description = how;
+    } else if !event.description.starts_with(&how) {
+        event.description = format!("{how} {}", event.description);
+    }
+    event.details.insert(REMOVED.into(), true.into());
+}
+
 /// The end of a trouble, made from the event that told it.
 pub(super) fn ending(mut event: Event, fingerprint: &Fingerprint, began: Timestamp, over: Over) -> Event {
     let Over { at, now, .. } = over;
@@ -455,6 +480,9 @@ pub(super) fn ending(mut event: Event, fingerprint: &Fingerprint, began: Timesta
     if !event.description.is_empty() {
         // It is not so any more.
         event.description = format!("It was: {}", event.description);
+    }
+    if over.gone && event.object == event.subject {
+        removed(&mut event);
     }
     event.timestamp = at;
     event.observed_at = now;

@@ -8,6 +8,7 @@ use super::{
     cause::CLUSTER,
     engine::Engine,
     firing::Over,
+    gone::LEFT,
     healing::{HEAL, SubjectState},
     incidents::{Place, ending, reworded},
     judge::later,
@@ -89,6 +90,7 @@ impl Engine {
             if incident.holding > 0 && incident.worst_event == row.event {
                 self.rename(tx, &mut incident)?;
             }
+            self.let_go(tx, &mut incident, over.now)?;
         }
         self.save(tx, &incident)?;
         self.try_resolve(tx, incident, event, (over.at, over.now))
@@ -165,10 +167,14 @@ impl Engine {
         if !incident.held {
             return self.resolve(tx, incident, None, (at, now));
         }
-        let last = match event {
+        let mut last = match event {
             Some(event) => Some(Arc::clone(event)),
             None => self.last_end(tx, &incident)?,
         };
+        if last.is_none() && state == SubjectState::Gone {
+            // All that held it open goes on without it.
+            last = self.worst(tx, &incident)?;
+        }
         self.resolve(tx, incident, last.as_ref(), (at, now))
     }
 
@@ -244,13 +250,16 @@ impl Engine {
             return Ok(());
         }
         let subject = format!("{}/{}/{}", change.key.kind, change.key.namespace, change.key.name);
-        let Some(id) = cluster.open.get(&subject).filter(|o| o.holding == 0).map(|o| o.id.clone()) else {
+        let gone = change.after.is_none();
+        let Some(id) = cluster.open.get(&subject).filter(|o| o.holding == 0 || gone).map(|o| o.id.clone())
+        else {
             return Ok(());
         };
-        match tx.get(&INCIDENTS, id.as_str())? {
-            Some(incident) => self.try_resolve(tx, incident, None, (now, now)),
-            None => Ok(()),
+        let Some(mut incident) = tx.get(&INCIDENTS, id.as_str())? else { return Ok(()) };
+        if gone && self.let_go(tx, &mut incident, now)? {
+            self.save(tx, &incident)?;
         }
+        self.try_resolve(tx, incident, None, (now, now))
     }
 
     /// A step of an incident's life is due.
@@ -263,6 +272,7 @@ impl Engine {
                 self.resolve(tx, incident, None, (now, now))
             }
             _ if step == HEAL => self.try_resolve(tx, incident, None, (now, now)),
+            _ if step == LEFT => self.left_behind(tx, &incident, now),
             _ if step == "affected" && incident.status == IncidentStatus::Resolved => {
                 self.leftovers(tx, &incident, now)
             }

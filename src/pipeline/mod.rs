@@ -12,6 +12,7 @@ mod ends;
 mod engine;
 mod firing;
 mod flood;
+mod gone;
 mod healing;
 mod health;
 mod ignore;

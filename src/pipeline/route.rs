@@ -203,7 +203,7 @@ impl Engine {
         Ok(None)
     }
 
-    fn tell_one(
+    pub(super) fn tell_one(
         &mut self,
         tx: &Tx<'_>,
         target: &Target,
@@ -254,33 +254,49 @@ impl Engine {
         event: &Arc<Event>,
         (settled, now): (Timestamp, Timestamp),
     ) -> Result<()> {
-        account.told.ended = false;
-        self.step_at(tx, &incident.id, &format!("flap:{}", account.target.name), None)?;
+        // What holds nothing open ends without a word: the end that is still to be told has to be told.
+        let holds = event.role == Role::Opens;
+        account.told.ended = account.told.flapping && !holds;
+        let quiet = later(now, self.config.incidents.reopen_within);
+        let flap = format!("flap:{}", account.target.name);
+        self.step_at(tx, &incident.id, &flap, account.told.ended.then_some(quiet))?;
         if account.told.flapping {
             if Some(event.severity) > account.told.severity {
                 return self.say(tx, &mut account, Phase::Worse, incident, event, (settled, now));
             }
             return tx.put(&TOLD, &account.key, &account.told);
         }
-        // A resolve that nobody has seen yet is taken back, and nothing was said.
-        for seq in account.told.queued.clone() {
-            let key = keys::outbox(&account.target.name, seq);
-            let row: Option<OutboxRow> = tx.get(&OUTBOX, &key)?;
-            if row.is_some_and(|r| r.claim.is_none() && r.notification.phase == Phase::Resolved) {
-                tx.remove(&OUTBOX, &key)?;
-                return tx.put(&TOLD, &account.key, &account.told);
-            }
+        let resolve = self.resolve_waiting(tx, &account)?;
+        if let Some(key) = resolve.as_ref().filter(|_| holds) {
+            // A resolve that nobody has seen yet is taken back, and nothing was said.
+            tx.remove(&OUTBOX, key)?;
+            return tx.put(&TOLD, &account.key, &account.told);
         }
         account.told.reopened.retain(|at| now.duration_since(*at) < FLAPPING);
         account.told.reopened.push(now);
-        account.told.told_at = None;
-        account.told.resolved_at = None;
+        if resolve.is_none() {
+            // Otherwise they say whether the end that waits has to go out.
+            account.told.told_at = None;
+            account.told.resolved_at = None;
+        }
         // How bad it was before is past: what gets worse in this life is told.
         account.told.severity = None;
         let phase = if account.told.reopened.len() > 1 { Phase::Flapping } else { Phase::Reopened };
         account.told.flapping = phase == Phase::Flapping;
         self.say(tx, &mut account, phase, incident, event, (settled, now))?;
         self.remind(tx, &account, incident, now)
+    }
+
+    /// The row of an end that was not claimed yet.
+    pub(super) fn resolve_waiting(&self, tx: &Tx<'_>, account: &Account<'_>) -> Result<Option<String>> {
+        for seq in &account.told.queued {
+            let key = keys::outbox(&account.target.name, *seq);
+            let row: Option<OutboxRow> = tx.get(&OUTBOX, &key)?;
+            if row.is_some_and(|r| r.claim.is_none() && r.notification.phase == Phase::Resolved) {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
     }
 
     /// Makes a message about an incident, and keeps the account of it.
@@ -410,6 +426,6 @@ fn fact(member: &Member) -> MemberFact {
 }
 
 /// A connector is never told that it failed itself.
-fn is_about(event: &Event, target: &Target) -> bool {
+pub(super) fn is_about(event: &Event, target: &Target) -> bool {
     event.event_type == EventType::ConnectorFailed && event.object.name == target.name
 }
