@@ -8,7 +8,7 @@ use super::{
     cause::CLUSTER,
     engine::Engine,
     firing::Over,
-    healing::{HEAL, SubjectState},
+    healing::SubjectState,
     incidents::{Place, ending, reworded},
     judge::later,
 };
@@ -20,7 +20,8 @@ use crate::{
     },
     feed::Feed,
     store::{
-        EVENT_IDS, EVENTS, FOLDS, FiringRow, INCIDENT_EVENTS, INCIDENTS, MEMBERS, Read, Result, Tx, keys,
+        EVENT_IDS, EVENTS, FOLDS, FiringRow, HEAL, INCIDENT_EVENTS, INCIDENTS, MEMBERS, Read, Result, Tx,
+        keys,
     },
 };
 
