@@ -9,9 +9,10 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::suspects;
 use crate::{
     detect::{Firing, Memory},
-    event::{ClusterUid, Event, EventId, EventType, IncidentId, Kind, ObjectRef},
+    event::{ClusterUid, Event, EventId, EventType, IncidentId, Kind, ObjectRef, Role, Status},
     object::{Object, ObjectKey, Str, World},
     store::{Baseline, FiringRow, MEMORY, Read, Tx, keys},
 };
@@ -33,13 +34,19 @@ pub(super) struct ChangeNote {
     pub manager: String,
     /// It came into being, rather than became different.
     pub created: bool,
+    /// It is a trouble as well: a node that is lost.
+    pub trouble: bool,
 }
 
 impl ChangeNote {
-    pub fn of(event: &Event) -> Self {
+    /// Of an event that could be one: an end changes nothing, and nobody is suspected of it.
+    pub fn of(event: &Event) -> Option<Self> {
+        if suspects::weight(event.event_type) <= 0.0 || event.status == Status::Resolved {
+            return None;
+        }
         let detail = |name: &str| event.details.get(name).and_then(|m| m.as_str()).unwrap_or_default();
         let manager = detail("field_manager");
-        Self {
+        Some(Self {
             event: event.id.clone(),
             event_type: event.event_type,
             object: event.object.clone(),
@@ -48,7 +55,8 @@ impl ChangeNote {
             title: event.title.clone(),
             manager: manager.to_owned(),
             created: event.event_type == EventType::WorkloadCreated || detail("action") == "created",
-        }
+            trouble: event.role != Role::Context,
+        })
     }
 }
 

@@ -14,7 +14,6 @@ use super::{
     flood,
     judge::Rules,
     route::Target,
-    suspects,
 };
 use crate::{
     config::{IncidentSettings, TypeSettings},
@@ -193,9 +192,7 @@ impl Engine {
         let mut notes = Vec::new();
         read.read_log_back(&EVENTS, u64::MAX, &mut |_, event: crate::event::Event| {
             held += 1;
-            if suspects::weight(event.event_type) > 0.0 {
-                notes.push((event.cluster_uid.clone(), ChangeNote::of(&event)));
-            }
+            notes.extend(ChangeNote::of(&event).map(|note| (event.cluster_uid.clone(), note)));
             held < 5_000
         })?;
         for (uid, note) in notes.into_iter().rev() {

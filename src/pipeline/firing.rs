@@ -1,6 +1,6 @@
 //! What fires: its beginning, what it is like while it goes on, and its end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -12,6 +12,7 @@ use super::{
 use crate::{
     detect::{Draft, Finding, Origin},
     event::{ClusterUid, Event, EventId, EventType, Moment, Status, TimeSource},
+    feed::Feed,
     object::ObjectKey,
     store::{EVENT_IDS, FIRINGS, FiringRow, INCIDENTS, MEMBERS, MEMORY, Read, Result, Tx, Words, keys},
 };
@@ -126,6 +127,9 @@ impl Engine {
             row.words = Some(words);
         }
         if healed || worse || words_changed || seen == Unseen::Told {
+            if healed {
+                self.turned(tx, &row)?;
+            }
             self.put_firing(tx, uid, row)?;
         }
         Ok((seen == Unseen::Later).then_some(now + PLACING))
@@ -162,14 +166,28 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Option<Timestamp>> {
         let hold = self.config.incidents.heal_for(&self.config.types, row.event_type);
+        let turned = row.healthy_since.is_none();
         let since = *row.healthy_since.get_or_insert(now);
         let at = later(since, hold);
         if at <= now {
             self.end(tx, uid, &row, Over { at: since, now, gone: false })?;
             return Ok(None);
         }
+        if turned {
+            self.turned(tx, &row)?;
+        }
         self.put_firing(tx, uid, row)?;
         Ok(Some(at))
+    }
+
+    /// A trouble went away for now, or came back: its incident's row is the same, and who shows it has to look again.
+    fn turned(&mut self, tx: &Tx<'_>, row: &FiringRow) -> Result<()> {
+        let incident = match &row.incident {
+            Some(id) => tx.get(&INCIDENTS, id.as_str())?,
+            None => None,
+        };
+        self.feed.extend(incident.map(|incident| Feed::Incident { incident: Arc::new(incident) }));
+        Ok(())
     }
 
     /// The object is gone: whatever fired for it ends at once.
@@ -196,7 +214,7 @@ impl Engine {
         key: &ObjectKey,
         object_uid: &str,
     ) -> Result<()> {
-        let rules = std::sync::Arc::clone(&self.rules);
+        let rules = Arc::clone(&self.rules);
         for rule in of(&rules.conditions, key.kind) {
             self.dues.set(tx, &judge_key(uid, rule.name(), key), None, || unreachable_due(uid))?;
             tx.remove(&MEMORY, &keys::memory(uid, rule.name(), object_uid))?;

@@ -2,26 +2,14 @@
 //! long as the trouble's own end would have had to hold.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{engine::Engine, judge::later};
 use crate::{
     detect::workload_facts,
     event::{EventType, incident::Incident},
     object::{self, ObjectKey},
-    store::{MEMORY, Read, Result, Tx, keys},
+    store::{HEAL, Healing, MEMORY, Read, Result, Tx, keys},
 };
-
-/// The step of an incident's life at which its subject has been well for long enough.
-pub(super) const HEAL: &str = "heal";
-
-/// What is remembered meanwhile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Healing {
-    hold_secs: u64,
-    /// Since when its subject is well; `None`: it is not.
-    since: Option<Timestamp>,
-}
 
 /// How the subject of an incident is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +29,7 @@ pub(super) enum SubjectState {
 }
 
 fn place(incident: &Incident) -> String {
-    keys::memory(&incident.cluster_uid, "healing", incident.id.as_str())
+    keys::healing(&incident.cluster_uid, &incident.id)
 }
 
 impl Engine {

@@ -205,7 +205,7 @@ impl Engine {
             // What held it before is over: a one-shot alone ends quietly, as in an incident of its own.
             incident.holding = 0;
             incident.held = false;
-            incident.suspects = self.suspects(&event.cluster_uid, &event.subject, event.timestamp);
+            incident.suspects = self.suspects(&event.cluster_uid, &event.subject, incident.since());
         }
         // What gave it its name is over: as bad a trouble that comes now does.
         let unnamed = incident.held && incident.holding == 0 && event.severity == incident.severity;
@@ -410,7 +410,7 @@ impl Engine {
         step: &str,
         at: Option<Timestamp>,
     ) -> Result<()> {
-        let key = format!("incident\0{id}\0{step}");
+        let key = keys::step_due(id, step);
         let what = || (String::new(), Due::Incident { id: id.clone(), step: step.to_owned() });
         self.dues.set(tx, &key, at, what)
     }

@@ -12,7 +12,6 @@ use super::{
     cause::CLUSTER,
     cluster::{Cluster, View},
     engine::Engine,
-    healing::HEAL,
     ignore::unannotated,
 };
 use crate::{
@@ -21,7 +20,7 @@ use crate::{
     },
     event::{ClusterUid, EventType, Fingerprint, IncidentId, Kind, ObjectRef},
     object::{Object, ObjectKey},
-    store::{Due, DueRow, EVENTS, INCIDENTS, MEMORY, Read, Result, Tx, keys},
+    store::{Due, DueRow, EVENTS, HEAL, INCIDENTS, MEMORY, Read, Result, Tx, keys},
 };
 
 /// While the watch that a due row needs is not live, it is looked at again after this time.

@@ -9,7 +9,7 @@ use super::{
     engine::Engine,
     firing::Over,
     gone::LEFT,
-    healing::{HEAL, SubjectState},
+    healing::SubjectState,
     incidents::{Place, ending, reworded},
     judge::later,
 };
@@ -21,7 +21,8 @@ use crate::{
     },
     feed::Feed,
     store::{
-        EVENT_IDS, EVENTS, FOLDS, FiringRow, INCIDENT_EVENTS, INCIDENTS, MEMBERS, Read, Result, Tx, keys,
+        EVENT_IDS, EVENTS, FOLDS, FiringRow, HEAL, INCIDENT_EVENTS, INCIDENTS, MEMBERS, Read, Result, Tx,
+        keys,
     },
 };
 

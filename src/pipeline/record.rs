@@ -9,7 +9,6 @@ use super::{
     cluster::ChangeNote,
     engine::Engine,
     judge::{fingerprint, identity},
-    suspects,
 };
 use crate::{
     detect::{Draft, Origin, is_plain_name},
@@ -191,10 +190,10 @@ impl Engine {
             self.config.pages.mark(&mut event);
         }
         let seq = self.keep(tx, &event)?;
-        if suspects::weight(event.event_type) > 0.0
+        if let Some(note) = ChangeNote::of(&event)
             && let Some(cluster) = self.clusters.get_mut(&event.cluster_uid)
         {
-            cluster.note_change(ChangeNote::of(&event));
+            cluster.note_change(note);
         }
         let event = Arc::new(event);
         self.feed.push(Feed::Event { seq, event: Arc::clone(&event) });

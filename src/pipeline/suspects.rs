@@ -48,7 +48,8 @@ impl Ties<'_> {
     fn of(&self, change: &ChangeNote) -> Option<(&'static str, f64)> {
         let object = &change.object;
         if change.subject.key() == self.subject.key() || object.key() == self.subject.key() {
-            return Some(("owner", 1.0));
+            // A trouble of the subject is the incident, or was an earlier one: never what it comes from.
+            return (!change.trouble).then_some(("owner", 1.0));
         }
         let named = |kind: Kind, name: &str| self.configs.iter().any(|(k, n)| *k == kind && n == name);
         let config = Kind::parse(&object.kind).is_some_and(|kind| named(kind, &object.name));

@@ -159,6 +159,16 @@ pub fn memory(cluster: &ClusterUid, rule: &str, name: &str) -> String {
     key(&[cluster.as_str(), rule, name])
 }
 
+/// MEMORY: how long the subject of an incident must be well, and since when it is.
+pub fn healing(cluster: &ClusterUid, incident: &IncidentId) -> String {
+    memory(cluster, "healing", incident.as_str())
+}
+
+/// DUES: a step of an incident's life.
+pub fn step_due(incident: &IncidentId, step: &str) -> String {
+    key(&["incident", incident.as_str(), step])
+}
+
 /// DUES: the next look of a rule at an object.
 pub fn judge_due(cluster: &ClusterUid, rule: &str, object: &ObjectKey) -> String {
     key(&["judge", cluster.as_str(), rule, &object.to_string()])

@@ -57,6 +57,18 @@ pub struct FiringRow {
     pub words: Option<Words>,
 }
 
+/// The step of an incident's life at which its subject has been well for long enough.
+pub const HEAL: &str = "heal";
+
+/// A member went with its object, which proves nothing: what is remembered of its incident until that has healed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Healing {
+    /// For how long its subject has to be well.
+    pub hold_secs: u64,
+    /// Since when it is; `None`: it is not.
+    pub since: Option<Timestamp>,
+}
+
 /// What a rule says of a trouble at some time of its life.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Words {

@@ -235,7 +235,7 @@ impl Shared {
         let clusters = self.status.as_ref().map_or(&[][..], |s| s.clusters.as_slice());
         let context = clusters.iter().find(|c| c.name == cluster).map_or("", |c| c.context.as_str());
         match command.strip_prefix("kubectl ") {
-            Some(rest) if clusters.len() > 1 && !context.is_empty() => {
+            Some(rest) if clusters.len() > 1 && !context.is_empty() && !rest.starts_with("--context ") => {
                 format!("kubectl --context {} {rest}", super::panes::shell(context))
             }
             _ => command.to_owned(),

@@ -1,6 +1,9 @@
 //! What reaches `update`: keys, the feed, answers of the workers and of the engine, and the passing of time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -13,7 +16,7 @@ use super::{
 use crate::{
     event::incident::Phase,
     event::{
-        Event, IncidentId, ObjectRef, Recommendation,
+        Event, Fingerprint, IncidentId, ObjectRef, Recommendation,
         incident::{Incident, Member},
     },
     feed::{Feed, Reply},
@@ -93,8 +96,12 @@ pub enum ToldState {
 /// What the list says beside an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Beside {
-    /// `4/6 pods`, `23 affected`.
+    /// `4/6 pods`, `23 pods`, `svc/web`: what has it.
     pub affected: String,
+    /// The same once all of it has been well for a while; empty: no other words.
+    pub healed: String,
+    /// The namespaces of what has it or is taken down with it.
+    pub namespaces: BTreeSet<String>,
     /// A mark per connector and phase that has or had something to say, in the order of time.
     pub told: Vec<ToldMark>,
     /// It ends soon, if it stays so.
@@ -108,11 +115,19 @@ pub struct IncidentDetail {
     pub id: IncidentId,
     /// Its members, those that still hold it open first, at most 50.
     pub members: Vec<Member>,
-    /// The worst event.
-    pub worst: Option<Event>,
-    /// The newest event.
+    /// Which of them are well at this moment, since when.
+    pub well: HashMap<Fingerprint, Timestamp>,
+    /// The event of the trouble that speaks for it: the worst that is there now, else what it was opened with.
+    pub speaks: Option<Event>,
+    /// The object of that is not there any more.
+    pub gone: bool,
+    /// What is there besides, in words.
+    pub also: Vec<String>,
+    /// What happened last, repeats included.
     pub last: Option<Event>,
-    /// From the top owner to the object of the worst event, with what we know of each.
+    /// How many rows of the stream belong to it.
+    pub rows: u64,
+    /// From the top owner to the object that speaks for it, with what we know of each.
     pub owners: Vec<OwnerLine>,
     /// Who was told.
     pub told: Vec<ToldMark>,

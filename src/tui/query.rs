@@ -98,11 +98,19 @@ impl EventQuery {
             .map(IncidentId::from)
     }
 
+    /// Whether an incident is of the scope: by its subject, or by what it hits (`namespaces`). What hits a whole cluster
+    /// hits each of its namespaces.
+    pub fn holds_incident(&self, incident: &Incident, namespaces: Option<&BTreeSet<String>>) -> bool {
+        let holds = |namespace: &str| self.scope.holds(&incident.cluster, namespace);
+        let whole = incident.subject.kind == "Cluster";
+        let cluster = self.scope.clusters.is_empty() || self.scope.clusters.contains(&incident.cluster);
+        holds(&incident.subject.namespace)
+            || whole && cluster
+            || namespaces.into_iter().flatten().any(|ns| holds(ns))
+    }
+
     /// The filter over incidents: an incident is judged as the event that is its worst.
     pub fn matches_incident(&self, incident: &Incident, now: Timestamp) -> bool {
-        if !self.scope.holds(&incident.cluster, &incident.subject.namespace) {
-            return false;
-        }
         if self.warnings && incident.severity < Severity::Medium {
             return false;
         }

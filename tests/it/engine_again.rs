@@ -114,6 +114,34 @@ fn broken_again_tells_the_time_the_objects_and_the_changes_of_this_time() {
     assert!(Message::of(&over).place.last().unwrap().starts_with(&date(known.since())));
 }
 
+#[test]
+fn what_is_suspected_when_it_breaks_again_was_before_this_time_and_is_no_trouble_of_its_own() {
+    let mut rig = Rig::shop();
+    for down in [true, false, true, false, true] {
+        rig.sim().node_down("node-c", down).unwrap();
+        rig.advance(150);
+    }
+    let node = rig.incident("Node//node-c");
+    assert!(node.reopened > 0, "{:#?}", rig.story());
+    let own = |s: &barrelman::event::incident::Suspect| s.object.key() == node.subject.key();
+    assert!(!node.suspects.iter().any(own), "{:#?}", node.suspects);
+    // The same after a restart, which reads the changes from the store.
+    rig.sim().node_down("node-c", false).unwrap();
+    rig.advance(150);
+    rig.restart();
+    rig.sim().node_down("node-c", true).unwrap();
+    rig.advance(150);
+    let again = rig.incident("Node//node-c");
+    assert!(again.reopened > node.reopened, "{:#?}", rig.story());
+    assert!(!again.suspects.iter().any(own), "{:#?}", again.suspects);
+    // A workload on it suspects the node, as before.
+    assert!(
+        rig.incidents().iter().all(|i| i.suspects.iter().all(|s| s.at <= i.since())),
+        "{:#?}",
+        rig.incidents()
+    );
+}
+
 fn facts(rig: &Rig, at: usize) -> barrelman::event::incident::IncidentFacts {
     rig.sent[at].message.incident.clone().unwrap()
 }

@@ -44,6 +44,7 @@ mod store_open;
 mod store_support;
 mod support;
 mod tui_flows;
+mod tui_incidents;
 mod tui_program;
 mod tui_pty;
 mod tui_sample;

@@ -56,7 +56,7 @@ fn it_opens_on_the_incidents_and_says_what_since_when_why_and_who_was_told() {
         "▌09:14   26m ✖",
         "payments/payments-api",
         "4/6 pods",
-        "23 affected",
+        "23 objects",
         "−1m deploy/payments-api image 1.41.0 → 1.42.0",
         "argocd-controller",
         "rs/payments-api-7c9d8f6b5",
@@ -443,7 +443,7 @@ fn the_scope_narrows_every_list() {
     h.keys("s").settle().text("check").keys("enter").settle();
     let screen = h.screen();
     assert!(
-        screen.contains("▸ checkout") && screen.contains("3 hidden") && !screen.contains("nightly"),
+        screen.contains("▸ checkout") && screen.contains("3 elsewhere") && !screen.contains("nightly"),
         "{screen}"
     );
     let screen = h.keys("2").settle().screen();

@@ -1,6 +1,5 @@
 //! Pages of incidents, and what belongs to one.
 
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{Found, Limits, Page, ended};
@@ -9,9 +8,8 @@ use crate::{
         IncidentId,
         incident::{Incident, IncidentStatus, Member},
     },
-    object::ObjectKey,
     store::{
-        DUES, FIRINGS, FiringRow, INCIDENTS, INCIDENTS_BY_TIME, MEMBERS,
+        INCIDENTS, INCIDENTS_BY_TIME, MEMBERS,
         error::Result,
         keys,
         schema::{Keyed, keyed},
@@ -128,54 +126,4 @@ pub fn members(read: &impl Read, id: &IncidentId, limit: usize) -> Result<Vec<Me
     });
     members.truncate(limit);
     Ok(members)
-}
-
-/// An open incident whose troubles are over for now: it ends when they have stayed away for long enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Recovery {
-    /// Since when none of its troubles is there.
-    pub since: Timestamp,
-    /// When it ends if it stays so; `None` where it waits for its subject to have what it wants.
-    pub closes: Option<Timestamp>,
-}
-
-/// What the engine remembers of a member that holds its incident.
-fn firing(read: &impl Read, incident: &Incident, member: &Member) -> Result<Option<FiringRow>> {
-    let Some(key) = ObjectKey::of(&member.object) else { return Ok(None) };
-    let prefix = keys::prefix(&[incident.cluster_uid.as_str(), &key.to_string()]);
-    let mut firing: Option<FiringRow> = None;
-    read.scan(&FIRINGS, &prefix, &prefix, &mut |_, row| {
-        if row.fingerprint == member.fingerprint {
-            firing = Some(row);
-        }
-        firing.is_none()
-    })?;
-    Ok(firing)
-}
-
-/// Whether an open incident is about to end, from its members (the ones that fire first, as `members` answers them).
-///
-/// # Errors
-/// As `open_incidents`.
-pub fn recovery(read: &impl Read, incident: &Incident, members: &[Member]) -> Result<Option<Recovery>> {
-    if incident.status != IncidentStatus::Open || !incident.held {
-        return Ok(None);
-    }
-    let mut over = members.iter().filter(|m| m.holds && !m.affected).filter_map(|m| m.ended_at).max();
-    let holding: Vec<&Member> =
-        members.iter().filter(|m| m.holds && !m.affected && m.ended_at.is_none()).collect();
-    // Some may not be among the members that were read.
-    if holding.len() < incident.holding as usize {
-        return Ok(None);
-    }
-    let mut closes = None;
-    for member in holding {
-        let Some(key) = ObjectKey::of(&member.object) else { return Ok(None) };
-        let uid = &incident.cluster_uid;
-        let Some(firing) = firing(read, incident, member)? else { return Ok(None) };
-        let Some(since) = firing.healthy_since else { return Ok(None) };
-        over = over.max(Some(since));
-        closes = closes.max(read.get(&DUES, &keys::judge_due(uid, &firing.rule, &key))?.map(|due| due.at));
-    }
-    Ok(over.map(|since| Recovery { since, closes }))
 }

@@ -7,6 +7,7 @@
 mod events;
 mod incidents;
 mod queues;
+mod recovery;
 
 use serde::de::DeserializeOwned;
 
@@ -16,13 +17,12 @@ pub use events::{
     Span, event, event_by_id, events_about, events_back, events_of_incident, events_on, find_event,
     oldest_event, seq_at,
 };
-pub use incidents::{
-    Recovery, ended_incidents, find_incident, incident, incidents_back, members, open_incidents, recovery,
-};
+pub use incidents::{ended_incidents, find_incident, incident, incidents_back, members, open_incidents};
 pub use queues::{
     OutboxCount, audit_back, connectors, dead_letters_back, deliveries_about, deliveries_back, gaps_back,
     outbox_counts,
 };
+pub use recovery::{Now, Recovery, Waits, now};
 
 /// Some rows, and where to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]

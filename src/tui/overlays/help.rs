@@ -19,7 +19,7 @@ use crate::{
 /// What stands in the columns without words: sign, where, meaning.
 const SIGNS: &[(&str, &str, &str)] = &[
     ("✖ ! ▲ • ·", "severity", "critical, high, medium, low, info"),
-    ("◒", "incident", "recovering: well for a while; it ends if it stays so"),
+    ("◒", "incident", "well at this moment; recovering once that has lasted, and over if it stays so"),
     ("✓", "incident, event", "over, or healthy again"),
     ("standing", "incident", "it was so when we first looked: shown, but nobody was told"),
     ("again (×2)", "incident", "broken for the second time; SINCE is this time's beginning"),
@@ -27,9 +27,13 @@ const SIGNS: &[(&str, &str, &str)] = &[
     ("untold", "told", "nobody was told: it was so when we first looked"),
     ("+2", "told", "two more than there is room for"),
     ("4/6 pods", "affected", "four of six wanted pods are not ready or in trouble"),
-    ("23 pods", "affected", "pods with the trouble; of a node, the pods on it"),
+    ("23 pods", "affected", "pods with the trouble, or taken down; of a node that is lost, the pods on it"),
+    ("svc/web", "affected", "one object has the trouble, this"),
+    ("2 objects", "affected", "so many objects have the trouble, and none is a pod"),
     ("itself", "affected", "only the object that the row names"),
+    ("11 events, 31 times", "incident", "rows of the stream, and how often they happened in all"),
     ("×5", "event", "five times: repeats within ten minutes are one row, at the time of the last"),
+    ("×2k", "event", "two thousand times and more; the detail has the exact number"),
     ("late:", "event", "it happened while nobody watched; the detail says when"),
     ("● ▲ ○ ▮ ✖", "connector", "on, on but failing, off, paused, incomplete or stopped"),
     ("░", "chart", "not watched then"),

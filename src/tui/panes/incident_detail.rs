@@ -5,10 +5,10 @@ use ratatui::style::Style;
 use super::{incidents::is_well, incidents_view::what, told};
 use crate::{
     event::{
-        ObjectRef,
+        Event, ObjectRef, Status,
         incident::{Incident, IncidentStatus, Member, Suspect},
     },
-    store::pages::Recovery,
+    store::pages::{Recovery, Waits},
     tui::{
         model::Shared,
         msg::{IncidentDetail, OwnerLine},
@@ -20,26 +20,43 @@ use crate::{
 /// A line of pieces.
 pub type Line = Vec<(String, Style)>;
 
+/// What scores less has hardly to do with it.
+const LIKELY: f64 = 0.3;
+/// So many suspects have room beside all else; more only where they are likely.
+const SUSPECTS: usize = 2;
 /// Width of the word before each line.
 const WORD: usize = 9;
 
-/// `payments/payments-api · critical · open 26m · 31 events`
-pub fn heading(incident: &Incident, shared: &Shared) -> String {
+/// `deploy/payments-api · critical · open 26m · 11 events, 31 times`
+pub fn heading(incident: &Incident, detail: Option<&IncidentDetail>, shared: &Shared) -> String {
     let state = match incident.resolved_at.filter(|_| incident.status == IncidentStatus::Resolved) {
-        Some(end) => format!("ended {} ago, lasted {}", shared.age(end), text::age(incident.opened_at, end)),
-        None if incident.reopened > 0 => format!("first broken {} ago", shared.age(incident.opened_at)),
-        None => format!("open {}", shared.age(incident.opened_at)),
+        Some(end) => format!("ended {} ago, lasted {}", shared.age(end), text::age(incident.since(), end)),
+        None => format!("open {}", shared.age(incident.since())),
     };
-    let reopened =
-        if incident.reopened > 0 { format!(" · reopened ×{}", incident.reopened) } else { String::new() };
+    let reopened = if incident.reopened > 0 {
+        format!(" · again (×{})", incident.reopened + 1)
+    } else {
+        String::new()
+    };
     let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
     let cluster = if several { format!("{}: ", incident.cluster) } else { String::new() };
     format!(
-        "{cluster}{} · {} · {state} · {}{reopened}",
+        "{cluster}{} · {} · {state}{reopened} · {}",
         text::object(&incident.subject),
         incident.severity,
-        text::count(incident.events, "event")
+        events(incident, detail)
     )
+}
+
+/// An event is a row of the stream, as everywhere; how often they happened counts the repeats in them.
+fn events(incident: &Incident, detail: Option<&IncidentDetail>) -> String {
+    match detail.map(|d| d.rows).filter(|rows| *rows > 0) {
+        Some(rows) if rows < incident.events => {
+            format!("{}, {} times", text::count(rows, "event"), text::number(incident.events))
+        }
+        Some(rows) => text::count(rows, "event"),
+        None => text::count(incident.events, "time"),
+    }
 }
 
 fn worded(word: &str, rest: &str, theme: &Theme, width: usize, lines: usize) -> Vec<Line> {
@@ -55,10 +72,10 @@ fn worded(word: &str, rest: &str, theme: &Theme, width: usize, lines: usize) -> 
 }
 
 fn suspect(s: &Suspect, incident: &Incident, shared: &Shared) -> String {
-    let before = incident.opened_at.as_second() - s.at.as_second();
+    let before = incident.since().as_second() - s.at.as_second();
     let level = if s.score >= 0.6 {
         "high"
-    } else if s.score >= 0.3 {
+    } else if s.score >= LIKELY {
         "med "
     } else {
         "low "
@@ -150,30 +167,68 @@ fn who(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared, wi
 /// It heals: since when, and when it will have healed.
 fn recovering(recovery: &Recovery, shared: &Shared) -> String {
     let since = shared.clock(recovery.since);
+    let begins = if is_well(recovery, shared) {
+        format!("recovering since {since}")
+    } else {
+        format!("well for {} (since {since})", text::age(recovery.since, shared.known_to()))
+    };
     // Positive evidence closes an incident: without eyes there is none.
     if !shared.is_watched() || shared.away().next().is_some() {
-        return format!("recovering since {since}; whether it stays so is not known now");
+        return format!("{begins}; whether it stays so is not known now");
     }
-    match recovery.closes {
-        Some(at) if at > shared.now => {
-            format!("recovering since {since}, closes at {} if it stays so", shared.clock(at))
+    match recovery.waits {
+        Waits::Until(at) if at > shared.now => {
+            format!("{begins}, closes at {} if it stays so", shared.clock(at))
         }
-        Some(_) => format!("recovering since {since}, closes in a moment if it stays so"),
-        None => format!("recovering since {since}, closes when all that is wanted is ready"),
+        Waits::Until(_) => format!("{begins}, closes in a moment if it stays so"),
+        Waits::Ready(ready, wanted) => {
+            format!("{begins}, closes when all that is wanted is ready: {ready} of {wanted} are")
+        }
+        Waits::Change => format!("{begins}, closes when its rollout is through"),
     }
 }
 
 fn healing(detail: Option<&IncidentDetail>, shared: &Shared, width: usize) -> Vec<Line> {
-    let Some(recovery) = detail.and_then(|d| d.recovery).filter(|r| is_well(r, shared)) else {
-        return Vec::new();
-    };
+    let Some(recovery) = detail.and_then(|d| d.recovery) else { return Vec::new() };
     let mut lines = worded("heals", &recovering(&recovery, shared), &shared.theme, width, 2);
     lines.iter_mut().flat_map(|l| l.iter_mut().skip(1)).for_each(|piece| piece.1 = shared.theme.good);
     lines
 }
 
-fn why(incident: &Incident) -> String {
-    if incident.description.is_empty() { what(incident) } else { incident.description.clone() }
+/// What is wrong. Where the object that it names is gone, it is said of the subject.
+fn wrong(incident: &Incident, detail: Option<&IncidentDetail>) -> String {
+    let Some(detail) = detail else { return what(incident) };
+    let speaks = detail.speaks.as_ref().filter(|e| e.status != Status::Resolved);
+    let title = speaks.map_or(&incident.title, |e| &e.title);
+    if detail.gone {
+        let words = text::without_subject(title, &incident.subject);
+        return if words == *title { words } else { format!("{} {words}", text::object(&incident.subject)) };
+    }
+    if title.is_empty() { what(incident) } else { title.clone() }
+}
+
+/// Why, and whether it is so still: `why` or `was`.
+fn why(incident: &Incident, detail: Option<&IncidentDetail>) -> (&'static str, String) {
+    let over = detail.is_some_and(|d| d.recovery.is_some() || d.gone);
+    let word = if over && incident.status == IncidentStatus::Open { "was" } else { "why" };
+    let speaks = detail.and_then(|d| d.speaks.as_ref()).map_or(&incident.description, |e| &e.description);
+    (word, speaks.clone())
+}
+
+/// What the program or the cluster said itself, where that is not said already.
+fn said(incident: &Incident, detail: Option<&IncidentDetail>) -> Option<String> {
+    let details = &detail?.speaks.as_ref()?.details;
+    let text = ["termination_message", "last_error"].iter().find_map(|name| {
+        details.get(*name).and_then(|v| v.as_str()).filter(|text| !text.trim().is_empty())
+    })?;
+    let (_, why) = why(incident, detail);
+    let known = |words: &str| words.contains(text.trim());
+    (!known(&why) && !known(&wrong(incident, detail))).then(|| text.trim().to_owned())
+}
+
+fn also(detail: Option<&IncidentDetail>) -> Option<String> {
+    let also = detail.map(|d| &d.also).filter(|also| !also.is_empty())?;
+    Some(also.join(" · "))
 }
 
 /// The lines under the list: what matters least gives way where not all fit.
@@ -186,20 +241,24 @@ pub fn peek(
     let theme = &shared.theme;
     let one = |word: &str, rest: &str| worded(word, rest, theme, width, 1);
     // In the order of the screen, with how early each goes.
-    let mut parts = vec![(0, worded("why", &why(incident), theme, width, if height > 5 { 2 } else { 1 }))];
+    let (word, why) = why(incident, detail);
+    let why = if why.is_empty() { wrong(incident, detail) } else { why };
+    let mut parts = vec![(0, worded(word, &why, theme, width, if height > 5 { 2 } else { 1 }))];
     parts.push((0, healing(detail, shared, width)));
+    parts.extend(said(incident, detail).map(|said| (4, one("said", &said))));
+    parts.extend(also(detail).map(|also| (3, one("also", &also))));
     for (i, s) in incident.suspects.iter().take(4).enumerate() {
         let word = if i == 0 { "suspect" } else { "" };
         // Where hardly anything fits, what to do comes before what may have done it.
-        let first = if height > 5 { 1 } else { 3 };
-        parts.push((if i == 0 { first } else { 4 + i }, one(word, &suspect(s, incident, shared))));
+        let first = if height > 5 { 1 } else { 5 };
+        parts.push((if i == 0 { first } else { 8 + i }, one(word, &suspect(s, incident, shared))));
     }
     if let Some(d) = detail {
         if d.owners.len() > 1 {
-            parts.push((4, one("owner", &owners(&d.owners))));
+            parts.push((7, one("owner", &owners(&d.owners))));
         }
         if let Some(last) = d.last.as_ref().filter(|e| e.title != incident.title) {
-            parts.push((3, one("last", &format!("{} {}", shared.clock(last.timestamp), last.title))));
+            parts.push((6, one("last", &happened(last, shared))));
         }
     }
     let mut who = who(detail, incident, shared, width);
@@ -216,20 +275,38 @@ pub fn peek(
     parts.into_iter().flat_map(|(_, lines)| lines).collect()
 }
 
-/// The detail pane.
+/// `09:41:07 BackOff on Pod web-1 ×25`: at the time of its last repeat.
+fn happened(event: &Event, shared: &Shared) -> String {
+    let times = if event.count > 1 { format!(" ×{}", event.count) } else { String::new() };
+    format!("{} {}{times}", shared.clock(event.last_seen.max(event.timestamp)), event.title)
+}
+
+/// The detail pane; `whole`: the page, which has room for everything.
 pub fn lines(
     incident: &Incident,
     detail: Option<&IncidentDetail>,
     shared: &Shared,
-    width: usize,
+    (width, whole): (usize, bool),
 ) -> Vec<Line> {
     let theme = &shared.theme;
-    let mut lines = worded("what", &what(incident), theme, width, 3);
+    let title = wrong(incident, detail);
+    let mut lines = worded("what", &title, theme, width, 3);
     lines.extend(healing(detail, shared, width));
-    if !incident.description.is_empty() && incident.description != incident.title {
-        lines.extend(worded("why", &incident.description, theme, width, 6));
+    let (word, why) = why(incident, detail);
+    if !why.is_empty() && why != title {
+        lines.extend(worded(word, &why, theme, width, 6));
     }
-    lines.extend(worded("since", &text::full(incident.opened_at, &shared.tz), theme, width, 1));
+    if let Some(said) = said(incident, detail) {
+        lines.extend(worded("said", &said, theme, width, if whole { 20 } else { 3 }));
+    }
+    if let Some(also) = also(detail) {
+        lines.extend(worded("also", &also, theme, width, 3));
+    }
+    lines.extend(worded("since", &text::full(incident.since(), &shared.tz), theme, width, 1));
+    if incident.reopened > 0 {
+        let first = text::full(incident.opened_at, &shared.tz);
+        lines.extend(worded("first", &first, theme, width, 1));
+    }
     if let Some(end) = incident.resolved_at {
         lines.extend(worded("ended", &text::full(end, &shared.tz), theme, width, 1));
     }
@@ -245,12 +322,18 @@ pub fn lines(
         lines.extend(worded("suspects", "nothing that we watched changed just before", theme, width, 2));
     } else {
         lines.push(vec![("Just before (correlation, not proof)".to_owned(), theme.title)]);
-        for s in incident.suspects.iter().take(5) {
+        let shown = |(i, s): &(usize, &Suspect)| whole || s.score >= LIKELY || *i < SUSPECTS;
+        for (_, s) in incident.suspects.iter().enumerate().filter(shown) {
             lines.extend(
                 text::wrap(&suspect(s, incident, shared), width, 3)
                     .into_iter()
                     .map(|l| vec![(l, Style::new())]),
             );
+        }
+        let more = incident.suspects.iter().enumerate().filter(|s| !shown(s)).count();
+        if more > 0 {
+            let words = format!("and {}: d", text::count(more as u64, "less likely one"));
+            lines.push(vec![(words, theme.dim)]);
         }
     }
     let Some(d) = detail else { return lines };
@@ -271,8 +354,7 @@ pub fn lines(
     lines.push(Vec::new());
     members(&mut lines, d, incident, shared, width);
     if let Some(last) = &d.last {
-        let line = format!("{} {}", shared.clock(last.timestamp), last.title);
-        lines.extend(worded("last", &line, theme, width, 2));
+        lines.extend(worded("last", &happened(last, shared), theme, width, 2));
     }
     lines
 }
@@ -308,27 +390,42 @@ fn members(
             None => objects.push((&member.object, member.affected, vec![member])),
         }
     }
+    let well = |m: &Member| detail.well.get(&m.fingerprint).copied();
     let affected =
         if incident.affected > 0 { format!(", {} affected", incident.affected) } else { String::new() };
+    let held = detail.members.iter().filter(|m| m.holds && !m.affected && m.ended_at.is_none());
+    let mended = match held.filter(|m| well(m).is_some()).count() {
+        0 => String::new(),
+        n => format!(", {n} of them well now"),
+    };
     let title = format!(
-        "Troubles ({} {} it open, {} in all{affected})",
+        "Troubles ({} {} it open{mended}, {} in all{affected})",
         incident.holding,
         if incident.holding == 1 { "holds" } else { "hold" },
         incident.members,
     );
     lines.push(vec![(title, theme.title)]);
     for (object, affected, members) in objects.iter().take(8) {
-        let open = members.iter().find(|m| m.ended_at.is_none());
-        let (sign, style) = match open {
-            Some(member) => ("✖", theme.severity(member.severity)),
-            None => ("✓", theme.good),
+        let open = members.iter().find(|m| m.ended_at.is_none() && well(m).is_none());
+        let mended = members.iter().filter(|m| m.ended_at.is_none()).filter_map(|m| well(m)).max();
+        let since = members.iter().map(|m| m.since).min().unwrap_or(shared.now);
+        let ended = members.iter().filter_map(|m| m.ended_at).max();
+        let (sign, style, time) = match (open, mended, ended) {
+            (Some(member), ..) => {
+                ("✖", theme.severity(member.severity), format!("for {}", shared.age(member.since)))
+            }
+            (None, Some(at), _) => {
+                ("◒", theme.warn, format!("well for {}", text::age(at, shared.known_to())))
+            }
+            (None, None, ended) => {
+                ("✓", theme.good, format!("lasted {}", text::age(since, ended.unwrap_or(since))))
+            }
         };
         let role = if *affected { " (affected)" } else { "" };
-        let since = members.iter().map(|m| m.since).min().unwrap_or(shared.now);
         lines.push(vec![
             (format!("{sign} "), style),
             (format!("{}{role}", text::object(object)), Style::new()),
-            (format!("  {}", shared.age(since)), theme.dim),
+            (format!("  {time}"), theme.dim),
         ]);
         let troubles: Vec<String> = members
             .iter()
@@ -352,11 +449,13 @@ fn members(
 /// Everything, as plain lines.
 pub fn page(incident: &Incident, detail: Option<&IncidentDetail>, shared: &Shared) -> Vec<String> {
     let mut out: Vec<String> =
-        vec![heading(incident, shared), format!("id       {}", incident.id), String::new()];
+        vec![heading(incident, detail, shared), format!("id       {}", incident.id), String::new()];
     out.extend(
-        lines(incident, detail, shared, 160).into_iter().map(|l| l.into_iter().map(|(t, _)| t).collect()),
+        lines(incident, detail, shared, (160, true))
+            .into_iter()
+            .map(|l| l.into_iter().map(|(t, _)| t).collect()),
     );
-    if let Some(worst) = detail.and_then(|d| d.worst.as_ref()) {
+    if let Some(worst) = detail.and_then(|d| d.speaks.as_ref()) {
         out.push(String::new());
         out.push("Worst event".to_owned());
         out.extend(super::event_detail::fields(worst, shared));

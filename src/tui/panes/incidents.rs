@@ -76,7 +76,8 @@ impl Order {
     }
 }
 
-/// A container that runs between two crashes is no recovery: what is well for so long is shown as one.
+/// A container that runs between two crashes is no recovery: what is well for so long is called one, and stands below
+/// what is broken. Until then its row keeps its place, and says for how long it has been well.
 const WELL_FOR: SignedDuration = SignedDuration::from_secs(30);
 /// How long ended incidents are shown, where no time range says otherwise.
 const ENDED_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -92,6 +93,8 @@ pub struct Incidents {
     pub(super) rows: Vec<Arc<Incident>>,
     /// How many of `rows` are open.
     pub(super) open: usize,
+    /// How many open ones are outside the scope.
+    pub(super) elsewhere: usize,
     pub(super) cursor: Cursor,
     selected: Option<IncidentId>,
     /// Somebody has moved, or an earlier session did: else the cursor stands on the first row, whatever comes.
@@ -116,15 +119,25 @@ impl Incidents {
         shared.now.checked_sub(range).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// When it began: this time, where it was opened again.
-    pub(super) fn began(incident: &Incident) -> Timestamp {
-        if incident.status == IncidentStatus::Open { incident.since() } else { incident.opened_at }
+    /// None of its troubles is there at this moment.
+    pub(super) fn recovery(&self, incident: &Incident) -> Option<Recovery> {
+        let recovery = self.beside.get(&incident.id).and_then(|b| b.recovery);
+        recovery.filter(|_| incident.status == IncidentStatus::Open)
     }
 
     /// It has been well for a while, though not yet long enough to be over.
     pub(super) fn is_recovering(&self, incident: &Incident, shared: &Shared) -> bool {
-        let recovery = self.beside.get(&incident.id).and_then(|b| b.recovery);
-        incident.status == IncidentStatus::Open && recovery.is_some_and(|r| is_well(&r, shared))
+        self.recovery(incident).is_some_and(|r| is_well(&r, shared))
+    }
+
+    fn is_in_scope(&self, incident: &Incident) -> bool {
+        let namespaces = self.beside.get(&incident.id).map(|b| &b.namespaces);
+        self.query.holds_incident(incident, namespaces)
+    }
+
+    /// Open ones of the scope that the filter leaves out.
+    pub(super) fn hidden(&self, shared: &Shared) -> usize {
+        shared.open_incidents.saturating_sub(self.open + self.elsewhere)
     }
 
     /// Another set of them recovers than when the list was arranged.
@@ -149,6 +162,7 @@ impl Incidents {
         let since = Self::ended_since(shared);
         let shown = |i: &&Arc<Incident>| {
             (i.status == IncidentStatus::Open || i.resolved_at.is_none_or(|at| at >= since))
+                && self.is_in_scope(i)
                 && self.query.matches_incident(i, shared.now)
         };
         let mut rows: Vec<_> = self.all.values().filter(shown).cloned().collect();
@@ -162,9 +176,9 @@ impl Incidents {
                 (Order::Worst, IncidentStatus::Open) => {
                     // What is broken now stands above what is on its way back.
                     let well = self.recovering.contains(&a.id).cmp(&self.recovering.contains(&b.id));
-                    well.then(b.severity.cmp(&a.severity)).then(a.opened_at.cmp(&b.opened_at))
+                    well.then(b.severity.cmp(&a.severity)).then(a.since().cmp(&b.since()))
                 }
-                (_, IncidentStatus::Open) => b.opened_at.cmp(&a.opened_at),
+                (_, IncidentStatus::Open) => b.since().cmp(&a.since()),
                 _ => b.resolved_at.cmp(&a.resolved_at),
             };
             ended.then(if self.reverse { by.reverse() } else { by }).then_with(|| a.id.cmp(&b.id))
@@ -175,6 +189,8 @@ impl Incidents {
         let place = if self.moved { place } else { Some(0) };
         self.cursor.follow(place, self.rows.len());
         shared.open_incidents = self.all.values().filter(|i| i.status == IncidentStatus::Open).count();
+        let open = self.all.values().filter(|i| i.status == IncidentStatus::Open);
+        self.elsewhere = open.filter(|i| !self.is_in_scope(i)).count();
         shared.quiet_since = self.all.values().filter_map(|i| i.resolved_at).max();
         shared.dirty = true;
     }
@@ -350,9 +366,15 @@ impl Pane for Incidents {
                 self.follow_cursor()
             }
             Answer::Told(beside) => {
+                let mut moved = false;
                 for (id, beside) in std::mem::take(beside) {
                     shared.dirty |= self.beside.get(&id) != Some(&beside);
-                    self.beside.insert(id, beside);
+                    let old = self.beside.insert(id, beside.clone());
+                    moved |= old.is_none_or(|old| old.namespaces != beside.namespaces);
+                }
+                if moved && !self.query.scope.is_all() {
+                    self.arrange(shared);
+                    return self.follow_cursor();
                 }
                 self.rearrange(shared)
             }
@@ -446,8 +468,8 @@ impl Pane for Incidents {
     fn count(&self, shared: &Shared) -> String {
         let ended = self.rows.len() - self.open;
         let more = if self.more { "+" } else { "" };
-        let hidden = shared.open_incidents.saturating_sub(self.open);
-        let hidden = if hidden > 0 { format!(" · {hidden} hidden") } else { String::new() };
+        let some = |n: usize, word: &str| if n > 0 { format!(" · {n} {word}") } else { String::new() };
+        let hidden = format!("{}{}", some(self.elsewhere, "elsewhere"), some(self.hidden(shared), "hidden"));
         let warnings = if self.query.warnings { " · ! only" } else { "" };
         let order = format!(" · {}{}", self.order.word(), if self.reverse { ", reversed" } else { "" });
         format!("{} open · {ended}{more} ended{hidden}{warnings}{order}", self.open)

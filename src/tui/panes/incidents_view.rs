@@ -1,12 +1,18 @@
 //! How the incidents look: the table, what ended below it, and the peek or the detail pane.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
+
 use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
 
 use super::{incident_detail, incidents::Incidents, told};
 use crate::{
     event::incident::{Incident, IncidentStatus},
     status::StreamState,
-    tui::{model::Shared, text, theme::glyph, view::header::NO_CLUSTER, widgets::paint},
+    tui::{action::Action, model::Shared, text, theme::glyph, view::header::NO_CLUSTER, widgets::paint},
 };
 
 /// From this width on the detail stands beside the list.
@@ -17,6 +23,8 @@ const DETAIL: u16 = 38;
 const PEEK: u16 = 8;
 /// Cells that tell what is wrong, where there is room for them.
 const WHAT: usize = 22;
+/// From so many rows on a line says how many more there are.
+const COUNTED: usize = 6;
 /// Lines of the peek at most, where the list is short.
 const PEEK_MOST: u16 = 14;
 
@@ -45,13 +53,17 @@ pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Sh
     let detail = pane.detail.as_ref().filter(|d| d.id == incident.id);
     if beside {
         let room = Rect { x: area.x + list_width, width: area.width - list_width, ..area };
-        let inside =
-            paint::frame(frame.buffer_mut(), room, &incident_detail::heading(&incident, shared), theme);
-        let lines = incident_detail::lines(&incident, detail, shared, inside.width.into());
+        let inside = paint::frame(
+            frame.buffer_mut(),
+            room,
+            &incident_detail::heading(&incident, detail, shared),
+            theme,
+        );
+        let lines = incident_detail::lines(&incident, detail, shared, (inside.width.into(), false));
         paint::lines(frame.buffer_mut(), inside, &lines, ": d", theme);
     } else if peek > 0 {
         let room = Rect { y: area.y + area.height - peek, height: peek, ..area };
-        paint::rule(frame.buffer_mut(), room, 0, &incident_detail::heading(&incident, shared), theme);
+        paint::rule(frame.buffer_mut(), room, 0, &incident_detail::heading(&incident, detail, shared), theme);
         let inside = Rect { y: room.y + 1, height: peek - 1, x: room.x + 1, width: room.width - 1 };
         let lines =
             incident_detail::peek(&incident, detail, shared, (inside.width.into(), inside.height.into()));
@@ -90,7 +102,9 @@ impl Columns {
 
 fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
-    let longest = pane.rows.iter().take(200).map(|i| text::width(&subject(i, shared))).max().unwrap_or(0);
+    let twins = twins(&pane.rows);
+    let longest =
+        pane.rows.iter().take(200).map(|i| text::width(&subject(i, (&twins, shared)))).max().unwrap_or(0);
     let columns = Columns::new(area.width, longest.max(7), shared);
     let head = format!(
         " {} {} {} {}{}",
@@ -107,12 +121,19 @@ fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     paint::pieces(buf, area, 0, &[(&head, theme.title)]);
     // The heading of what ended takes a line of its own, which the cursor skips.
     let divided = usize::from(pane.open < pane.rows.len());
-    let height = usize::from(area.height.saturating_sub(1));
+    let height = usize::from(area.height.saturating_sub(1)).saturating_sub(divided);
     pane.cursor.line = area.y + 1;
-    let visible = pane.cursor.visible(pane.rows.len(), height.saturating_sub(divided));
+    // What does not fit is counted on the last line, where that costs no row that is needed more.
+    let counted = usize::from(pane.rows.len() > height && height >= COUNTED);
+    let visible = pane.cursor.visible(pane.rows.len(), height - counted);
+    if counted > 0 {
+        let line = unseen(pane, &visible);
+        paint::pieces(buf, area, area.height - 1, &[(&line, theme.dim)]);
+    }
     let mut line = 1;
     if pane.open == 0 {
-        paint::pieces(buf, area, line, &[(" nothing is broken now · ended:", theme.good)]);
+        let (words, style) = nothing_open(pane, shared);
+        paint::pieces(buf, area, line, &[(&format!(" {words} · ended:"), style)]);
         line += 1;
     }
     for i in visible {
@@ -122,7 +143,7 @@ fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
         }
         let Some(incident) = pane.rows.get(i) else { break };
         let room = Rect { y: area.y + line, height: 1.min(area.height.saturating_sub(line)), ..area };
-        row(pane, buf, room, incident, (&columns, shared));
+        row(pane, buf, room, incident, (&columns, &twins, shared));
         if i == pane.cursor.at {
             paint::select(buf, area, line, theme);
         }
@@ -130,17 +151,70 @@ fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     }
 }
 
+/// ` ▲ 3 above · ▼ 2 open and 5 ended below`
+fn unseen(pane: &Incidents, visible: &Range<usize>) -> String {
+    let above = if visible.start > 0 { format!("▲ {} above", visible.start) } else { String::new() };
+    let open = pane.open.saturating_sub(visible.end);
+    let ended = pane.rows.len() - visible.end.max(pane.open).min(pane.rows.len());
+    let below = match (open, ended) {
+        (0, 0) => String::new(),
+        (open, 0) => format!("▼ {open} more open below"),
+        (0, ended) => format!("▼ {ended} more ended below"),
+        (open, ended) => format!("▼ {open} open and {ended} ended below"),
+    };
+    let between = if above.is_empty() || below.is_empty() { "" } else { " · " };
+    format!(" {above}{between}{below}")
+}
+
+/// That nothing open is listed, and why: only where nothing at all is open is nothing broken.
+fn nothing_open(pane: &Incidents, shared: &Shared) -> (String, Style) {
+    let hidden = pane.hidden(shared);
+    let theme = &shared.theme;
+    if hidden > 0 {
+        return (
+            format!("nothing open passes the filter · {hidden} hidden ({})", ways(pane, shared)),
+            theme.warn,
+        );
+    }
+    if pane.elsewhere > 0 {
+        let scope = shared.scope.words();
+        return (
+            format!("nothing is broken in {scope} · {} elsewhere ({})", pane.elsewhere, ways(pane, shared)),
+            theme.warn,
+        );
+    }
+    ("nothing is broken now".to_owned(), theme.good)
+}
+
+/// The keys that show what is left out.
+fn ways(pane: &Incidents, shared: &Shared) -> String {
+    let mut ways = Vec::new();
+    let key = |action| shared.keymap.shown(action);
+    if pane.hidden(shared) > 0 {
+        if pane.filter_is_on() {
+            ways.push(format!("{} clears the filter", key(Action::Back)));
+        }
+        if super::Pane::keep(pane).warnings {
+            ways.push(format!("{} shows all severities", key(Action::WarningsOnly)));
+        }
+    }
+    if pane.elsewhere > 0 {
+        ways.push(format!("{} shows all", key(Action::AllNamespaces)));
+    }
+    ways.join(", ")
+}
+
 fn row(
     pane: &Incidents,
     buf: &mut Buffer,
     area: Rect,
     incident: &Incident,
-    (columns, shared): (&Columns, &Shared),
+    (columns, twins, shared): (&Columns, &Twins, &Shared),
 ) {
     let theme = &shared.theme;
     let open = incident.status == IncidentStatus::Open;
     let base = if open { Style::new() } else { theme.dim };
-    let began = Incidents::began(incident);
+    let began = incident.since();
     let since = if shared.absolute {
         text::full(began, &shared.tz)
     } else {
@@ -152,24 +226,28 @@ fn row(
         format!("{}{}", text::fit(&start, 6), text::fit_right(&lasted, 5))
     };
     let beside = pane.beside.get(&incident.id);
+    let recovery = pane.recovery(incident);
     let recovering = pane.is_recovering(incident, shared);
-    let (mark, mark_style) = match (open, recovering) {
+    let (mark, mark_style) = match (open, recovery.is_some()) {
         (true, true) => ("◒", theme.warn),
         (true, false) => (glyph(incident.severity), theme.severity(incident.severity)),
         (false, _) => ("✓", theme.good),
     };
-    let mut note = String::new();
-    if recovering {
-        note.push_str("recovering: ");
-    }
+    let mut note = match recovery {
+        Some(_) if recovering => "recovering: ".to_owned(),
+        Some(recovery) => format!("well for {}: ", text::age(recovery.since, shared.known_to())),
+        None => String::new(),
+    };
     if open && incident.reopened > 0 {
         note = format!("{note}again (×{}): ", incident.reopened + 1);
     }
     let standing = if incident.standing { " (standing)" } else { "" };
     let what = format!("{note}{}{standing}", text::without_subject(&what(incident), &incident.subject));
-    let affected = beside.map_or("", |b| b.affected.as_str());
+    let affected = beside.map_or("", |b| {
+        if recovering && !b.healed.is_empty() { b.healed.as_str() } else { b.affected.as_str() }
+    });
     let (since, subject) =
-        (text::fit(&since, columns.since), subject_within(incident, columns.subject, shared));
+        (text::fit(&since, columns.since), subject_within(incident, columns.subject, (twins, shared)));
     let what = text::fit(&what, columns.what);
     let affected = if columns.affected > 0 {
         format!("{} ", text::fit(affected, columns.affected))
@@ -204,24 +282,49 @@ fn nobody(incident: &Incident) -> String {
     if incident.standing { "untold".into() } else { "–".into() }
 }
 
-/// `payments/payments-api`, `node ip-10-12-34-91`; with the cluster where there are several.
-pub fn subject(incident: &Incident, shared: &Shared) -> String {
+/// Subjects of several kinds with one name, as cluster, namespace and name.
+type Twins = BTreeSet<(String, String, String)>;
+
+fn named(incident: &Incident) -> (String, String, String) {
+    let subject = &incident.subject;
+    (incident.cluster.clone(), subject.namespace.clone(), subject.name.clone())
+}
+
+fn twins(rows: &[Arc<Incident>]) -> Twins {
+    let mut kinds: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+    for incident in rows {
+        kinds.entry(named(incident)).or_default().insert(&incident.subject.kind);
+    }
+    kinds.into_iter().filter(|(_, kinds)| kinds.len() > 1).map(|(name, _)| name).collect()
+}
+
+/// ` (svc)`, where another kind has the same name.
+fn kind_of(incident: &Incident, twins: &Twins) -> String {
+    let twin = !incident.subject.namespace.is_empty() && twins.contains(&named(incident));
+    if twin { format!(" ({})", text::short_kind(&incident.subject.kind)) } else { String::new() }
+}
+
+/// `payments/payments-api`, `node ip-10-12-34-91`; with the cluster where there are several, and the kind where
+/// another has the same name.
+fn subject(incident: &Incident, (twins, shared): (&Twins, &Shared)) -> String {
     let subject = &incident.subject;
     let name = if subject.namespace.is_empty() {
         format!("{} {}", subject.kind.to_lowercase(), subject.name)
     } else {
-        format!("{}/{}", subject.namespace, subject.name)
+        format!("{}/{}{}", subject.namespace, subject.name, kind_of(incident, twins))
     };
     let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
     if several { format!("{}: {name}", incident.cluster) } else { name }
 }
 
-/// The same in so many cells: with several clusters the namespace gives way before the name does.
-fn subject_within(incident: &Incident, cells: usize, shared: &Shared) -> String {
-    let whole = subject(incident, shared);
+/// The same in so many cells: where cluster or kind must be read, the namespace gives way before the name does.
+fn subject_within(incident: &Incident, cells: usize, (twins, shared): (&Twins, &Shared)) -> String {
+    let whole = subject(incident, (twins, shared));
     let several = shared.status.as_ref().is_some_and(|s| s.clusters.len() > 1);
-    if several && text::width(&whole) > cells {
-        return text::fit_middle(&format!("{}: {}", incident.cluster, incident.subject.name), cells);
+    let kind = kind_of(incident, twins);
+    if text::width(&whole) > cells && (several || !kind.is_empty()) {
+        let cluster = if several { format!("{}: ", incident.cluster) } else { String::new() };
+        return text::fit_middle(&format!("{cluster}{}{kind}", incident.subject.name), cells);
     }
     text::fit_middle(&whole, cells)
 }
@@ -252,13 +355,11 @@ fn empty(pane: &Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
         paint::notice(buf, area, ("reading the store …", theme.dim), &[], theme);
         return;
     }
-    let hidden = pane.filter_is_on() || !shared.scope.is_all();
-    if hidden && shared.open_incidents > 0 {
-        let line = format!(
-            "{} open incidents do not pass the filter or the scope: Esc clears the filter, 0 shows all namespaces.",
-            shared.open_incidents
-        );
-        paint::notice(buf, area, ("nothing matches", theme.warn), &[line], theme);
+    if shared.open_incidents > 0 {
+        let (words, style) = nothing_open(pane, shared);
+        let (head, lines) =
+            if pane.hidden(shared) > 0 { ("nothing matches", vec![words]) } else { (&*words, Vec::new()) };
+        paint::notice(buf, area, (head, style), &lines, theme);
         return;
     }
     let (head, lines) = quiet(shared);

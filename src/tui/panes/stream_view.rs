@@ -101,7 +101,7 @@ fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
         " {} {} {}{}{}{} {}",
         heading(pane.heading(), columns.time),
         heading("  WHAT", columns.kind + 2),
-        if columns.count > 0 { text::fit_right("#  ", columns.count) } else { String::new() },
+        if columns.count > 0 { text::fit_right("# ", columns.count) } else { String::new() },
         heading("NS", columns.namespace),
         heading("SOURCE", columns.source),
         heading("OBJECT", columns.object),
@@ -155,8 +155,7 @@ fn row(
     let time = text::fit(&shared.clock(time), columns.time);
     let kind = text::fit(&kind(event), columns.kind);
     let count = if columns.count > 0 {
-        let times = if event.count > 1 { format!("×{}", event.count) } else { event.count.to_string() };
-        text::fit_right(&format!("{times}  "), columns.count)
+        format!("{} ", text::fit_right(&times(event.count), columns.count - 1))
     } else {
         String::new()
     };
@@ -200,6 +199,16 @@ fn row(
             (&message, base),
         ],
     );
+}
+
+/// `1`, `×25`, `×1k`: how often, in four cells.
+fn times(count: u64) -> String {
+    match count {
+        0 | 1 => count.to_string(),
+        2..1_000 => format!("×{count}"),
+        1_000..100_000 => format!("×{}k", count / 1_000),
+        _ => "×99k".to_owned(),
+    }
 }
 
 /// What happened, and why; what the columns beside it name is left out.
@@ -306,4 +315,16 @@ fn empty(pane: &Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
         lines.push(crate::tui::view::header::NO_CLUSTER.to_owned());
     }
     paint::notice(buf, area, (head, theme.warn), &lines, theme);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::times;
+
+    #[test]
+    fn how_often_always_fits_and_is_never_cut() {
+        let shown = [0, 1, 2, 999, 1_000, 54_321, 99_999, 100_000, u64::MAX].map(times);
+        assert_eq!(shown, ["0", "1", "×2", "×999", "×1k", "×54k", "×99k", "×99k", "×99k"]);
+        assert!(shown.iter().all(|t| crate::tui::text::width(t) <= 4));
+    }
 }

@@ -4,12 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::Job;
+use super::{
+    Job,
+    present::{self, Reach},
+};
 use crate::{
-    event::{
-        ClusterUid, Event, IncidentId, Kind, ObjectRef, Recommendation,
-        incident::{Incident, IncidentStatus, Member},
-    },
+    event::{ClusterUid, Event, IncidentId, Kind, ObjectRef, incident::Incident},
     object::{Body, Condition, Object, ObjectKey},
     store::{
         BASELINES, OBJECTS, OUTBOX, Read, Result, keys,
@@ -17,21 +17,18 @@ use crate::{
     },
     tui::{
         msg::{Answer, Beside, IncidentDetail, OwnerLine, ToldMark, ToldState},
-        panes::{describe, told_state},
-        text,
+        panes::told_state,
     },
 };
 
 /// Ended incidents that are listed.
 const ENDED: usize = 500;
-/// Members that are read of one incident.
+/// Members that are shown of one incident.
 const MEMBERS: usize = 50;
 /// Deliveries that are read of one incident.
 const DELIVERIES: usize = 50;
 /// Waiting messages that are looked at for marks.
 const WAITING: usize = 2_000;
-/// Pods that are looked at for the ones on a node.
-const PODS: usize = 20_000;
 /// The longest owner chain.
 const DEPTH: usize = 6;
 
@@ -121,61 +118,14 @@ fn all_marks(read: &impl Read, incident: &Incident, waiting: &Waiting) -> Result
 }
 
 fn beside(read: &impl Read, incident: &Incident, waiting: &Waiting) -> Result<Beside> {
-    let members = pages::members(read, &incident.id, MEMBERS)?;
+    let members = pages::members(read, &incident.id, usize::MAX)?;
+    let Reach { affected, healed, namespaces } = present::reach(read, incident, &members)?;
     Ok(Beside {
-        affected: affected(read, incident, &members)?,
+        affected,
+        healed,
+        namespaces,
         told: all_marks(read, incident, waiting)?,
-        recovery: pages::recovery(read, incident, &members)?,
-    })
-}
-
-/// How many pods a node has, at least: more than the limit are not counted.
-fn pods_on(read: &impl Read, incident: &Incident) -> Result<u64> {
-    let prefix = keys::prefix(&[incident.cluster_uid.as_str(), Kind::Pod.as_str()]);
-    let (mut looked, mut pods) = (0, 0);
-    read.scan(&OBJECTS, &prefix, &prefix, &mut |_, object| {
-        looked += 1;
-        pods += u64::from(matches!(&object.body, Body::Pod(p) if p.node.as_str() == incident.subject.name));
-        looked < PODS
-    })?;
-    Ok(pods)
-}
-
-/// `2/6 pods` of a workload with a wanted count, `23 pods` of a node, else how many members of which kind. All
-/// members count, also those that are well at this moment: a crash loop would change the figure with every restart.
-fn affected(read: &impl Read, incident: &Incident, members: &[Member]) -> Result<String> {
-    if incident.subject.kind == Kind::Node.as_str()
-        && incident.status == IncidentStatus::Open
-        && let pods @ 1.. = pods_on(read, incident)?
-    {
-        return Ok(text::count(pods, "pod"));
-    }
-    if incident.affected > 0 {
-        return Ok(format!("{} affected", incident.affected));
-    }
-    let mut objects: Vec<&ObjectRef> = members.iter().filter(|m| !m.affected).map(|m| &m.object).collect();
-    objects.sort();
-    objects.dedup();
-    let pods = objects.iter().filter(|o| o.kind == "Pod").count();
-    let open = incident.status == IncidentStatus::Open;
-    if let Some(workload) =
-        object(read, &incident.cluster_uid, &incident.subject)?.as_ref().and_then(Object::workload)
-        && open
-        && workload.replicas > 0
-    {
-        let firing =
-            |o: &&&ObjectRef| members.iter().any(|m| m.object == ***o && m.holds && m.ended_at.is_none());
-        let failing = objects.iter().filter(|o| o.kind == "Pod").filter(firing).count() as u32;
-        let missing = workload.replicas.saturating_sub(workload.ready).max(failing).min(workload.replicas);
-        if missing > 0 {
-            return Ok(format!("{missing}/{} pods", workload.replicas));
-        }
-    }
-    Ok(match objects.as_slice() {
-        [] => String::new(),
-        _ if pods > 0 => text::count(pods as u64, "pod"),
-        [one] if one.key() == incident.subject.key() => "itself".to_owned(),
-        _ => text::count(objects.len() as u64, "object"),
+        recovery: pages::now(read, incident, &members)?.recovery,
     })
 }
 
@@ -183,36 +133,41 @@ fn affected(read: &impl Read, incident: &Incident, members: &[Member]) -> Result
 pub fn detail(job: &Job<'_>, id: &IncidentId) -> Result<Answer> {
     let snapshot = job.snapshot()?;
     let Some(incident) = pages::incident(&snapshot, id)? else { return Ok(Answer::Incident(None)) };
-    let members = pages::members(&snapshot, id, MEMBERS)?;
-    let worst = pages::event_by_id(&snapshot, incident.worst_event.as_str())?.map(|(_, e)| e);
-    let last = pages::events_of_incident(&snapshot, id, None, Limits::rows(1))?
-        .rows
-        .into_iter()
-        .next()
-        .map(|(_, e)| e);
-    let owners = match &worst {
-        Some(event) => owners(&snapshot, event)?,
+    let mut members = pages::members(&snapshot, id, usize::MAX)?;
+    let now = pages::now(&snapshot, &incident, &members)?;
+    let speaker = present::speaker(&snapshot, &incident, (&members, &now))?;
+    let look = present::look(&snapshot, &incident, speaker.as_ref())?;
+    let also = present::also(&members, &now.firing, speaker.as_ref());
+    let (last, rows) = present::last(&snapshot, &incident)?;
+    let owners = match &speaker {
+        Some(speaker) => owners(&snapshot, &speaker.event)?,
         None => Vec::new(),
     };
     let told = all_marks(&snapshot, &incident, &waiting(&snapshot)?)?;
-    let mut look = worst.as_ref().map(|e| e.recommendations.clone()).unwrap_or_default();
-    if look.is_empty() {
-        look.push(Recommendation { action: "Look at it".into(), command: describe(&incident.subject) });
-    }
-    let recovery = pages::recovery(&snapshot, &incident, &members)?;
+    let well = now.firing.into_iter().filter_map(|(of, row)| Some((of, row.healthy_since?))).collect();
+    members.truncate(MEMBERS);
+    let (gone, speaks) = speaker.map_or((false, None), |s| (s.gone, Some(s.event)));
     Ok(Answer::Incident(Some(Box::new(IncidentDetail {
         id: id.clone(),
-        recovery,
+        recovery: now.recovery,
         members,
-        worst,
+        well,
+        speaks,
+        gone,
+        also,
         last,
+        rows,
         owners,
         told,
         look,
     }))))
 }
 
-fn object(read: &impl Read, cluster: &ClusterUid, reference: &ObjectRef) -> Result<Option<Object>> {
+pub(super) fn object(
+    read: &impl Read,
+    cluster: &ClusterUid,
+    reference: &ObjectRef,
+) -> Result<Option<Object>> {
     match ObjectKey::of(reference) {
         Some(key) => read.get(&OBJECTS, &keys::object(cluster, &key)),
         None => Ok(None),
@@ -260,7 +215,7 @@ pub fn owners(read: &impl Read, event: &Event) -> Result<Vec<OwnerLine>> {
 }
 
 /// Whether the kind was listed, anywhere in its cluster.
-fn listed(read: &impl Read, cluster: &ClusterUid, kind: Kind) -> Result<bool> {
+pub(super) fn listed(read: &impl Read, cluster: &ClusterUid, kind: Kind) -> Result<bool> {
     let prefix = keys::prefix(&[cluster.as_str(), kind.as_str()]);
     let mut any = false;
     read.scan(&BASELINES, &prefix, &prefix, &mut |_, _| {

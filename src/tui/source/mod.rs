@@ -6,6 +6,7 @@
 mod deliveries;
 mod events;
 mod incidents;
+mod present;
 mod system;
 
 use std::{

@@ -16,6 +16,7 @@ use barrelman::{
     connector::{HttpClients, Notification, build},
     demo::{Cluster, Options, Sim},
     event::{ClusterUid, Event, EventType, Kind, Severity, incident::Incident, incident::Phase},
+    feed::Feed,
     object::{Object, ObjectKey, Said, StreamId},
     pipeline::{Engine, Input, Target},
     status::StreamState,
@@ -68,6 +69,8 @@ pub struct Rig {
     pub settings: Settings,
     pub watched: Vec<Watched>,
     pub sent: Vec<Sent>,
+    /// What the engine told the screen since it was last taken.
+    pub news: Vec<Feed>,
     /// A sink that is down takes nothing.
     pub sink_up: bool,
     /// Commits fail for so many times.
@@ -119,6 +122,7 @@ impl Rig {
             settings,
             watched: Vec::new(),
             sent: Vec::new(),
+            news: Vec::new(),
             sink_up: true,
             failing: 0,
         }
@@ -149,6 +153,11 @@ impl Rig {
     /// Where the store is.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
+    }
+
+    /// The store itself, for who reads it as the screen does.
+    pub fn store(&self) -> Store {
+        self.store.clone().unwrap()
     }
 
     pub fn now(&self) -> Timestamp {
@@ -288,7 +297,7 @@ impl Rig {
             let mut engine = self.engine.lock().unwrap();
             if result.is_ok() {
                 engine.committed(inputs);
-                engine.take_news();
+                self.news.extend(engine.take_news().0);
                 return;
             }
             engine.reload(&store.snapshot().unwrap()).unwrap();

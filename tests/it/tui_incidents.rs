@@ -1,0 +1,318 @@
+//! What the screen says of an incident while a real engine over a simulated cluster goes on: the time and the changes of
+//! this time, what heals, what hits a scope, and nothing of what is gone.
+
+use std::sync::Arc;
+
+use barrelman::{
+    event::incident::IncidentStatus,
+    feed::Feed,
+    store::Read,
+    tui::{Options, Pages, ThemeChoice, harness::Harness},
+};
+
+use super::{support::rig::Rig, tui_sample as sample};
+
+const WEB: &str = "Deployment/shop/web";
+const NOPE: &str = "registry.example.com/shop/web:nope";
+const CRASHES: &str = "registry.example.com/shop/web:2.15.0";
+
+fn open(rig: &Rig, size: (u16, u16)) -> Harness {
+    let pages: Arc<dyn Pages> = Arc::new(rig.store());
+    let theme = ThemeChoice::Dark.resolve(None, None);
+    let mut h = Harness::new(&pages, &Options::default(), theme, size, rig.now());
+    h.keys("1").settle();
+    told(rig, &mut h);
+    h
+}
+
+/// The engine says how it is: live, and with one cluster.
+fn told(rig: &Rig, h: &mut Harness) {
+    let mut status = sample::status(rig.now());
+    status.clusters.truncate(1);
+    status.clusters[0].name.clone_from(&rig.watched[0].name);
+    status.clusters[0].uid = rig.watched[0].uid.0.clone();
+    h.now = rig.now();
+    h.feed(vec![Feed::Status { status: Arc::new(status) }]).settle();
+}
+
+/// What the engine has told since, and nothing else.
+fn hear(rig: &mut Rig, h: &mut Harness) {
+    h.now = rig.now();
+    let news = std::mem::take(&mut rig.news);
+    h.feed(news).settle();
+}
+
+fn row(h: &mut Harness, subject: &str) -> String {
+    let screen = h.screen();
+    screen.lines().find(|l| l.contains(subject)).unwrap_or_else(|| panic!("{subject}: {screen}")).to_owned()
+}
+
+fn flat(screen: &str) -> String {
+    screen.replace(['│', '┌', '┐'], " ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The page that `d` opens on the selected incident.
+fn page(h: &mut Harness) -> String {
+    let text = h.keys("d").settle().screen();
+    h.keys("esc");
+    text
+}
+
+#[test]
+fn broken_again_shows_the_time_and_the_changes_of_this_time() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+    rig.advance(60);
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(400);
+    rig.sim().rollout("shop/web", CRASHES, "crash").unwrap();
+    rig.advance(110);
+    let incident = rig.incident(WEB);
+    assert!(incident.reopened == 1 && incident.status == IncidentStatus::Open, "{:#?}", rig.story());
+    let mut h = open(&rig, (120, 60));
+    let page = page(&mut h);
+    let words = flat(&page);
+    let at = |t: jiff::Timestamp| t.strftime("%Y-%m-%d %H:%M:%S").to_string();
+    assert!(words.contains(&format!("since {}", at(incident.since()))), "{page}");
+    assert!(words.contains(&format!("first {}", at(incident.opened_at))), "{page}");
+    // The rollout of this time, as long before it as it was; the one of the first time minutes before.
+    let suspects: Vec<i64> =
+        incident.suspects.iter().map(|s| incident.since().as_second() - s.at.as_second()).collect();
+    assert!(suspects.iter().any(|s| *s < 60) && suspects.iter().any(|s| *s > 300), "{suspects:?}");
+    for s in &suspects {
+        let span = if *s < 60 { format!("−{s}s ") } else { format!("−{}m ", s / 60) };
+        assert!(words.contains(&span), "{span}: {page}");
+    }
+    // When it is over, the row and the heading say how long this time lasted.
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(1000);
+    let over = rig.incident(WEB);
+    let lasted = over.resolved_at.unwrap().as_second() - over.since().as_second();
+    assert_eq!(over.status, IncidentStatus::Resolved);
+    let mut h = open(&rig, (120, 40));
+    let row = row(&mut h, "shop/web");
+    let start = over.since().strftime("%H:%M").to_string();
+    assert!(row.contains(&start) && row.contains(&format!("{}m", lasted / 60)), "{row}");
+}
+
+#[test]
+fn the_time_at_which_it_closes_is_the_time_at_which_it_closes() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/web", CRASHES, "crash").unwrap();
+    rig.advance(150);
+    rig.sim().rollback("shop/web").unwrap();
+    // Every pod that crashed is gone, and all that is wanted is ready.
+    rig.advance(100);
+    for restarted in [false, true] {
+        if restarted {
+            rig.restart();
+            rig.advance(5);
+        }
+        let incident = rig.incident(WEB);
+        assert!(incident.status == IncidentStatus::Open && incident.holding == 0, "{incident:#?}");
+        let mut h = open(&rig, (120, 40));
+        let screen = h.screen();
+        assert!(!screen.contains("all that is wanted"), "{screen}");
+        let words = flat(&screen);
+        let closes = words.split("closes at ").nth(1).expect("a time").get(..8).unwrap().to_owned();
+        if restarted {
+            let day = rig.now().strftime("%Y-%m-%d").to_string();
+            let at: jiff::Timestamp = format!("{day}T{closes}Z").parse().unwrap();
+            let left = at.as_second() - rig.now().as_second();
+            assert!(left > 30, "{left} {screen}");
+            rig.advance(left - 2);
+            assert_eq!(rig.incident(WEB).status, IncidentStatus::Open, "{closes}");
+            rig.advance(4);
+            assert_eq!(rig.incident(WEB).status, IncidentStatus::Resolved, "{closes} {:#?}", rig.story());
+        }
+    }
+}
+
+#[test]
+fn what_waits_for_its_pods_says_how_many_are_ready() {
+    let mut rig = Rig::shop();
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(120);
+    assert_eq!(rig.incident(WEB).status, IncidentStatus::Open);
+    // Each of its troubles went with its pod, but not all that is wanted is there again.
+    rig.sim().rollback("shop/web").ok();
+    rig.sim().recover("shop/web").unwrap();
+    let seen = (0..60).any(|_| {
+        rig.advance(2);
+        let incident = rig.incident(WEB);
+        let members = rig.members(&incident);
+        let now = rig.read(|s| barrelman::store::pages::now(s, &incident, &members));
+        let waits = now.recovery.map(|r| r.waits);
+        let deployment = barrelman::object::ObjectKey::of(&incident.subject).unwrap();
+        let key = barrelman::store::keys::object(&incident.cluster_uid, &deployment);
+        let object = rig.read(|s| s.get(&barrelman::store::OBJECTS, &key)).unwrap();
+        let workload = object.workload().unwrap();
+        if let Some(barrelman::store::pages::Waits::Ready(ready, wanted)) = waits {
+            assert_eq!((ready, wanted), (workload.ready, workload.replicas));
+            assert!(ready < wanted);
+        }
+        matches!(waits, Some(barrelman::store::pages::Waits::Until(_))) && workload.ready == workload.replicas
+    });
+    assert!(seen, "{:#?}", rig.story());
+}
+
+#[test]
+fn what_heals_is_shown_healing_with_the_commit_that_says_so() {
+    let mut rig = Rig::shop();
+    rig.sim().break_selector("shop/search", true).unwrap();
+    rig.advance(90);
+    let mut h = open(&rig, (120, 40));
+    rig.news.clear();
+    let before = row(&mut h, "shop/search");
+    assert!(!before.contains('◒'), "{before}");
+    rig.sim().break_selector("shop/search", false).unwrap();
+    rig.advance(3);
+    hear(&mut rig, &mut h);
+    let screen = h.screen();
+    let after = row(&mut h, "shop/search");
+    assert!(after.contains('◒') && after.contains("well for "), "{screen}");
+    let words = flat(&screen);
+    assert!(words.contains("heals well for ") && words.contains("closes at "), "{screen}");
+    assert!(words.contains("◒ svc/search well for ") && !words.contains("✖ svc/search"), "{screen}");
+    // Broken again before that counted: at once, too.
+    rig.sim().break_selector("shop/search", true).unwrap();
+    rig.advance(20);
+    hear(&mut rig, &mut h);
+    assert!(!row(&mut h, "shop/search").contains('◒'), "{}", h.screen());
+}
+
+#[test]
+fn a_scope_shows_what_hits_it_and_counts_what_is_broken_elsewhere() {
+    let mut rig = Rig::shop();
+    rig.sim().node_down("node-c", true).unwrap();
+    rig.advance(120);
+    let node = rig.incident("Node//node-c");
+    let pods = |ns: &str| -> Vec<barrelman::object::Object> {
+        let prefix = barrelman::store::keys::prefix(&[node.cluster_uid.as_str(), "Pod", ns]);
+        let rows: Vec<(String, barrelman::object::Object)> =
+            rig.read(|s| s.all(&barrelman::store::OBJECTS, &prefix));
+        rows.into_iter().map(|(_, o)| o).collect()
+    };
+    let others = ["batch", "media", "payments", "platform"];
+    let is_hit = |ns: &&str| pods(ns).iter().any(|o| o.pod().is_some_and(|p| *p.node == *"node-c"));
+    let hit = others.into_iter().find(|ns| is_hit(ns)).expect("a namespace with pods on the node");
+    let spared = others.into_iter().find(|ns| !is_hit(ns)).expect("a namespace without");
+    rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+    rig.advance(60);
+    assert_eq!(rig.incident(WEB).status, IncidentStatus::Open);
+    let mut h = open(&rig, (80, 24));
+    let open_now = rig.incidents().iter().filter(|i| i.status == IncidentStatus::Open).count();
+    assert_eq!(open_now, 2, "{:#?}", rig.story());
+    h.keys("s").settle().text(hit).keys("enter").settle();
+    assert!(h.screen().contains(&format!("▸ {hit} ")), "{}", h.screen());
+    assert!(row(&mut h, "node node-c").contains("does not answer"), "{}", h.screen());
+    assert!(h.screen().contains("1 open · 0 ended · 1 elsewhere"), "{}", h.screen());
+    h.keys("0 s").settle().text(spared).keys("enter").settle();
+    let screen = h.screen();
+    assert!(
+        screen.contains(&format!("nothing is broken in {spared} · 2 elsewhere (0 shows all)")),
+        "{screen}"
+    );
+    assert!(!screen.contains("nothing is broken now"), "{screen}");
+}
+
+#[test]
+fn what_is_gone_is_named_in_no_title_and_no_command() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/web", CRASHES, "crash").unwrap();
+    rig.advance(150);
+    let mut h = open(&rig, (140, 60));
+    let pod = rig
+        .events()
+        .iter()
+        .rev()
+        .find(|e| e.incident.is_some() && e.object.kind == "Pod")
+        .unwrap()
+        .object
+        .name
+        .clone();
+    assert!(pod.starts_with("web-"), "{pod}");
+    assert!(flat(&h.screen()).contains("kubectl logs web-"), "{}", h.screen());
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(120);
+    let mut h = open(&rig, (140, 60));
+    let screen = h.screen();
+    let words = flat(&screen);
+    assert!(words.contains("kubectl logs deployment/web -n shop --all-containers --tail=50"), "{screen}");
+    assert!(
+        !words.contains("kubectl logs web-") && words.contains("what deploy/web in crash loop"),
+        "{screen}"
+    );
+    assert!(row(&mut h, "shop/web ").contains("0/4 pods"), "{screen}");
+    h.keys("c");
+    assert_eq!(h.copied, ["kubectl logs deployment/web -n shop --all-containers --tail=50"]);
+}
+
+#[test]
+fn last_is_what_happened_last_and_events_are_the_rows_of_the_stream() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/web", CRASHES, "crash").unwrap();
+    rig.advance(400);
+    let incident = rig.incident(WEB);
+    let mut events = rig.events();
+    events.retain(|e| e.incident.as_ref() == Some(&incident.id));
+    let last = events.iter().map(|e| e.last_seen).max().unwrap();
+    let rows = events.len();
+    assert!(incident.events > rows as u64, "nothing was folded: {} {rows}", incident.events);
+    let newest_row = events.last().unwrap().timestamp;
+    assert!(newest_row < last, "the newest row happened last, and proves nothing");
+    let mut h = open(&rig, (170, 70));
+    let words = flat(&h.screen());
+    assert!(words.contains(&format!("{rows} events, {} times", incident.events)), "{}", h.screen());
+    assert!(words.contains(&format!("last {}", last.strftime("%H:%M:%S"))), "{last} {}", h.screen());
+    let screen = h.keys("enter").settle().screen();
+    assert!(screen.contains(&format!(" {rows} of ")), "{rows}: {screen}");
+}
+
+#[test]
+fn the_pane_tells_what_else_is_there_and_what_the_program_said() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/web", CRASHES, "crash").unwrap();
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(200);
+    let incident = rig.incident(WEB);
+    let members = rig.members(&incident);
+    let mut types: Vec<_> =
+        members.iter().filter(|m| m.holds && m.ended_at.is_none()).map(|m| m.event_type).collect();
+    types.sort_by_key(|t| t.name());
+    types.dedup();
+    assert!(types.len() > 1, "{types:?}");
+    for size in [(80, 24), (120, 40)] {
+        let mut h = open(&rig, size);
+        let screen = h.screen();
+        assert!(flat(&screen).contains(" also "), "{screen}");
+    }
+}
+
+#[test]
+fn two_subjects_of_one_name_are_told_apart_and_what_does_not_fit_is_counted() {
+    let (store, _dir) = sample::store(Some(20));
+    let pages: Arc<dyn Pages> = Arc::new(store);
+    let theme = ThemeChoice::Dark.resolve(None, None);
+    let mut h = Harness::new(&pages, &Options::default(), theme, (80, 24), sample::now());
+    h.settle();
+    let of = |n: u64, kind: &str, name: &str| {
+        let mut incident = sample::incident(sample::now(), 1);
+        incident.id = sample::id(n);
+        incident.subject.kind = kind.into();
+        incident.subject.name = name.into();
+        Feed::Incident { incident: Arc::new(incident) }
+    };
+    h.feed(vec![of(50, "Service", "payments-api")]).settle();
+    let screen = h.screen();
+    assert!(screen.contains("payments-api (svc)"), "{screen}");
+    assert!(screen.contains("payments-api (deploy)"), "{screen}");
+    assert!(!screen.contains("below"), "{screen}");
+    h.feed((60..80).map(|n| of(n, "Deployment", &format!("web-{n}"))).collect()).settle();
+    let screen = h.screen();
+    let listed = screen.lines().filter(|l| l.contains("crash loop:")).count();
+    let line = screen.lines().find(|l| l.contains('▼')).unwrap_or_default();
+    assert!(line.contains(&format!("▼ {} open and 2 ended below", 24 - listed)), "{listed} {screen}");
+    let screen = h.keys("G").screen();
+    assert!(screen.contains(" above") && !screen.contains("below"), "{screen}");
+}
