@@ -22,6 +22,7 @@ mod engine_causes;
 mod engine_claims;
 mod engine_ends;
 mod engine_gone;
+mod engine_gaps;
 mod engine_ignore;
 mod engine_life;
 mod engine_order;
