@@ -53,6 +53,11 @@ pub enum Feed {
         /// Which engine; `None` = gone.
         label: Option<String>,
     },
+    /// Beside a running engine only: it holds the store, and says nothing. Never sent by an engine itself.
+    Silent {
+        /// Its process, where the system tells.
+        pid: Option<u32>,
+    },
     /// The reader was too slow: items were left out; reload from the store.
     Lagged {
         /// How many.

@@ -132,9 +132,9 @@ pub struct ConnectorStatus {
     pub origin: String,
     /// Switched on.
     pub enabled: bool,
-    /// on, off, paused, incomplete
+    /// on, off, paused, incomplete; `not used`: it would be on, but nothing is sent (`watch_only`)
     pub state: String,
-    /// Why it is paused or incomplete, and what to do.
+    /// Why it is not on, and what to do.
     pub why: String,
     /// Rows waiting.
     pub queued: u64,
@@ -160,6 +160,16 @@ pub struct ConnectorStatus {
     pub last_error: Option<(Timestamp, String)>,
     /// The destination asked for silence until then.
     pub paused_until: Option<Timestamp>,
+    /// A destination that fails is tried again then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<Timestamp>,
+}
+
+impl ConnectorStatus {
+    /// It is on, and the newest attempt whose answer is known failed.
+    pub fn fails(&self) -> bool {
+        self.state == "on" && self.last_error.as_ref().map(|(at, _)| *at) > self.last_delivered
+    }
 }
 
 /// The database.

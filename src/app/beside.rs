@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::{
     feed::{Feed, Reply},
-    server::attach::{self, Attached},
+    server::attach::{self, Attached, Knock},
     store::{self, Reader, Snapshot},
     tui::{Ask, Pages},
 };
@@ -21,6 +21,8 @@ use crate::{
 const WHO: Duration = Duration::from_millis(500);
 /// How long an answer of the engine is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// An engine greets at once. One that has not done so by then hangs, and the screen opens without it.
+const GREETS: Duration = Duration::from_secs(1);
 /// How often an engine is looked for.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -65,20 +67,73 @@ pub async fn whose(engine: &mut Attached) -> String {
     }
 }
 
+/// An engine beside us.
+pub enum Found {
+    /// It answers.
+    Answers(Attached),
+    /// It holds the store, takes connections and says nothing.
+    Hangs(Knock),
+}
+
+/// Looks for the engine that runs on a data directory.
+///
+/// # Errors
+/// None runs there, it is of another version, or the system refuses.
+pub async fn look(dir: &Path) -> Result<Found, attach::Error> {
+    let mut knock = attach::knock(dir).await?;
+    match tokio::time::timeout(GREETS, knock.greeted()).await {
+        Ok(greeted) => greeted.map(|()| Found::Answers(knock.attached())),
+        Err(_) => Ok(Found::Hangs(knock)),
+    }
+}
+
+/// An engine that hangs, for the header.
+pub fn hanging(knock: &Knock) -> String {
+    knock.pid().map_or_else(|| "another process".to_owned(), |pid| format!("pid {pid}"))
+}
+
 /// Passes feed and questions on for as long as it is polled, whichever engine runs.
 pub async fn follow(
     file: Arc<File>,
-    mut engine: Attached,
+    first: Found,
     feed: broadcast::Sender<Feed>,
     mut asks: mpsc::Receiver<Ask>,
 ) {
+    // Who the first one is, the screen was told at its start.
+    let mut new = false;
+    let mut found = first;
     loop {
-        until_gone(engine, &feed, &mut asks).await;
+        let answers = match found {
+            Found::Answers(engine) => Some(engine),
+            Found::Hangs(knock) => {
+                new = true;
+                let _ = feed.send(Feed::Silent { pid: knock.pid() });
+                until_greeted(knock, &mut asks).await
+            }
+        };
+        if let Some(mut engine) = answers {
+            if new {
+                file.reopen();
+                let label = whose(&mut engine).await;
+                let _ = feed.send(Feed::Engine { label: Some(label) });
+            }
+            until_gone(engine, &feed, &mut asks).await;
+        }
         let _ = feed.send(Feed::Engine { label: None });
-        engine = another(&file.dir, &mut asks).await;
-        file.reopen();
-        let label = whose(&mut engine).await;
-        let _ = feed.send(Feed::Engine { label: Some(label) });
+        found = another(&file.dir, &mut asks).await;
+        new = true;
+    }
+}
+
+/// Until an engine that hangs greets after all; `None` when it ended instead. Nothing is asked of it.
+async fn until_greeted(mut knock: Knock, asks: &mut mpsc::Receiver<Ask>) -> Option<Attached> {
+    loop {
+        tokio::select! {
+            greeted = knock.greeted() => return greeted.is_ok().then(|| knock.attached()),
+            Some(ask) = asks.recv() => {
+                let _ = ask.reply.send(Reply::Failed("the engine hangs: nothing was asked of it".into()));
+            }
+        }
     }
 }
 
@@ -107,13 +162,20 @@ async fn until_gone(engine: Attached, feed: &broadcast::Sender<Feed>, asks: &mut
 }
 
 /// The next engine that runs on the same data.
-async fn another(dir: &Path, asks: &mut mpsc::Receiver<Ask>) -> Attached {
-    let mut look = tokio::time::interval(AGAIN);
+async fn another(dir: &Path, asks: &mut mpsc::Receiver<Ask>) -> Found {
+    let mut again = tokio::time::interval(AGAIN);
+    let found = async {
+        loop {
+            again.tick().await;
+            if let Ok(found) = look(dir).await {
+                return found;
+            }
+        }
+    };
+    tokio::pin!(found);
     loop {
         tokio::select! {
-            _ = look.tick() => if let Ok(found) = attach::connect(dir).await {
-                return found;
-            },
+            found = &mut found => return found,
             Some(ask) = asks.recv() => {
                 let _ = ask.reply.send(Reply::Failed("the engine has stopped".into()));
             }

@@ -20,7 +20,7 @@ use crate::{
     cli::{Demo, Exit},
     config::{Flags, Problem, Resolved, Settings, UiSettings},
     feed::{FEED_CAPACITY, Feed, Reply},
-    server::{Request, attach},
+    server::Request,
     store,
     tui::{self, Link, Options},
 };
@@ -160,9 +160,12 @@ async fn pass(mut asks: mpsc::Receiver<tui::Ask>, requests: mpsc::Sender<Request
 async fn attached(settings: &Settings, options: Options, screens: &Screens) -> Result<tui::Exit> {
     let dir = &settings.store.dir;
     let mut engine =
-        attach::connect(dir).await.context("another process holds the store, but does not answer")?;
+        beside::look(dir).await.context("another process holds the store, but does not answer")?;
     let file = Arc::new(beside::File::open(dir)?);
-    let whose = beside::whose(&mut engine).await;
+    let whose = match &mut engine {
+        beside::Found::Answers(engine) => beside::whose(engine).await,
+        beside::Found::Hangs(knock) => beside::hanging(knock),
+    };
     let mut tasks = Tasks::default();
     let (feed, feed_out) = broadcast::channel::<Feed>(FEED_CAPACITY);
     let (actions, asks) = mpsc::channel::<tui::Ask>(ASKS);

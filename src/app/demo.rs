@@ -177,7 +177,9 @@ async fn print(feed: &mut broadcast::Receiver<Feed>) -> Result<()> {
             Ok(Feed::Incident { incident }) => json!({"incident": incident}),
             Ok(Feed::Delivery { delivery, .. }) => json!({"delivery": delivery}),
             Ok(Feed::Gap { gap }) => json!({"gap": gap}),
-            Ok(Feed::Status { .. } | Feed::Engine { .. } | Feed::Lagged { .. }) => continue,
+            Ok(Feed::Status { .. } | Feed::Engine { .. } | Feed::Silent { .. } | Feed::Lagged { .. }) => {
+                continue;
+            }
             Err(broadcast::error::RecvError::Lagged(missed)) => json!({"lagged": missed}),
             Err(broadcast::error::RecvError::Closed) => return Ok(()),
         };

@@ -235,9 +235,7 @@ impl Running {
             changing: tokio::sync::Mutex::default(),
         };
         start_desk(desk, requests_out, &mut tasks, stop_rest.clone());
-        if !settings.watch_only {
-            dispatcher.apply(wired.definitions).await?;
-        }
+        dispatcher.apply(wired.definitions).await?;
         let mut running = Self {
             store,
             feed,
@@ -387,6 +385,7 @@ fn start_dispatch(
         stale_after: settings.incidents.stale_after.into(),
         observer: Arc::new(observe),
         lines: Some(Arc::new(lines)),
+        watch_only: settings.watch_only,
     });
     let stop = stop.clone();
     tasks.start("dispatch", async move { dispatch.run(stop).await.map_err(|e| e.to_string()) });

@@ -47,9 +47,7 @@ impl Running {
         logging::set_level(&new.log.level);
         self.control.configure(&new, wired.targets);
         self.dispatcher.set_stale_after(new.incidents.stale_after);
-        if !new.watch_only {
-            self.dispatcher.apply(wired.definitions).await?;
-        }
+        self.dispatcher.apply(wired.definitions).await?;
         if moved {
             outward::listen(self, listener);
         }

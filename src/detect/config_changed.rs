@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{Change, Context, Draft, Moment, Output, workload_facts as facts};
 use crate::{
     event::{EventType, Kind},
@@ -23,6 +25,8 @@ const NOISE_TYPES: &[&str] =
     &["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
 /// Held by whoever leads, and renewed every few seconds.
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
+/// A second of the server's, and what it takes to hear of it.
+const TICK: SignedDuration = SignedDuration::from_secs(2);
 /// So many names of keys are listed, of each sort.
 const LISTED: usize = 50;
 
@@ -59,9 +63,22 @@ impl Moment for Rule {
         let Some(was) = before.config() else { return };
         let keys = Keys::between(was, after.config());
         if !keys.is_empty() && !object.is_terminating() {
-            out.tell(facts::spec_change(draft(object, "modified", &keys, cx), before, cx.now));
+            let draft = facts::spec_change(draft(object, "modified", &keys, cx), before, cx.now);
+            out.tell(within_a_second(draft, before, cx.now));
         }
     }
+}
+
+/// The server's times are in whole seconds: of two changes within one, the second has the time of the first, and is
+/// taken for one that nobody noted. Another manager's would have left an entry of its own.
+fn within_a_second(mut draft: Draft, before: &Object, now: Timestamp) -> Draft {
+    let (was, is) = (&before.meta, &draft.object.meta);
+    let same = is.spec_managed_at == was.spec_managed_at;
+    if same && is.spec_managed_at.is_some_and(|at| now.duration_since(at) < TICK) {
+        let manager = is.spec_manager.to_string();
+        draft = draft.detail("field_manager", manager);
+    }
+    draft
 }
 
 fn is_noise(object: &Object) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Dispatcher,
+    Dispatcher, WATCH_ONLY,
     ledger::{self, Logged},
     rows,
 };
@@ -162,7 +162,9 @@ impl Dispatcher {
     /// The store.
     pub async fn retry_dead(&self, connector: Option<&str>, seqs: &[u64]) -> store::Result<u64> {
         let _unhanded = self.unhanded();
-        self.each_dead(connector, seqs, "retry", requeue).await
+        let retried = self.each_dead(connector, seqs, "retry", requeue).await?;
+        self.count_waiting()?;
+        Ok(retried)
     }
 
     /// Throws dead letters away; how many.
@@ -242,6 +244,9 @@ impl Dispatcher {
     }
 
     async fn test_connector(&self, name: &str, connector: &dyn Connector) -> Result<TestReport, String> {
+        if self.deps.watch_only {
+            return Err(WATCH_ONLY.to_owned());
+        }
         let now = self.deps.now();
         let mut sample = samples::test(name, &self.cluster_name(), now);
         // Every test is a message of its own: a service that drops repeats must not drop it.

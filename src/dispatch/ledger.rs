@@ -131,9 +131,10 @@ pub struct Ending {
 impl Ending {
     fn entry(&self, row: &OutboxRow, state: DeliveryState, detail: &str) -> DeliveryRow {
         let latency_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
-        let next_at = row.claim.as_ref().filter(|_| state == DeliveryState::Retrying).map(|c| c.next_at);
+        let tried = row.claim.as_ref().filter(|_| state == DeliveryState::Retrying);
+        let (next_at, tried_since) = (tried.map(|c| c.next_at), tried.map(|c| c.at));
         let plain = delivery(row, self.at, state, detail.to_owned());
-        DeliveryRow { latency_ms, status: self.status, next_at, ..plain }
+        DeliveryRow { latency_ms, status: self.status, next_at, tried_since, ..plain }
     }
 }
 
@@ -181,6 +182,10 @@ fn end_one(tx: &Tx<'_>, one: &Ending, logged: &mut Logged) -> store::Result<Opti
             let id = row.claim.as_ref().map(|c| c.message.id.clone()).unwrap_or_default();
             if digest {
                 entry.phase = Phase::Digest;
+                // It stands for messages of several places.
+                entry.cluster.clear();
+                entry.namespace.clear();
+                entry.subject.clear();
                 entry.notification = NotificationId(id.clone());
                 entry.title = format!("{} messages in one", one.answered.len() + 1);
             }
@@ -247,24 +252,8 @@ fn mark_told(tx: &Tx<'_>, row: &OutboxRow, at: Timestamp, receipt: Option<&Recei
 
 /// The log's line about a row.
 pub fn delivery(row: &OutboxRow, at: Timestamp, state: DeliveryState, detail: String) -> DeliveryRow {
-    let notification = &row.notification;
-    DeliveryRow {
-        at,
-        connector: notification.connector.clone(),
-        notification: notification.id.clone(),
-        phase: notification.phase,
-        event: notification.event.id.clone(),
-        event_type: notification.event.event_type,
-        severity: notification.severity(),
-        title: notification.event.title.clone(),
-        incident: notification.incident.as_ref().map(|i| i.id.clone()),
-        state,
-        attempts: row.claim.as_ref().map_or(0, |c| c.attempts),
-        status: 0,
-        next_at: None,
-        latency_ms: 0,
-        detail,
-    }
+    let attempts = row.claim.as_ref().map_or(0, |c| c.attempts);
+    DeliveryRow { attempts, ..DeliveryRow::of(&row.notification, at, state, detail) }
 }
 
 /// Adds a line to the log and its indexes.

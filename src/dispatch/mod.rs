@@ -42,6 +42,8 @@ use worker::{Control, Shared, Worker};
 
 /// Waiting rows are counted up to here.
 const COUNTED: u64 = 100_000;
+/// Why nothing is sent where nothing may be.
+const WATCH_ONLY: &str = "--watch-only: this process sends nothing, no test either";
 
 /// Who looks on: the feed, the detector of failing connectors.
 pub trait Observer: Send + Sync {
@@ -74,6 +76,8 @@ pub struct Deps {
     pub observer: Arc<dyn Observer>,
     /// Who reads the last lines of containers that died; `None` = nobody.
     pub lines: Option<Arc<dyn LastLines>>,
+    /// Connectors are known and listed, and nothing is sent to them: no worker runs, no test goes out.
+    pub watch_only: bool,
 }
 
 impl std::fmt::Debug for Deps {
@@ -233,6 +237,23 @@ impl Dispatcher {
         for definition in definitions {
             self.apply_one(definition, &before).await?;
         }
+        self.count_waiting()
+    }
+
+    /// Where no worker runs, nobody else counts what waits.
+    fn count_waiting(&self) -> store::Result<()> {
+        if !self.deps.watch_only {
+            return Ok(());
+        }
+        let mut counts = pages::outbox_counts(&self.deps.store.snapshot()?, COUNTED)?;
+        self.with(|workers| {
+            for (name, running) in workers.iter() {
+                let waits = counts.remove(name).unwrap_or_default();
+                running
+                    .shared
+                    .update(|s| (s.queued, s.oldest) = (waits.queued + waits.claimed, waits.oldest));
+            }
+        });
         Ok(())
     }
 
@@ -292,6 +313,12 @@ impl Dispatcher {
             stop: stop.clone(),
             stopped: stopped.clone(),
         };
+        if self.deps.watch_only {
+            // Nobody waits for a worker that never ran.
+            stopped.cancel();
+            self.with(|w| w.insert(spec.name.clone(), running));
+            return;
+        }
         let worker = Worker::new(
             spec.name.clone(),
             destination,
@@ -338,6 +365,9 @@ impl Dispatcher {
             // The worker may not have come to it yet: what was switched is shown at once.
             let control = r.shared.control.borrow().clone();
             worker::show_switch(&mut status, r.destination.incomplete.as_deref(), control);
+            if self.deps.watch_only && status.state == "on" {
+                (status.state, status.why) = ("not used".into(), WATCH_ONLY.into());
+            }
             status
         };
         self.with(|w| w.values().map(line).collect())

@@ -190,6 +190,12 @@ impl Pace {
         self.failures
     }
 
+    /// From when on the next attempt may start, where something holds it back.
+    pub fn opens_at(&self) -> Option<Timestamp> {
+        let waits = [self.paused_until, self.probe_at.filter(|_| self.in_trouble()), self.next_send];
+        waits.into_iter().flatten().max()
+    }
+
     /// When to look again, if something waits: the latest of what holds it back.
     pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
         let waits = [self.paused_until, self.probe_at.filter(|_| self.in_trouble()), self.next_send];

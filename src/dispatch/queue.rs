@@ -261,6 +261,12 @@ impl Queue {
         [next(&self.open), next(&self.ready)].into_iter().flatten().min()
     }
 
+    /// When the first row that waits for nothing but its time is due.
+    pub fn first_due(&self) -> Option<Timestamp> {
+        let first = |set: &BTreeSet<(Timestamp, u64)>| set.first().map(|(at, _)| *at);
+        [first(&self.open), first(&self.ready)].into_iter().flatten().min()
+    }
+
     /// When the oldest row was made.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.entries.values().next().map(|e| e.row.notification.created_at)

@@ -322,12 +322,16 @@ impl Worker {
         let control = self.control.borrow().clone();
         let in_flight = (self.flying.len() + self.endings.len() + self.writing) as u64;
         let queued = (self.queue.len() as u64).saturating_sub(in_flight);
+        let fails = self.pace.failures() > 0 && self.can_send();
+        let due = self.queue.first_due().filter(|_| fails);
+        let next_attempt = due.map(|at| at.max(self.pace.opens_at().unwrap_or(at)));
         self.shared.update(|s| {
             show_switch(s, self.destination.incomplete.as_deref(), control);
             s.queued = queued;
             s.in_flight = in_flight;
             s.oldest = self.queue.oldest();
             s.paused_until = self.pace.paused_until(now);
+            s.next_attempt = next_attempt;
         });
     }
 }

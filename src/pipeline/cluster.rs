@@ -19,6 +19,12 @@ use crate::{
 
 /// Kubernetes Events held in memory for the rules to look up, Warnings only; the store holds all.
 const WARNINGS_HELD: usize = 5_000;
+/// A watch is lost a moment before it is known that the API does not answer at all.
+const SEEN_AWAY: SignedDuration = SignedDuration::from_mins(1);
+/// After this time from the first live watch a start is over.
+const BEGINS: SignedDuration = SignedDuration::from_mins(5);
+/// How the reason of a gap begins that is one watch's alone.
+pub(super) const LOST: &str = "the watch of";
 /// Changes held for suspects.
 const CHANGES_HELD: usize = 2_000;
 
@@ -95,6 +101,8 @@ pub(super) struct Cluster {
     pub selected: HashSet<Kind>,
     streams: HashMap<(Kind, Str), StreamNote>,
     pub away_since: Option<Timestamp>,
+    /// The last time that it did not.
+    was_away: Option<(Timestamp, Timestamp)>,
     /// When this process had its first live watch.
     live_since: Option<Timestamp>,
     /// Until when an earlier process watched it.
@@ -131,6 +139,7 @@ impl Cluster {
             selected: HashSet::new(),
             streams: HashMap::new(),
             away_since: None,
+            was_away: None,
             live_since: None,
             watched_until: None,
         }
@@ -140,6 +149,7 @@ impl Cluster {
     pub fn keep_liveness(&mut self, old: &Cluster) {
         self.streams.clone_from(&old.streams);
         self.away_since = old.away_since;
+        self.was_away = old.was_away;
         self.live_since = old.live_since;
         self.watched_until = old.watched_until;
         self.opted_out.clone_from(&old.opted_out);
@@ -184,6 +194,27 @@ impl Cluster {
         self.changes.push_back(note);
         if self.changes.len() > CHANGES_HELD {
             self.changes.pop_front();
+        }
+    }
+
+    /// The API answers again; for how long it did not is kept for what comes back after it.
+    pub fn back(&mut self, now: Timestamp) {
+        if let Some(since) = self.away_since.take() {
+            self.was_away = Some((since, now));
+        }
+    }
+
+    /// Why a kind was not watched from then until now, in words.
+    pub fn why_unwatched(&self, kind: Kind, from: Timestamp, now: Timestamp) -> String {
+        let outage = self.away_since.map(|since| (since, now)).or(self.was_away);
+        let away = outage.is_some_and(|(since, to)| from <= to && since.duration_since(from) < SEEN_AWAY);
+        let began = self.live_since.filter(|began| from < *began);
+        match began {
+            // The lists of a large cluster take a while.
+            Some(began) if now.duration_since(began) < BEGINS => "barrelman was not running".to_owned(),
+            Some(_) => format!("{kind} could not be watched since barrelman started"),
+            None if away => "the API server did not answer".to_owned(),
+            None => format!("{LOST} {kind} was lost"),
         }
     }
 

@@ -214,23 +214,7 @@ impl Engine {
     ) -> Result<()> {
         let n = &row.notification;
         let incident = n.incident.as_ref().map(|i| i.id.clone());
-        let delivery = DeliveryRow {
-            at: now,
-            connector: n.connector.clone(),
-            notification: n.id.clone(),
-            phase: n.phase,
-            event: n.event.id.clone(),
-            event_type: n.event.event_type,
-            severity: n.severity(),
-            title: n.event.title.clone(),
-            incident: incident.clone(),
-            state: DeliveryState::Dropped,
-            attempts: 0,
-            status: 0,
-            next_at: None,
-            latency_ms: 0,
-            detail,
-        };
+        let delivery = DeliveryRow::of(n, now, DeliveryState::Dropped, detail);
         let seq = tx.append(&DELIVERIES, &delivery)?;
         for key in keys::deliveries_by(incident.as_ref(), &n.event.id, seq) {
             tx.put(&DELIVERIES_BY, &key, &())?;

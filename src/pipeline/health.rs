@@ -62,7 +62,7 @@ impl Engine {
     /// The API answers.
     pub(super) fn live(&mut self, tx: &Tx<'_>, uid: &ClusterUid, now: Timestamp) -> Result<()> {
         let Some(cluster) = self.clusters.get_mut(uid) else { return Ok(()) };
-        cluster.away_since = None;
+        cluster.back(now);
         let own = Own::of_cluster(cluster, "api");
         self.dues.set(tx, &format!("api\0away\0{uid}"), None, || api(uid, true))?;
         if tx.get(&MEMORY, &own.memory(uid))?.is_some() {

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::engine::Engine;
+use super::{cluster::LOST, engine::Engine};
 use crate::{
     detect::{Change, Origin},
     event::{ClusterUid, Kind},
@@ -249,7 +249,8 @@ impl Engine {
         let shut = matches!(state, StreamState::Forbidden { .. } | StreamState::Absent);
         let lost = cluster.set_stream((stream.kind, &stream.namespace), live, shut, now);
         if let Some(from) = lost {
-            self.gap(tx, &stream.cluster, from, now, &format!("the watch of {} was lost", stream.kind))?;
+            let why = cluster.why_unwatched(stream.kind, from, now);
+            self.gap(tx, &stream.cluster, from, now, &why)?;
         }
         Ok(())
     }
@@ -278,6 +279,10 @@ impl Engine {
         let gap = match last {
             Some((seq, mut row)) if from.duration_since(row.from).abs() < GAP_TOGETHER => {
                 row.to = row.to.max(Some(to));
+                // What took several with it says more than one of them.
+                if row.why.starts_with(LOST) {
+                    why.clone_into(&mut row.why);
+                }
                 tx.put_entry(&GAPS, seq, &row)?;
                 row
             }

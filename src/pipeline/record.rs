@@ -32,7 +32,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<()> {
         let since = draft.moment.as_ref().map_or(now, |(_, at)| *at);
-        let event = self.build(uid, draft, (Status::Info, origin), now);
+        let mut event = self.build(uid, draft, (Status::Info, origin), now);
         if tx.get(&EVENT_IDS, event.id.as_str())?.is_some() {
             return Ok(());
         }
@@ -41,6 +41,13 @@ impl Engine {
             return Ok(());
         }
         let (fold, first, counted) = (keys::fold_of(&event), event.timestamp, claimed(&event));
+        match tx.get(&FOLDS, &fold)?.filter(|_| folds) {
+            // The row before has told of the rest.
+            Some(before) => event.count = event.count.min(grown(counted, before.counted)),
+            // All that it ever counted happened since it was made.
+            None if event.count > 1 => event.first_seen = since.min(event.first_seen),
+            None => {}
+        }
         let (seq, _) = self.record_new(tx, event, now)?;
         if folds {
             tx.put(&FOLDS, &fold, &FoldRow { seq, first, counted })?;
@@ -65,7 +72,7 @@ impl Engine {
         let before = first.clone();
         // A Kubernetes Event carries the sum of its repeats, everything else counts as one.
         let claimed = claimed(event);
-        let grown = if claimed > row.counted { claimed - row.counted } else { claimed };
+        let grown = grown(claimed, row.counted);
         let room = plausible(since.min(first.observed_at), now).saturating_sub(first.count);
         first.count += grown.clamp(1, room.max(1));
         tx.put(&FOLDS, &key, &FoldRow { counted: claimed, ..row })?;
@@ -221,6 +228,11 @@ fn claimed(event: &Event) -> u64 {
 
 fn claimed_in(details: &serde_json::Map<String, Value>) -> u64 {
     details.get("count").and_then(Value::as_u64).unwrap_or(1).max(1)
+}
+
+/// How often it happened since it was counted last. One that counts less is another Event about the same.
+fn grown(claimed: u64, counted: u64) -> u64 {
+    if claimed > counted { claimed - counted } else { claimed }
 }
 
 /// How often something may have happened that is known since then: whoever may create an Event may write any count into

@@ -272,6 +272,16 @@ pub struct DeliveryRow {
     /// The incident.
     #[serde(default)]
     pub incident: Option<IncidentId>,
+    /// What it is about: the cluster, and the namespace of the event's object. Without a cluster it is about several
+    /// places.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cluster: String,
+    /// Empty for what is in none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// The incident's subject, else the event's: `Kind/namespace/name`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
     /// What became of it.
     pub state: DeliveryState,
     /// Attempts.
@@ -282,11 +292,45 @@ pub struct DeliveryRow {
     /// When it is tried next, where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
+    /// Since when it is tried, where it is tried again: after the horizon it becomes a dead letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried_since: Option<Timestamp>,
     /// The last attempt, from the request to its answer, without any wait before it; 0 where none was made.
     pub latency_ms: u64,
     /// The answer's first bytes, or why not: secrets cut.
     #[serde(default)]
     pub detail: String,
+}
+
+impl DeliveryRow {
+    /// The log's line about a message of which no attempt was made yet.
+    pub fn of(notification: &Notification, at: Timestamp, state: DeliveryState, detail: String) -> Self {
+        let incident = notification.incident.as_ref();
+        let event = &notification.event;
+        // A digest stands for messages of several places.
+        let place = Some(event).filter(|_| notification.phase != Phase::Digest);
+        Self {
+            at,
+            connector: notification.connector.clone(),
+            notification: notification.id.clone(),
+            phase: notification.phase,
+            event: event.id.clone(),
+            event_type: event.event_type,
+            severity: notification.severity(),
+            title: event.title.clone(),
+            incident: incident.map(|i| i.id.clone()),
+            cluster: place.map(|e| e.cluster.clone()).unwrap_or_default(),
+            namespace: place.map(|e| e.object.namespace.clone()).unwrap_or_default(),
+            subject: incident.map_or(&event.subject, |i| &i.subject).key(),
+            state,
+            attempts: 0,
+            status: 0,
+            next_at: None,
+            tried_since: None,
+            latency_ms: 0,
+            detail,
+        }
+    }
 }
 
 /// A message that nobody will take; it stays until it is replayed, purged or evicted.

@@ -12,7 +12,7 @@ use super::{
     keymap::{Chord, Keymap},
     model::Model,
     msg::Msg,
-    options::{Exit, Options, Pages},
+    options::{Exit, Options, Pages, Said},
     session::Session,
     source::Source,
     theme::Theme,
@@ -37,6 +37,7 @@ pub struct Harness {
     pub exit: Option<Exit>,
     queries: usize,
     session_file: Option<PathBuf>,
+    said: Said,
 }
 
 impl Harness {
@@ -67,6 +68,7 @@ impl Harness {
             exit: None,
             queries: 0,
             session_file: options.session_file.clone(),
+            said: options.said.clone(),
         };
         if let Some(session) = options.session_file.as_deref().and_then(Session::load) {
             session.restore(&mut harness.model);
@@ -163,6 +165,7 @@ impl Harness {
 
     /// The end: the session is kept.
     pub fn leave(&mut self) -> &mut Self {
+        self.said.keep(&self.model.shared.messages);
         if let Some(path) = &self.session_file {
             Session::of(&self.model).save(path).expect("a place for the session");
         }

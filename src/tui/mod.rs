@@ -10,6 +10,7 @@ mod action;
 mod blank;
 mod effect;
 mod guard;
+mod heard;
 mod input;
 mod keymap;
 mod model;

@@ -23,10 +23,6 @@ const MESSAGES: usize = 200;
 const NAMES: usize = 50;
 /// What stands on the screen is read again at most so often.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
-/// An engine says how it is every second: one that says nothing for so long hangs, or its disk does.
-const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(5);
-/// Ticks come every second: after a longer pause it was this process that stood still, not the engine.
-const SLEPT: SignedDuration = SignedDuration::from_secs(3);
 /// How long a toast stands.
 const TOAST_FOR: SignedDuration = SignedDuration::from_secs(5);
 
@@ -102,8 +98,8 @@ pub struct Shared {
     pub engine: Engine,
     /// This process never delivers.
     pub watch_only: bool,
-    /// How long a message is tried, in words.
-    pub horizon: String,
+    /// How long a message is tried.
+    pub horizon: SignedDuration,
     /// There is a log file to show.
     pub has_log: bool,
     /// The newest status; `None` until the engine has said one.
@@ -112,8 +108,10 @@ pub struct Shared {
     pub gone: Option<Timestamp>,
     /// The engine is there, but has said nothing since then.
     pub silent: Option<Timestamp>,
+    /// Its process, as the system tells, where it never said it itself.
+    pub(super) silent_pid: Option<u32>,
     /// When it was last heard, and when the screen's own clock last ticked.
-    heard: (Timestamp, Option<Timestamp>),
+    pub(super) heard: (Timestamp, Option<Timestamp>),
     /// Why the store cannot be read.
     pub store_error: Option<String>,
     /// Where.
@@ -297,37 +295,6 @@ impl Shared {
         EventQuery { scope: self.scope.clone(), range: self.range, ..EventQuery::default() }
     }
 
-    /// The engine has said something.
-    pub fn hear(&mut self) {
-        self.heard.0 = self.now;
-        if self.silent.take().is_some() {
-            self.say(Level::Good, "the engine answers again");
-        }
-    }
-
-    /// Time has passed: an engine that should have said something by now is said to be silent.
-    pub fn listen(&mut self) {
-        let slept = self.heard.1.replace(self.now).is_none_or(|at| self.now.duration_since(at) > SLEPT);
-        if slept {
-            self.heard.0 = self.now;
-        }
-        let (at, _) = self.heard;
-        if self.gone.is_none() && self.silent.is_none() && self.now.duration_since(at) >= SILENT_AFTER {
-            self.silent = Some(at);
-            self.say(Level::Bad, "the engine says nothing any more: what was asked of it may not be done");
-        }
-    }
-
-    /// Somebody watches, as far as is known here.
-    pub fn is_watched(&self) -> bool {
-        self.gone.is_none() && self.silent.is_none()
-    }
-
-    /// Up to when what is shown is known: now, or the moment from which on nobody told.
-    pub fn known_to(&self) -> Timestamp {
-        self.gone.into_iter().chain(self.silent).min().unwrap_or(self.now)
-    }
-
     /// An age as far as it is known, or the full time where full times are wanted.
     pub fn age(&self, at: Timestamp) -> String {
         self.age_at(at, self.known_to())
@@ -382,6 +349,12 @@ impl Shared {
         self.status.as_ref().map_or(self.totals.dead, |s| s.connectors.iter().map(|c| c.dead).sum())
     }
 
+    /// Connectors whose newest attempt failed.
+    pub fn failing(&self) -> u64 {
+        let connectors = self.status.iter().flat_map(|s| &s.connectors);
+        connectors.filter(|c| c.fails()).count() as u64
+    }
+
     /// Messages that wait.
     pub fn waiting(&self) -> u64 {
         self.status
@@ -398,6 +371,19 @@ impl Shared {
     /// Stored events, with what came since they were counted.
     pub fn events(&self) -> u64 {
         self.totals.events + self.since_totals
+    }
+
+    /// The engine that is shown never delivers.
+    pub fn is_watch_only(&self) -> bool {
+        match self.engine {
+            Engine::Own => self.watch_only,
+            Engine::Attached(_) => self.status.as_ref().is_some_and(|s| s.watch_only),
+        }
+    }
+
+    /// How long a message is tried, in words.
+    pub fn horizon_words(&self) -> String {
+        super::text::span(self.horizon.as_secs())
     }
 
     /// The connectors that would stop if this process ended.
@@ -418,11 +404,12 @@ impl Model {
             tz: options.timezone.clone(),
             engine: options.engine.clone(),
             watch_only: options.watch_only,
-            horizon: super::text::span(options.horizon.as_secs().cast_signed()),
+            horizon: SignedDuration::try_from(options.horizon).unwrap_or(SignedDuration::MAX),
             has_log: options.log_file.is_some(),
             status: None,
             gone: None,
             silent: None,
+            silent_pid: None,
             heard: (now, None),
             store_error: None,
             scope: Scope::default(),
@@ -442,7 +429,7 @@ impl Model {
             rate: Rate::default(),
             filters: Vec::new(),
             toast: None,
-            messages: VecDeque::new(),
+            messages: options.said.before(),
             size: (80, 24),
             dirty: true,
             stale: false,
@@ -452,7 +439,9 @@ impl Model {
             interrupted: None,
             mouse: false,
         };
-        for notice in &options.notices {
+        // They were said by the first screen.
+        let first = shared.messages.is_empty();
+        for notice in options.notices.iter().filter(|_| first) {
             shared.say(Level::Bad, notice.clone());
         }
         Self {

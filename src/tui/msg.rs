@@ -74,6 +74,8 @@ pub struct ToldMark {
     pub state: ToldState,
     /// When; of a waiting one, when it is due.
     pub at: Timestamp,
+    /// When it is tried again, where it is.
+    pub next_at: Option<Timestamp>,
     /// The answer, or why not.
     pub detail: String,
 }

@@ -1,12 +1,17 @@
 //! What the dashboard is given and what it answers: the seam to `app`.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::theme::ThemeChoice;
+use super::{model::Message, theme::ThemeChoice};
 use crate::{
     feed::{Action, Feed, Reply},
     store::{self, Reader, Snapshot, Store},
@@ -85,6 +90,24 @@ pub struct Options {
     pub timezone: TimeZone,
     /// Said once at the start, as toasts (a configuration that is only half right, for instance).
     pub notices: Vec<String>,
+    /// What was said so far: a screen that is opened in place of another goes on with its messages.
+    pub said: Said,
+}
+
+/// The messages of this process's screens, one after the other.
+#[derive(Debug, Clone, Default)]
+pub struct Said(Arc<Mutex<VecDeque<Message>>>);
+
+impl Said {
+    /// What earlier screens said.
+    pub(super) fn before(&self) -> VecDeque<Message> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Kept for the next screen.
+    pub(super) fn keep(&self, messages: &VecDeque<Message>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone_from(messages);
+    }
 }
 
 impl Default for Options {
@@ -99,6 +122,7 @@ impl Default for Options {
             session_file: None,
             timezone: TimeZone::UTC,
             notices: Vec::new(),
+            said: Said::default(),
         }
     }
 }

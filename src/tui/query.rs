@@ -125,6 +125,10 @@ impl EventQuery {
         if self.warnings && row.severity < Severity::Medium {
             return false;
         }
+        // A digest is about several places, and a row of an earlier version says none.
+        if !row.cluster.is_empty() && !self.scope.holds(&row.cluster, &row.namespace) {
+            return false;
+        }
         self.filter.is_empty() || self.filter.matches(&delivery_as_event(row), now)
     }
 }
@@ -139,6 +143,8 @@ fn delivery_as_event(row: &DeliveryRow) -> Event {
     event.first_seen = row.at;
     event.last_seen = row.at;
     event.title.clone_from(&row.title);
+    event.cluster.clone_from(&row.cluster);
+    event.object.namespace.clone_from(&row.namespace);
     event.description = format!("{} {} {:?} {}", row.connector, row.phase.as_str(), row.state, row.detail);
     event.count = row.attempts.into();
     event.incident.clone_from(&row.incident);

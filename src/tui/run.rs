@@ -82,6 +82,7 @@ pub async fn run(link: Link, options: Options, clock: Clock) -> Result<Exit, Err
         screen.model.shared.size = (size.width, size.height);
     }
     let exit = screen.go(link.feed, inbox, link.stop).await;
+    options.said.keep(&screen.model.shared.messages);
     if let Some(path) = &options.session_file
         && let Err(error) = Session::of(&screen.model).save(path)
     {

@@ -520,3 +520,58 @@ async fn a_backlog_larger_than_the_window_is_worked_off_in_order() {
     until("empty", || bench.outbox("hook").is_empty()).await;
     bench.close().await;
 }
+
+#[tokio::test]
+async fn with_watch_only_connectors_are_known_and_nothing_is_sent() {
+    let (dir, sink) = (dir(), Sink::start(|_, _| status(200)).await);
+    let bench = Bench::watch_only(dir.path());
+    bench.put((0..3).map(|n| bench.message("hook", &format!("i{n}"), Phase::Opened)).collect()).await;
+    let incomplete = ("new", "slack", json!({"webhook_url": "..."}));
+    bench.apply(&[("hook", "webhook", json!({"url": sink.url})), incomplete]).await;
+    let hook = bench.status("hook");
+    assert_eq!((hook.state.as_str(), hook.enabled, hook.queued), ("not used", true, 3));
+    assert!(hook.why.contains("--watch-only") && hook.oldest.is_some(), "{hook:?}");
+    assert_eq!(bench.status("new").state, "incomplete");
+    assert!(bench.dispatcher.test("hook").await.unwrap_err().contains("--watch-only"));
+    // It can be switched, and changed, like any other.
+    bench.dispatcher.set_enabled("hook", false).await.unwrap();
+    assert_eq!(bench.status("hook").state, "off");
+    bench.dispatcher.set_enabled("hook", true).await.unwrap();
+    bench.apply(&[("hook", "webhook", json!({"url": sink.url, "method": "PUT"}))]).await;
+    assert_eq!((bench.status("hook").state.as_str(), bench.status("hook").queued), ("not used", 3));
+    bench.advance(Duration::from_secs(60));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!((sink.count(), bench.outbox("hook").len()), (0, 3));
+    bench.close().await;
+    // Without it, what waits goes out.
+    let bench = Bench::open(dir.path());
+    bench.apply(&[("hook", "webhook", json!({"url": sink.url}))]).await;
+    until("all", || sink.count() == 3).await;
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_failing_connector_says_when_it_is_tried_again_and_until_when() {
+    let (dir, sink) = (dir(), Sink::start(|n, _| status(if n < 3 { 500 } else { 200 })).await);
+    let bench = Bench::open(dir.path());
+    bench.apply(&[("hook", "webhook", json!({"url": sink.url}))]).await;
+    let made = bench.now();
+    bench.put(vec![bench.message("hook", "a", Phase::Opened)]).await;
+    until("failing", || bench.status("hook").fails()).await;
+    until("written", || !bench.deliveries().is_empty()).await;
+    let row = bench.deliveries().remove(0);
+    assert_eq!(row.state, DeliveryState::Retrying);
+    assert!(row.next_at > Some(row.at) && row.tried_since.is_some_and(|at| at >= made && at <= row.at));
+    assert_eq!(row.cluster, bench.message("hook", "a", Phase::Opened).event.cluster);
+    until("when", || bench.status("hook").next_attempt.is_some()).await;
+    until("taken", || {
+        bench.advance(Duration::from_secs(5));
+        bench.outbox("hook").is_empty()
+    })
+    .await;
+    until("well again", || !bench.status("hook").fails()).await;
+    assert_eq!(bench.status("hook").next_attempt, None);
+    let row = bench.deliveries().pop().unwrap();
+    assert_eq!((row.state, row.next_at, row.tried_since), (DeliveryState::Delivered, None, None));
+    bench.close().await;
+}

@@ -223,6 +223,68 @@ fn a_warning_that_nobody_speaks_for_leads_and_is_folded() {
 }
 
 #[test]
+fn a_new_row_of_an_event_counts_what_happened_since_the_last_row() {
+    let mut rig = Rig::shop();
+    let pod = pod_of(&rig, "search");
+    let ours = |rig: &Rig| {
+        let mut events = rig.events_of(EventType::KubernetesEvent);
+        events.retain(|e| e.details["reason"] == "SomeControllerSays");
+        events.into_iter().map(|e| (e.count, e.first_seen, e.last_seen)).collect::<Vec<_>>()
+    };
+    let made = rig.now();
+    let event = warning(&rig, "quota", &pod, "SomeControllerSays", 1);
+    rig.cluster().create(event).unwrap();
+    rig.advance(30);
+    let says = |rig: &mut Rig, count: u64| {
+        let last = rig.now().to_string();
+        let event = |e: &mut serde_json::Value| {
+            e["count"] = json!(count);
+            e["lastTimestamp"] = json!(last);
+        };
+        rig.cluster().update("events", "shop", "quota", event).unwrap();
+        rig.advance(30);
+    };
+    for count in 2..=21 {
+        says(&mut rig, count);
+    }
+    // Ten minutes are over with the 21st: all that came before is in the first row.
+    says(&mut rig, 25);
+    let rows = ours(&rig);
+    assert_eq!(rows.iter().map(|(count, ..)| count).sum::<u64>(), 25, "{rows:?}");
+    assert!(rows.len() == 2 && rows[1].0 < 10 && rows[1].1 > rows[0].2, "{rows:?}");
+    assert_eq!(rows[0].1, made);
+    // A restart knows what was counted.
+    rig.restart();
+    says(&mut rig, 26);
+    let rows = ours(&rig);
+    assert_eq!(rows.iter().map(|(count, ..)| count).sum::<u64>(), 26, "{rows:?}");
+}
+
+#[test]
+fn an_event_that_was_there_before_us_happened_since_it_was_made() {
+    let mut rig = Rig::shop();
+    let pod = pod_of(&rig, "search");
+    let made = rig.now();
+    rig.stop();
+    let event = warning(&rig, "quota", &pod, "SomeControllerSays", 1);
+    rig.cluster().create(event).unwrap();
+    rig.unwatched(300);
+    let last = rig.now().to_string();
+    rig.cluster()
+        .update("events", "shop", "quota", |e| {
+            e["count"] = json!(40);
+            e["lastTimestamp"] = json!(last);
+        })
+        .unwrap();
+    rig.begin();
+    rig.start();
+    let mut events = rig.events_of(EventType::KubernetesEvent);
+    events.retain(|e| e.details["reason"] == "SomeControllerSays");
+    assert_eq!((events.len(), events[0].count), (1, 40));
+    assert!((events[0].first_seen - made).get_seconds() <= 1, "{:?} {made}", events[0].first_seen);
+}
+
+#[test]
 fn min_count_tells_with_the_repeat_that_makes_it_true() {
     let toml = format!("{HOOK}conditions = {{ min_count = 3 }}\n");
     let mut rig = Rig::shop_with(&toml);

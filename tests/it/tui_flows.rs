@@ -129,10 +129,14 @@ fn a_failed_delivery_shows_at_once_with_its_next_step() {
         severity: Severity::Critical,
         title: "crash loop".into(),
         incident: Some(sample::id(1)),
+        cluster: "prod-eu".into(),
+        namespace: "payments".into(),
+        subject: "Deployment/payments/payments-api".into(),
         state: DeliveryState::Dead,
         attempts: 3,
         status: 410,
         next_at: None,
+        tried_since: None,
         latency_ms: 12,
         detail: "410 gone: make a new webhook".into(),
     };
@@ -398,6 +402,9 @@ fn dead_letters_are_retried_one_by_one_and_purged_only_after_asking() {
     let bench = bench(20);
     let mut h = bench.open();
     h.keys("7 tab").settle().keys("R");
+    // Its connector is paused: nobody would be told now.
+    assert!(h.asked.is_empty() && h.screen().contains("email-leads is paused"), "{}", h.screen());
+    h.keys("y");
     assert!(
         matches!(&h.asked[..], [Action::RetryDead { connector: None, seqs }] if seqs.len() == 1),
         "{:?}",

@@ -6,7 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use barrelman::demo::{Cluster, Options};
+use barrelman::{
+    connector::samples,
+    demo::{Cluster, Options},
+    event::{EventType, incident::Phase},
+    store::{OUTBOX, OutboxRow, Store, Tx, keys},
+};
 use portable_pty::CommandBuilder;
 
 use super::tui_pty::Terminal;
@@ -121,4 +126,89 @@ async fn beside_a_forwarder_it_says_whose_engine_it_shows_and_takes_over_when_th
     };
     tokio::task::spawn_blocking(flow).await.unwrap();
     drop(served);
+}
+
+fn served_there(place: &Place) {
+    let start = Instant::now();
+    while !place.data().join("barrelman.sock").exists() {
+        let log = std::fs::read_to_string(place.log()).unwrap_or_default();
+        assert!(start.elapsed() < Duration::from_secs(20), "no forwarder: {log}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_forwarder_that_hangs_it_opens_and_goes_on_when_that_goes_on() {
+    let cluster = Cluster::new(Options::new(6, Arc::new(barrelman::app::now)));
+    let served = serve(&cluster).await;
+    let place = Place::new(&served.kubeconfig, "").with(HOOK);
+    let forwarder = place.spawn();
+    let config = place.config().display().to_string();
+    let command = || program(place.dir.path(), &["--config", &config]);
+    let (first, second) = (command(), command());
+    let flow = move || {
+        served_there(&place);
+        let mut t = Terminal::spawn(first, (120, 40));
+        t.until("● LIVE").press("q").until("goes on without").press("y");
+        t.restored();
+        forwarder.signal("-STOP");
+        let start = Instant::now();
+        let mut t = Terminal::spawn(second, (120, 40));
+        t.until("ENGINE SILENT").until(&format!("`kill -9 {}`", forwarder.pid()));
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        t.press("6").until("the engine does not answer");
+        forwarder.signal("-CONT");
+        t.until("● LIVE").until("● on");
+        forwarder.signal("-STOP");
+        t.until("ENGINE SILENT");
+        forwarder.kill();
+        t.until("ENGINE GONE").press(":take-over\r").until("y take over").press("y");
+        t.until("● LIVE").until_gone("shows forward");
+        t.press("q").until("Nobody will be told by").press("y");
+        t.restored();
+    };
+    tokio::task::spawn_blocking(flow).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_forwarder_that_only_watches_it_says_so_and_shows_what_waits() {
+    let cluster = Cluster::new(Options::new(7, Arc::new(barrelman::app::now)));
+    let served = serve(&cluster).await;
+    let place = Place::new(&served.kubeconfig, "").with(HOOK);
+    let left = |place: Place| {
+        let store = Store::open(&place.data()).unwrap();
+        let waits = |tx: &Tx<'_>| {
+            let seq = tx.next_seq()?;
+            let notification = samples::notification(EventType::PodCrashLoop, Phase::Opened, "hook");
+            let row = OutboxRow { seq, notification, due_at: jiff::Timestamp::UNIX_EPOCH, claim: None };
+            tx.put(&OUTBOX, &keys::outbox("hook", seq), &row)
+        };
+        store.write_blocking(waits).unwrap();
+        store.close();
+        place
+    };
+    // Something waits from before.
+    let place = tokio::task::spawn_blocking(move || left(place)).await.unwrap();
+    let forwarder = place.spawn_with(&["--watch-only"]);
+    let config = place.config().display().to_string();
+    let command = program(place.dir.path(), &["--config", &config]);
+    let listed = place.command(&["connectors", "list"]);
+    let tested = place.command(&["connectors", "test", "hook"]);
+    let flow = move || {
+        served_there(&place);
+        let mut t = Terminal::spawn(command, (120, 40));
+        t.until("● LIVE").until("watch only").until("shows forward, pid ");
+        t.press("6").until("○ not used").until("1 waiting").until("start without --watch-only");
+        t.press("7").until("1 waiting");
+        for (mut command, words) in [(listed, "not used"), (tested, "--watch-only")] {
+            let out = command.output().unwrap();
+            let said = [out.stdout, out.stderr].concat();
+            assert!(String::from_utf8_lossy(&said).contains(words), "{}", String::from_utf8_lossy(&said));
+        }
+        t.press("q").until("goes on without").press("y");
+        t.restored();
+        assert_eq!(place.waiting(), 1);
+        drop(forwarder);
+    };
+    tokio::task::spawn_blocking(flow).await.unwrap();
 }

@@ -216,6 +216,12 @@ pub fn incident(now: Timestamp, n: u64) -> Incident {
     .unwrap()
 }
 
+/// A message about the first incident that failed just now, and is tried again.
+pub fn retrying(connector: &str) -> DeliveryRow {
+    let row = delivery(now(), connector, 1, 1, DeliveryState::Retrying, "HTTP 500: boom");
+    DeliveryRow { status: 500, ..row }
+}
+
 fn delivery(
     now: Timestamp,
     connector: &str,
@@ -235,10 +241,14 @@ fn delivery(
         severity: incident.severity,
         title: incident.title.clone(),
         incident: Some(incident.id),
+        cluster: incident.cluster,
+        namespace: incident.subject.namespace.clone(),
+        subject: incident.subject.key(),
         state,
         attempts: if state == DeliveryState::Delivered { 1 } else { 5 },
         status: if state == DeliveryState::Delivered { 200 } else { 401 },
         next_at: None,
+        tried_since: None,
         latency_ms: 184,
         detail: detail.into(),
     }

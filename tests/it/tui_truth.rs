@@ -317,3 +317,206 @@ fn how_long_a_message_is_tried_is_what_is_configured() {
     let screen = h.keys("space").screen();
     assert!(screen.contains("longer than 3h"), "{screen}");
 }
+
+/// A status of the engine, changed.
+fn told_so(h: &mut Harness, change: impl FnOnce(&mut barrelman::status::Status)) {
+    let mut status = sample::status(sample::now());
+    status.at = h.now;
+    change(&mut status);
+    h.feed(vec![Feed::Status { status: Arc::new(status) }]).settle();
+}
+
+#[test]
+fn with_watch_only_no_connector_is_said_to_be_missing_or_to_send() {
+    let bench = bench(true);
+    for options in [attached(), Options { watch_only: true, ..Options::default() }] {
+        for size in [(80, 24), (120, 40)] {
+            let mut h = bench.open(&options, size);
+            told_so(&mut h, |status| {
+                status.watch_only = true;
+                for c in status.connectors.iter_mut().filter(|c| c.state == "on") {
+                    (c.state, c.why) = ("not used".into(), "--watch-only: this process sends nothing".into());
+                    c.queued = 7;
+                }
+            });
+            let screen = h.keys("6 j j").settle().screen();
+            let head = screen.lines().take(2).collect::<String>();
+            assert!(head.contains("watch only"), "{screen}");
+            let row = screen.lines().find(|l| l.contains("pagerduty")).unwrap_or_default();
+            assert!(row.contains("○ not used") && row.contains(" 7 "), "{screen}");
+            assert!(screen.contains("start without --watch-only") && !screen.contains("● on"), "{screen}");
+            h.keys("ctrl-t");
+            assert!(h.asked.is_empty() && h.screen().contains("nothing is sent, no test"), "{}", h.screen());
+            assert!(h.keys("7").settle().screen().contains("14 waiting"), "{}", h.screen());
+        }
+    }
+    // Beside an engine that delivers, this process's own flag says nothing of it.
+    let mut h = bench.open(&Options { watch_only: true, ..attached() }, (120, 40));
+    assert!(!h.screen().contains("watch only"), "{}", h.screen());
+}
+
+#[test]
+fn a_failing_connector_is_on_the_tab_in_the_header_and_has_a_next_step_and_a_time() {
+    let bench = bench(true);
+    let mut h = bench.open(&Options::default(), (120, 40));
+    let at = |secs: i64| sample::now().checked_add(SignedDuration::from_secs(secs)).unwrap();
+    told_so(&mut h, |status| {
+        status.connectors.retain(|c| c.state == "on");
+        let broken = &mut status.connectors[0];
+        broken.queued = 31;
+        broken.last_error = Some((at(-1), "HTTP 500: boom".into()));
+        broken.next_attempt = Some(at(42));
+    });
+    let screen = h.keys("6 j").settle().screen();
+    assert!(screen.contains("6 Connectors(1!)") && screen.contains("1 failing"), "{screen}");
+    let row = screen.lines().find(|l| l.contains("slack-oncall")).unwrap_or_default();
+    assert!(row.contains("▲ failing") && row.contains("HTTP 500: boom"), "{screen}");
+    assert!(screen.contains("again    tried again at 09:41:49, in 42s"), "{screen}");
+    assert!(screen.contains("see that the service can be reached and answers; ctrl-t tests it"), "{screen}");
+    // The message itself says when, and until when.
+    let mut row = sample::retrying("slack-oncall");
+    row.next_at = Some(at(42));
+    row.tried_since = Some(at(-60));
+    let told = Feed::Delivery { seq: 900_000, delivery: Arc::new(row) };
+    let screen = h.keys("7").settle().feed(vec![told]).settle().screen();
+    assert!(screen.contains("tried again at 09:41:49: HTTP"), "{screen}");
+    let screen = h.keys("g enter").settle().screen();
+    for words in [
+        "state         failed, and tried again",
+        "tried again   2026-11-22 09:41:49",
+        "given up      2026-11-23 09:40:07",
+        "next step     see that the service can be reached",
+        "incident      Deployment/payments/payments-api  (",
+    ] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    assert!(!screen.contains("Retrying"), "{screen}");
+    let screen = h.keys("esc 1").settle().screen();
+    assert!(screen.contains("↻ tried again at") && screen.contains("09:41:49: HTTP 500: boom"), "{screen}");
+}
+
+#[test]
+fn what_is_put_back_for_a_connector_that_does_not_send_is_not_said_to_be_sent() {
+    let bench = bench(true);
+    for (state, words) in [
+        ("paused", "email-leads is paused: what is for it waits until it is switched on (6)."),
+        ("off", "email-leads is off: what is for it waits until it is switched on (6)."),
+        ("not used", "email-leads is not used: what is for it waits."),
+        ("on", "It is sent at once."),
+    ] {
+        let mut h = bench.open(&Options::default(), (170, 40));
+        told_so(&mut h, |status| {
+            let email = status.connectors.iter_mut().find(|c| c.name == "email-leads").unwrap();
+            (email.state, email.enabled) = (state.into(), state != "off");
+        });
+        let screen = h.keys("7").settle().keys("R").screen();
+        let said = screen.split_whitespace().filter(|w| *w != "│").collect::<Vec<_>>().join(" ");
+        assert!(said.contains(words), "{state}: {screen}");
+        assert_eq!(said.contains("sent at once"), state == "on", "{screen}");
+        assert!(h.asked.is_empty());
+        let screen = h.keys("esc 6 j").settle().keys("R").screen();
+        assert_eq!(h.asked.is_empty(), state != "on", "{state}: {screen}");
+    }
+}
+
+#[test]
+fn deliveries_keep_to_the_scope_that_the_header_names() {
+    let bench = bench(true);
+    let mut h = bench.open(&Options::default(), (120, 40));
+    let all = h.keys("7").settle().screen();
+    assert!(all.contains("crash loop: app exits") && all.contains("1 dead"), "{all}");
+    h.keys("s").settle().text("check").keys("enter").settle();
+    let screen = h.screen();
+    assert!(screen.contains("▸ checkout") && !screen.contains("crash loop: app exits"), "{screen}");
+    assert!(screen.contains("readiness probe answers 503") && screen.contains(" 0 of 1 dead"), "{screen}");
+    // What comes is judged by it, too.
+    let mut row = sample::retrying("slack-oncall");
+    row.title = "not in this scope".into();
+    let mut here = row.clone();
+    (here.namespace, here.title) = ("checkout".into(), "in this scope".into());
+    let item = |seq, row| Feed::Delivery { seq, delivery: Arc::new(row) };
+    let screen = h.feed(vec![item(900_000, row), item(900_001, here)]).settle().screen();
+    assert!(screen.contains("in this scope") && !screen.contains("not in this scope"), "{screen}");
+    let screen = h.keys("0").settle().screen();
+    assert!(screen.contains("crash loop: app exits"), "{screen}");
+}
+
+#[test]
+fn messages_of_the_screen_before_are_still_there_after_a_take_over() {
+    let bench = bench(true);
+    let options = Options { notices: vec!["half right".into()], ..attached() };
+    let mut h = bench.open(&options, (120, 40));
+    h.feed(vec![Feed::Engine { label: None }]).leave();
+    let options = Options { engine: Engine::Own, ..options };
+    let mut h = bench.open(&options, (120, 40));
+    let screen = h.keys("M").screen();
+    assert!(screen.contains("the engine has stopped: what is shown is what was stored"), "{screen}");
+    assert_eq!(screen.matches("half right").count(), 1, "{screen}");
+}
+
+#[test]
+fn beside_an_engine_that_hangs_the_stored_is_shown_with_what_to_do() {
+    let bench = bench(true);
+    let options = Options { engine: Engine::Attached("pid 4711".into()), ..Options::default() };
+    let pages: Arc<dyn Pages> = Arc::new(bench.store.clone());
+    for size in [(80, 24), (120, 40)] {
+        let mut h =
+            Harness::new(&pages, &options, ThemeChoice::Dark.resolve(None, None), size, sample::now());
+        let screen = h.feed(vec![Feed::Silent { pid: Some(4711) }]).settle().screen();
+        assert!(screen.contains("✖ ENGINE SILENT") && screen.contains("payments/payments-api"), "{screen}");
+        let said = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("`kill -9 4711`, then :take-over"), "{screen}");
+        for (key, words) in [("6", "the engine does not answer"), ("8", "does not answer")] {
+            let screen = h.keys(key).settle().screen();
+            assert!(screen.contains(words) && !screen.contains("connecting"), "{key}: {screen}");
+        }
+        h.keys("r ctrl-r");
+        assert!(h.asked.is_empty(), "{:?}", h.asked);
+        // It ends, or it goes on after all.
+        h.feed(vec![Feed::Engine { label: None }]);
+        assert!(h.screen().contains("✖ ENGINE GONE"), "{}", h.screen());
+        h.feed(vec![Feed::Silent { pid: Some(4712) }]);
+        assert!(h.screen().contains("kill -9 4712"), "{}", h.screen());
+        h.feed(vec![Feed::Engine { label: Some("forward, pid 4712".into()) }]);
+        told(&mut h);
+        assert!(h.screen().contains("● LIVE"), "{}", h.screen());
+    }
+}
+
+#[test]
+fn under_a_reader_rows_keep_their_times_and_warnings_only_keeps_the_place() {
+    let bench = bench(true);
+    let mut h = bench.open(&Options::default(), (120, 40));
+    let what = (EventType::PodCrashLoop, Severity::Critical);
+    let mut crash = sample::event(900, sample::now(), what, ("shop", "Pod", "crash-7c9d8f6b5-abcde"));
+    h.keys("2").settle().feed(vec![Feed::Event { seq: 5_000, event: Arc::new(crash.clone()) }]).settle();
+    h.keys("j j j").settle();
+    crash.count = 12;
+    crash.last_seen = sample::now().checked_add(SignedDuration::from_secs(9)).unwrap();
+    h.feed(vec![Feed::Event { seq: 5_000, event: Arc::new(crash) }]).settle();
+    let screen = h.screen();
+    let row = screen.lines().find(|l| l.contains("crash-7c9")).unwrap_or_default();
+    assert!(row.starts_with('▲') && row.contains("09:41:07") && row.contains("×12"), "{screen}");
+    // Following, it rises with its new time.
+    let screen = h.keys("g").settle().screen();
+    let row = screen.lines().find(|l| l.starts_with('▌')).unwrap_or_default();
+    assert!(row.contains("09:41:16") && row.contains("crash-7c9"), "{screen}");
+    // Whoever looks at warnings for a moment is where he was, and what comes does not carry him away.
+    let selected = |h: &mut Harness| {
+        let screen = h.screen();
+        // Without the pane beside it, which is read a moment later.
+        screen.lines().find(|l| l.starts_with('▌')).map(|l| l.chars().take(60).collect::<String>())
+    };
+    for moves in ["j", "j j j j", "j j j j j j j"] {
+        h.keys("g").settle().keys(moves).settle();
+        let before = selected(&mut h);
+        h.keys("!").settle();
+        assert!(h.screen().contains("paused on this row"), "{}", h.screen());
+        h.keys("!").settle();
+        assert_eq!(selected(&mut h), before, "{}", h.screen());
+        assert!(h.screen().contains("paused on this row"), "{}", h.screen());
+    }
+    // One that follows goes on to follow.
+    h.keys("g").settle().keys("! !").settle();
+    assert!(!h.screen().contains("paused"), "{}", h.screen());
+}

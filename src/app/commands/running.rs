@@ -112,6 +112,7 @@ impl<'a> Alone<'a> {
             stale_after: settings.incidents.stale_after.into(),
             observer: Arc::new(Nobody),
             lines: None,
+            watch_only: settings.watch_only,
         });
         // Workers are made known, and never run.
         drop(task);

@@ -132,8 +132,28 @@ impl<'a> Lexer<'a> {
         if negate && matches!(self.peek(), Some('-' | '!')) {
             return Err(self.error(start..self.at + 1, "one - or ! is enough"));
         }
+        if let Some(bracket) = self.bracket() {
+            return Err(bracket);
+        }
         let body = self.body(bang)?;
         Ok(Term { negate, body, span: start..self.at })
+    }
+
+    /// `(ns:a ns:b)`: as text it would be found nowhere, and nobody would learn why.
+    fn bracket(&self) -> Option<FilterError> {
+        let word = self.word();
+        let inside = word.trim_start_matches('(');
+        let opened = word.len() - inside.len();
+        let name = inside.split([':', '=', '<', '>', '!']).next().unwrap_or_default();
+        if opened == 0 || name.len() == inside.len() || Key::parse(name).is_none() {
+            return None;
+        }
+        Some(self.error(
+            self.at..self.at + opened,
+            format!(
+                "there are no brackets: use a|b for either, a space for both; \"{word}\" searches for the word"
+            ),
+        ))
     }
 
     fn k9s(&mut self, start: usize, body: fn(Piece) -> Body, expected: &str) -> Result<Term> {

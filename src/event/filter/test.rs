@@ -179,10 +179,19 @@ thread_local! {
     static MATCHER: RefCell<(Matcher, Vec<char>)> = RefCell::new((Matcher::new(Config::DEFAULT), Vec::new()));
 }
 
-/// Letters in order, gaps allowed: over names, type and reason. Over whole sentences nearly everything would fit.
+/// What a letter that fits is worth to the matcher, without what it adds for the beginning of a word or takes for a gap.
+const LETTER: usize = 16;
+
+/// Letters in order, gaps allowed: over names, type and reason. Over whole sentences nearly everything would fit, and
+/// over long names most things do: what is lost to gaps must be made up for by letters that begin a word or stand
+/// together.
 fn fuzzy(atom: &Atom, event: &Event) -> bool {
+    let least = LETTER * atom.needle_text().len();
     MATCHER.with_borrow_mut(|(matcher, buffer)| {
-        let mut fits = |text: &str| atom.score(Utf32Str::new(text, buffer), matcher).is_some();
+        let mut fits = |text: &str| {
+            let score = atom.score(Utf32Str::new(text, buffer), matcher);
+            score.is_some_and(|score| usize::from(score) >= least)
+        };
         fits(&event.object.name)
             || fits(&event.subject.name)
             || fits(&event.object.namespace)

@@ -241,6 +241,9 @@ fn errors_point_at_the_place_and_name_what_is_near() {
         ("/(/", "/(/", "not a regular expression: unclosed group"),
         ("!(", "(", "not a regular expression: unclosed group"),
         ("a OR b", "OR", "there is no OR"),
+        ("(ns:a)", "(", "there are no brackets"),
+        ("-((ns:a ns:b)", "((", "there are no brackets"),
+        ("ns:a (severity>=high)", "(", "use a|b for either"),
         ("a -", "-", "nothing to exclude"),
         ("--a", "--", "one - or ! is enough"),
         ("http://x", "http", "searched for as text"),
@@ -275,6 +278,36 @@ fn every_example_of_the_help_parses() {
     parse(
         "type:pod_* severity>=high ns:a|b -obj:canary-* kind:Pod label:app=api reason:BackOff|OOM* cluster:prod count>=3 since:1h until:09:30 \"free text\" /regex/ ~fuzzy",
     );
+}
+
+#[test]
+fn a_bracket_that_opens_no_key_is_text() {
+    for text in ["(none)", "(x:", "f(ns:a)", "\"(ns:a)\""] {
+        assert!(Filter::parse(text, &TimeZone::UTC).is_ok() || text == "(x:", "{text}");
+    }
+}
+
+#[test]
+fn letters_that_merely_occur_somewhere_are_no_fuzzy_match() {
+    let named = |name: &str| {
+        let mut event = event();
+        (event.object.name, event.subject.name) = (name.into(), name.into());
+        event.details.clear();
+        event
+    };
+    for (letters, name, fits) in [
+        ("~crt", "cart-7c9d8f6b5-x2x4z", true),
+        ("~crt", "backup-29922760-r64nt", false),
+        ("~crt", "payments-api-ctr-xx9rt", true),
+        ("~pyapi", "payments-api", true),
+        ("~payapi", "payments-api-7c9d8f6b5", true),
+        ("~ctlg", "catalog", true),
+        ("~atalog", "catalog", true),
+        ("~nde", "node-c", true),
+        ("~web", "nightly-web-report", true),
+    ] {
+        assert_eq!(parse(letters).matches(&named(name), now()), fits, "{letters} in {name}");
+    }
 }
 
 proptest::proptest! {

@@ -59,11 +59,17 @@ impl Client {
     }
 }
 
-/// Connects to the engine that runs on a data directory.
+/// A connection to an engine that has not greeted yet: one that hangs takes it, and says nothing.
+pub struct Knock {
+    lines: Lines,
+    pid: Option<u32>,
+}
+
+/// Knocks at the engine that runs on a data directory; asks nothing of it.
 ///
 /// # Errors
-/// None runs there, it is of another version, or the system refuses.
-pub async fn connect(dir: &Path) -> Result<Attached, Error> {
+/// None runs there, or the system refuses.
+pub async fn knock(dir: &Path) -> Result<Knock, Error> {
     let path = path_in(dir);
     let stream = UnixStream::connect(&path).await.map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
@@ -71,24 +77,55 @@ pub async fn connect(dir: &Path) -> Result<Attached, Error> {
         }
         _ => io(&path, &e),
     })?;
-    let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_TOLD));
-    let greeting = tokio::time::timeout(GREET_WITHIN, next(&mut lines)).await;
-    match greeting.map_err(|_| Error::Timeout(GREET_WITHIN.as_secs()))?? {
-        Tell::Hello { protocol: PROTOCOL, .. } => {}
-        Tell::Hello { version, .. } => return Err(Error::Version(version)),
-        Tell::Refused(why) => return Err(Error::Refused(why)),
-        Tell::Feed(_) | Tell::Reply { .. } => return Err(Error::Version("unknown".to_owned())),
+    // The kernel knows whose socket it is, whatever that process does. One of another pid namespace is 0.
+    let pid = stream.peer_cred().ok().and_then(|peer| u32::try_from(peer.pid()?).ok()).filter(|pid| *pid > 0);
+    Ok(Knock { lines: Framed::new(stream, LinesCodec::new_with_max_length(MAX_TOLD)), pid })
+}
+
+impl Knock {
+    /// The process that serves, where the system tells.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
     }
-    let (calls, asked) = mpsc::channel(CALLS);
-    let (feed, read_feed) = mpsc::channel(FEED_CAPACITY);
-    let (status, read_status) = watch::channel(Arc::default());
-    let driver = Driver { lines, asked, feed, missed: 0, status, waiting: HashMap::new(), last: 0 };
-    Ok(Attached {
-        client: Client { calls },
-        feed: read_feed,
-        status: read_status,
-        driver: driver.run().boxed(),
-    })
+
+    /// Waits until it greets, for ever if it never does. Cancel safe.
+    ///
+    /// # Errors
+    /// It ended, refused, or is of another version.
+    pub async fn greeted(&mut self) -> Result<(), Error> {
+        match next(&mut self.lines).await? {
+            Tell::Hello { protocol: PROTOCOL, .. } => Ok(()),
+            Tell::Hello { version, .. } => Err(Error::Version(version)),
+            Tell::Refused(why) => Err(Error::Refused(why)),
+            Tell::Feed(_) | Tell::Reply { .. } => Err(Error::Version("unknown".to_owned())),
+        }
+    }
+
+    /// The connection, once it has greeted.
+    pub fn attached(self) -> Attached {
+        let (calls, asked) = mpsc::channel(CALLS);
+        let (feed, read_feed) = mpsc::channel(FEED_CAPACITY);
+        let (status, read_status) = watch::channel(Arc::default());
+        let lines = self.lines;
+        let driver = Driver { lines, asked, feed, missed: 0, status, waiting: HashMap::new(), last: 0 };
+        Attached {
+            client: Client { calls },
+            feed: read_feed,
+            status: read_status,
+            driver: driver.run().boxed(),
+        }
+    }
+}
+
+/// Connects to the engine that runs on a data directory.
+///
+/// # Errors
+/// None runs there, it hangs, it is of another version, or the system refuses.
+pub async fn connect(dir: &Path) -> Result<Attached, Error> {
+    let mut knock = knock(dir).await?;
+    let greeted = tokio::time::timeout(GREET_WITHIN, knock.greeted()).await;
+    greeted.map_err(|_| Error::Silent { secs: GREET_WITHIN.as_secs(), pid: knock.pid })??;
+    Ok(knock.attached())
 }
 
 /// One action on a connection of its own: for commands.

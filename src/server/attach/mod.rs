@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::feed::{Action, Feed, Reply};
 
-pub use client::{Attached, Client, call, connect};
+pub use client::{Attached, Client, Knock, call, connect, knock};
 pub use serve::serve;
 pub use socket::{Socket, bind, nobody, path_in};
 
@@ -86,6 +86,21 @@ pub enum Error {
         "no answer from the running barrelman within {0} s; look whether it was done before trying again"
     )]
     Timeout(u64),
+    /// It took the connection and never greeted.
+    #[error("{} hangs: not a word within {secs} s; look at it, end it if need be, and start it again", named(*.pid))]
+    Silent {
+        /// So long it was waited for.
+        secs: u64,
+        /// The process, where the system tells.
+        pid: Option<u32>,
+    },
+}
+
+fn named(pid: Option<u32>) -> String {
+    pid.map_or_else(
+        || "the running barrelman".to_owned(),
+        |pid| format!("the running barrelman (process {pid})"),
+    )
 }
 
 #[cfg(test)]

@@ -91,11 +91,21 @@ impl Connectors {
         c.last_error.iter().chain(logged).max_by_key(|(at, _)| *at)
     }
 
+    /// It is on, and the newest attempt failed.
+    pub(super) fn fails(&self, c: &ConnectorStatus) -> bool {
+        c.state == "on" && self.failure(c).map(|(at, _)| *at) > self.last(c)
+    }
+
+    /// When a failing connector is tried again, as far as the engine or the queue tells.
+    pub(super) fn next_attempt(&self, c: &ConnectorStatus) -> Option<jiff::Timestamp> {
+        c.next_attempt.or_else(|| self.logs.get(&c.name)?.next_attempt)
+    }
+
     fn arrange(&mut self, shared: &Shared) {
         let selected = self.rows.get(self.cursor.at).map(|c| c.name.clone());
         self.rows = shared.status.as_ref().map_or_else(Vec::new, |s| s.connectors.clone());
         let order = self.order;
-        let ill = |c: &ConnectorStatus| u8::from(c.state == "on" || c.state == "off");
+        let ill = |c: &ConnectorStatus| u8::from(matches!(c.state.as_str(), "on" | "off" | "not used"));
         self.rows.sort_by(|a, b| {
             let by = match order {
                 Order::Name => std::cmp::Ordering::Equal,
@@ -115,12 +125,14 @@ impl Connectors {
 impl Pane for Connectors {
     fn badge(&self, shared: &Shared) -> String {
         let connectors = shared.status.as_ref().map_or(&[][..], |s| s.connectors.as_slice());
-        let ill = connectors.iter().filter(|c| c.state == "paused" || c.state == "incomplete").count();
+        let ill = |c: &&ConnectorStatus| c.state == "paused" || c.state == "incomplete" || self.fails(c);
+        let ill = connectors.iter().filter(ill).count();
         if ill > 0 {
             return format!("({ill}!)");
         }
-        let on = connectors.iter().filter(|c| c.enabled).count();
-        if on > 0 { format!("({on} on)") } else { String::new() }
+        let unused = connectors.iter().any(|c| c.state == "not used");
+        let on = connectors.iter().filter(|c| c.enabled && c.state != "not used").count();
+        if on > 0 || unused { format!("({on} on)") } else { String::new() }
     }
 
     fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {
@@ -173,12 +185,12 @@ impl Pane for Connectors {
                 let text = format!(
                     "{name} has {} waiting. What waits is kept until it is on again, but not longer than {}.",
                     crate::tui::text::count(waiting, "message"),
-                    shared.horizon
+                    shared.horizon_words()
                 );
                 vec![Effect::Show(Box::new(Confirm::new("Switch off?", text, "y", "switch off", vec![ask])))]
             }
-            A::Test if shared.watch_only => {
-                shared.say(Level::Bad, "--watch-only: from here nothing is sent, no test either");
+            A::Test if shared.watch_only || shared.is_watch_only() => {
+                shared.say(Level::Bad, "--watch-only: nothing is sent, no test either");
                 Vec::new()
             }
             A::Test => {
@@ -188,10 +200,12 @@ impl Pane for Connectors {
                 let about = About::Toast(format!("test of {name}"));
                 vec![Effect::Act { action: Ask::TestConnector { name }, about }]
             }
-            A::Retry if connector.state == "paused" && connector.dead > 0 => {
-                let key = shared.keymap.shown(A::Toggle);
-                let text =
-                    format!("{name} is paused: what is put back would only wait; {key} switches it on");
+            A::Retry if connector.dead > 0 && connector.state != "on" => {
+                let next = match connector.state.as_str() {
+                    "paused" | "off" => format!("{} switches it on", shared.keymap.shown(A::Toggle)),
+                    _ => connector.why.clone(),
+                };
+                let text = format!("{name} is {}: what is put back would only wait; {next}", connector.state);
                 shared.say(Level::Bad, text);
                 Vec::new()
             }

@@ -13,6 +13,9 @@ pub fn view(pane: &mut Connectors, frame: &mut Frame<'_>, area: Rect, shared: &S
     let buf = frame.buffer_mut();
     if pane.rows.is_empty() {
         let (head, line) = match &shared.status {
+            None if !shared.is_watched() => {
+                ("the engine does not answer", "Which connectors there are, only the engine knows.")
+            }
             None => ("connecting …", "No word from the engine yet."),
             Some(_) => (
                 "nobody is told: there is no connector",
@@ -38,14 +41,15 @@ fn state<'a>(
     shared: &Shared,
 ) -> (&'static str, &'a str, Style) {
     let theme = &shared.theme;
-    let fails = pane.failure(connector).map(|(at, _)| *at) > pane.last(connector);
     match connector.state.as_str() {
         // On is what sends, and nobody does.
         "on" if shared.gone.is_some() => ("✖", "stopped", theme.bad),
         "on" if shared.silent.is_some() => ("◌", "not known", theme.warn),
-        "on" if connector.dead > 0 || fails => ("▲", "on", theme.warn),
+        "on" if pane.fails(connector) => ("▲", "failing", theme.warn),
+        "on" if connector.dead > 0 => ("▲", "on", theme.warn),
         "on" => ("●", "on", theme.good),
         "off" => ("○", "off", theme.dim),
+        "not used" => ("○", "not used", theme.accent),
         "paused" => ("▮", "paused", theme.bad),
         other => ("✖", other, theme.bad),
     }
@@ -120,10 +124,18 @@ fn detail(pane: &Connectors, c: &ConnectorStatus, buf: &mut Buffer, area: Rect, 
     if let Some((at, error)) = pane.failure(c) {
         lines.push(("failed", format!("{}  {error}", shared.clock(*at)), theme.warn));
     }
-    if let Some(at) = pane.logs.get(&c.name).and_then(|l| l.next_attempt).filter(|at| *at > shared.now) {
-        shared.moving.set(true);
-        let again = text::age(shared.now, at);
-        let text = format!("tried again in {again}; given up when it is {} old", shared.horizon);
+    let tried = pane.next_attempt(c).filter(|at| *at > shared.now || pane.fails(c));
+    if let Some(at) = tried.filter(|_| shared.is_watched() && c.state == "on") {
+        let again = if at > shared.now {
+            shared.moving.set(true);
+            format!("at {}, in {}", shared.clock(at), text::age(shared.now, at))
+        } else {
+            "now".to_owned()
+        };
+        let text = format!(
+            "tried again {again}; what it does not take in {} becomes a dead letter",
+            shared.horizon_words()
+        );
         lines.push(("again", text, theme.warn));
     }
     if let Some(at) = pane.last(c) {
@@ -149,7 +161,7 @@ fn detail(pane: &Connectors, c: &ConnectorStatus, buf: &mut Buffer, area: Rect, 
             theme.warn,
         ));
     }
-    lines.push(("next", next_step(c, shared), theme.accent));
+    lines.push(("next", next_step(pane, c, shared), theme.accent));
     let mut y = 1;
     for (word, rest, style) in lines {
         for (i, part) in
@@ -163,7 +175,7 @@ fn detail(pane: &Connectors, c: &ConnectorStatus, buf: &mut Buffer, area: Rect, 
 }
 
 /// What a person does next about it.
-fn next_step(c: &ConnectorStatus, shared: &Shared) -> String {
+fn next_step(pane: &Connectors, c: &ConnectorStatus, shared: &Shared) -> String {
     let key = |a| shared.keymap.shown(a);
     if !shared.is_watched() {
         return "nothing is sent while no engine answers".to_owned();
@@ -172,8 +184,17 @@ fn next_step(c: &ConnectorStatus, shared: &Shared) -> String {
         "incomplete" => format!("complete it where it was made ({}), then :reload", c.origin),
         "paused" => format!("mend it, test with {}, then switch it on with {}", key(A::Test), key(A::Toggle)),
         "off" => format!("{} switches it on; {} sends a test", key(A::Toggle), key(A::Test)),
+        "not used" => {
+            "start without --watch-only to deliver; what waits is sent then, if it is not too old".to_owned()
+        }
+        _ if pane.fails(c) && c.queued + c.in_flight > 0 => format!(
+            "see that the service can be reached and answers; {} tests it, and what waits goes out by itself then",
+            key(A::Test)
+        ),
         _ if c.dead > 0 => format!("{} retries the dead letters; ⏎ and Tab show them", key(A::Retry)),
-        _ if shared.watch_only => "nothing is sent: --watch-only".to_owned(),
+        _ if pane.fails(c) => {
+            format!("see that the service can be reached and answers; {} tests it", key(A::Test))
+        }
         _ => format!("{} sends a test; ⏎ shows what was sent", key(A::Test)),
     }
 }

@@ -70,6 +70,7 @@ impl Deliveries {
     }
 
     fn restart(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        self.query.scope.clone_from(&shared.scope);
         self.query.range = shared.range;
         self.window.restart();
         shared.dirty = true;
@@ -90,7 +91,10 @@ impl Deliveries {
         if let Some((seq, letter)) = self.dead.get(self.dead_cursor.at).filter(|_| self.show_dead) {
             let name = &letter.row.notification.connector;
             let about = About::Dead(format!("retry for {name}"));
-            return vec![Effect::Act { action: Ask::RetryDead { connector: None, seqs: vec![*seq] }, about }];
+            let ask = Effect::Act { action: Ask::RetryDead { connector: None, seqs: vec![*seq] }, about };
+            let Some(waits) = waits(&[name], shared) else { return vec![ask] };
+            let text = format!("This dead letter goes back into the queue. {waits}");
+            return vec![Effect::Show(Box::new(Confirm::new("Retry?", text, "y", "put it back", vec![ask])))];
         }
         if self.show_dead || self.dead_total == 0 {
             shared.say(Level::Good, "there are no dead letters");
@@ -98,12 +102,16 @@ impl Deliveries {
         }
         let about = About::Dead("retry of all dead letters".into());
         let ask = Effect::Act { action: Ask::RetryDead { connector: None, seqs: Vec::new() }, about };
-        let text = format!(
-            "{} {} back into the queue and {} sent at once.",
-            text::count(self.dead_total, "dead letter"),
-            if self.dead_total == 1 { "goes" } else { "go" },
-            text::are(self.dead_total),
-        );
+        let mut names: Vec<&String> =
+            self.all_dead.iter().map(|(_, d)| &d.row.notification.connector).collect();
+        names.sort();
+        names.dedup();
+        let one = self.dead_total == 1;
+        let (go, them) = if one { ("goes", "it is") } else { ("go", "they are") };
+        let then = waits(&names, shared).unwrap_or_else(|| format!("{} sent at once.", capital(them)));
+        let all = if self.query.is_all() || one { "" } else { ", those that are not shown too," };
+        let text =
+            format!("{}{all} {go} back into the queue. {then}", text::count(self.dead_total, "dead letter"));
         vec![Effect::Show(Box::new(Confirm::new("Retry all?", text, "y", "retry all", vec![ask])))]
     }
 
@@ -112,7 +120,7 @@ impl Deliveries {
             shared.say(Level::Good, "there are no dead letters to purge");
             return Vec::new();
         }
-        let all = self.query.filter.is_empty() && self.dead.len() as u64 >= self.dead_total;
+        let all = self.query.is_all() && self.dead.len() as u64 >= self.dead_total;
         let seqs = if all { Vec::new() } else { self.dead.iter().map(|(s, _)| *s).collect() };
         let count = self.dead.len() as u64;
         let about = About::Dead("purge".into());
@@ -156,6 +164,26 @@ impl Deliveries {
             None => Vec::new(),
         }
     }
+}
+
+fn capital(words: &str) -> String {
+    let mut chars = words.chars();
+    chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// What becomes of messages that are put back for these connectors, where not all of them send.
+fn waits(names: &[&String], shared: &Shared) -> Option<String> {
+    let connectors = shared.status.as_ref().map_or(&[][..], |s| s.connectors.as_slice());
+    let words = |name: &&String| match connectors.iter().find(|c| c.name == **name) {
+        Some(c) if c.state == "on" => None,
+        Some(c) if matches!(c.state.as_str(), "off" | "paused") => {
+            Some(format!("{name} is {}: what is for it waits until it is switched on (6).", c.state))
+        }
+        Some(c) => Some(format!("{name} is {}: what is for it waits. {}", c.state, c.why)),
+        None => Some(format!("{name} is not configured any more: what is for it waits until it is again.")),
+    };
+    let told: Vec<String> = names.iter().filter_map(words).collect();
+    (!told.is_empty()).then(|| told.join(" "))
 }
 
 impl Pane for Deliveries {
@@ -312,7 +340,14 @@ impl Pane for Deliveries {
     }
 
     fn count(&self, shared: &Shared) -> String {
-        format!("{} dead · {} waiting", text::number(self.dead_total), text::number(shared.waiting()))
+        let (shown, total) = (self.dead.len() as u64, self.dead_total);
+        // What is left out by scope and filter is counted, so that nobody takes it for all.
+        let dead = if shown == total {
+            text::number(total)
+        } else {
+            format!("{} of {}", text::number(shown), text::number(total))
+        };
+        format!("{dead} dead · {} waiting", text::number(shared.waiting()))
     }
 
     fn view(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {

@@ -36,23 +36,11 @@ pub fn view(pane: &mut Deliveries, frame: &mut Frame<'_>, area: Rect, shared: &S
 
 /// A dead letter as a line of the log.
 pub fn as_row(letter: &DeadLetter) -> DeliveryRow {
-    let n = &letter.row.notification;
+    let attempts = letter.row.claim.as_ref().map_or(0, |c| c.attempts);
+    let detail = letter.detail.clone();
     DeliveryRow {
-        at: letter.at,
-        connector: n.connector.clone(),
-        notification: n.id.clone(),
-        phase: n.phase,
-        event: n.event.id.clone(),
-        event_type: n.event.event_type,
-        severity: n.severity(),
-        title: n.event.title.clone(),
-        incident: n.incident.as_ref().map(|i| i.id.clone()),
-        state: DeliveryState::Dead,
-        attempts: letter.row.claim.as_ref().map_or(0, |c| c.attempts),
-        status: 0,
-        next_at: None,
-        latency_ms: 0,
-        detail: letter.detail.clone(),
+        attempts,
+        ..DeliveryRow::of(&letter.row.notification, letter.at, DeliveryState::Dead, detail)
     }
 }
 
@@ -89,7 +77,11 @@ fn line(row: &DeliveryRow, buf: &mut Buffer, area: Rect, time: usize, shared: &S
             let tries = if row.attempts > 1 { format!(", attempt {}", row.attempts) } else { String::new() };
             format!("{} in {} ms{tries} {}", row.status, text::number(row.latency_ms), row.detail)
         }
-        DeliveryState::Retrying => format!("attempt {} failed, tried again: {}", row.attempts, row.detail),
+        DeliveryState::Retrying => {
+            let at = row.next_at.filter(|at| *at > shared.now);
+            let when = at.map(|at| format!(" at {}", shared.clock(at))).unwrap_or_default();
+            format!("tried again{when}: {} (attempt {})", row.detail, row.attempts)
+        }
         DeliveryState::Dead => {
             format!("given up after {}: {}", text::count(row.attempts.into(), "attempt"), row.detail)
         }
@@ -121,12 +113,14 @@ fn line(row: &DeliveryRow, buf: &mut Buffer, area: Rect, time: usize, shared: &S
 fn log_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     if pane.window.rows().is_empty() {
-        let filtered = !pane.query.filter.is_empty() || pane.query.warnings;
+        let scoped = !pane.query.scope.is_all();
+        let filtered = !pane.query.filter.is_empty() || pane.query.warnings || scoped;
         let (head, line) = if pane.window.loading {
             ("reading the store …", "")
         } else if filtered {
-            ("no delivery matches", "Esc clears the filter, ! shows all severities.")
-        } else if shared.watch_only {
+            let ways = "Esc clears the filter, ! shows all severities, 0 all namespaces.";
+            ("no delivery matches", ways)
+        } else if shared.is_watch_only() {
             ("nothing is sent: --watch-only", "Start without it to deliver.")
         } else {
             ("nothing was sent yet", "Messages appear here with their answers. 6 shows who can be told.")
@@ -179,23 +173,73 @@ fn dead_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Share
 
 /// A delivery as a page.
 pub fn page(row: &DeliveryRow, shared: &Shared) -> Vec<String> {
-    vec![
+    let mut lines = vec![
         format!("connector     {}", row.connector),
         format!("when          {}", text::full(row.at, &shared.tz)),
         format!("phase         {}", row.phase.as_str()),
-        format!("state         {:?}", row.state),
+        format!("state         {}", words(row.state)),
         format!("attempts      {}", row.attempts),
         format!("answer        {}", answer(row)),
-        format!(
-            "latency       {} ms from the making of the message to the answer",
+    ];
+    if row.latency_ms > 0 {
+        lines.push(format!(
+            "latency       {} ms from the request to its answer",
             text::number(row.latency_ms)
+        ));
+    }
+    if row.state == DeliveryState::Retrying {
+        lines.extend(goes_on(row, shared));
+    }
+    let incident = match (&row.incident, row.subject.as_str()) {
+        (None, _) => "none".to_owned(),
+        (Some(id), "") => id.as_str().to_owned(),
+        (Some(id), subject) => format!(
+            "{subject}  ({id}; {} shows its events)",
+            shared.keymap.shown(crate::tui::action::Action::Owner)
         ),
+    };
+    lines.extend([
         format!("title         {}", row.title),
         format!("type          {}  {}", row.event_type, row.severity),
-        format!("notification  {}  (the same on every attempt)", row.notification),
+        format!("incident      {incident}"),
         format!("event         {}", row.event),
-        format!("incident      {}", row.incident.as_ref().map_or("none", |i| i.as_str())),
-    ]
+        format!("notification  {}  (the same on every attempt)", row.notification),
+    ]);
+    lines
+}
+
+/// The state of a message, in the words of the lists.
+fn words(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Delivered => "delivered",
+        DeliveryState::Retrying => "failed, and tried again",
+        DeliveryState::Dead => "dead letter: given up",
+        DeliveryState::Dropped => "not sent",
+    }
+}
+
+/// What comes of a message that failed: when it is tried, until when, and what a person can do meanwhile.
+fn goes_on(row: &DeliveryRow, shared: &Shared) -> Vec<String> {
+    let key = |a| shared.keymap.shown(a);
+    let state = shared.status.iter().flat_map(|s| &s.connectors).find(|c| c.name == row.connector);
+    let state = state.map_or("on", |c| c.state.as_str());
+    let when = match row.next_at {
+        _ if state != "on" => format!("when {} is on again: it is {state}", row.connector),
+        Some(at) if at > shared.now => {
+            format!("{}, or as soon as another message arrives", text::full(at, &shared.tz))
+        }
+        _ => "as soon as the messages before it are through".to_owned(),
+    };
+    let end = row.tried_since.and_then(|at| at.checked_add(shared.horizon).ok());
+    let end = end.map(|at| {
+        let words = "unless it is taken before; then it is a dead letter";
+        format!("given up      {}, {words}", text::full(at, &shared.tz))
+    });
+    let step = format!(
+        "next step     see that the service can be reached and answers; {} on it (6) sends a test",
+        key(crate::tui::action::Action::Test)
+    );
+    std::iter::once(format!("tried again   {when}")).chain(end).chain([step]).collect()
 }
 
 /// The status where there was one, and what was said.
@@ -229,7 +273,7 @@ fn next_step(reason: crate::connector::Reason, shared: &Shared) -> String {
 pub fn dead_page(letter: &DeadLetter, shared: &Shared) -> Vec<String> {
     let mut out = page(&as_row(letter), shared);
     out.push(format!("reason        {}", letter.reason.as_str()));
-    out.push(format!("next          {}", next_step(letter.reason, shared)));
+    out.push(format!("next step     {}", next_step(letter.reason, shared)));
     out.push(String::new());
     match &letter.row.claim {
         Some(claim) => {

@@ -80,15 +80,16 @@ impl Page<'_> {
 impl Health {
     fn lines(&self, shared: &Shared, width: usize) -> Vec<Line> {
         let theme = &shared.theme;
-        let Some(status) = &shared.status else {
-            return vec![vec![(" connecting …  no word from the engine yet".to_owned(), theme.warn)]];
-        };
         let mut page = Page { lines: Vec::new(), width, theme };
+        if shared.status.is_none() && shared.is_watched() {
+            return vec![vec![(" connecting …  no word from the engine yet".to_owned(), theme.warn)]];
+        }
         if let Some(words) = unwatched(shared) {
             for part in text::wrap(&words, width.saturating_sub(4), 4) {
                 page.lines.push(vec![(" ✖ ".to_owned(), theme.bad), (part, theme.bad)]);
             }
         }
+        let Some(status) = &shared.status else { return page.lines };
         for warning in &status.warnings {
             for part in text::wrap(warning, width.saturating_sub(4), 4) {
                 page.lines.push(vec![(" ▲ ".to_owned(), theme.warn), (part, theme.warn)]);
@@ -165,6 +166,9 @@ fn unwatched(shared: &Shared) -> Option<String> {
     match (shared.gone, shared.silent) {
         (Some(_), _) => {
             Some(format!("the engine has stopped: nothing is watched or sent; all below is of {at}"))
+        }
+        (None, Some(_)) if shared.status.is_none() => {
+            Some("the engine does not answer: how its clusters and rights are, only it knows".to_owned())
         }
         (None, Some(_)) => Some(format!("no word from the engine since {at}: all below is of then")),
         (None, None) => None,

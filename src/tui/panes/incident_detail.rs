@@ -109,7 +109,7 @@ fn owners(chain: &[OwnerLine]) -> String {
 fn nobody(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared) -> &'static str {
     if incident.standing {
         "nobody: it was so when we first looked"
-    } else if shared.watch_only {
+    } else if shared.is_watch_only() {
         "nobody: --watch-only never delivers"
     } else if shared.status.as_ref().is_some_and(|s| s.connectors.iter().all(|c| !c.enabled)) {
         "nobody: no connector is on (6)"

@@ -344,6 +344,7 @@ impl Pane for Incidents {
                         phase: delivery.phase,
                         state: told_state(delivery.state),
                         at: delivery.at,
+                        next_at: delivery.next_at,
                         detail: delivery.detail.clone(),
                     };
                     self.mark(id, &mark);

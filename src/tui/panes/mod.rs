@@ -13,6 +13,7 @@ mod incidents;
 mod incidents_view;
 mod sorted;
 mod stream;
+mod stream_places;
 mod stream_view;
 mod told;
 

@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use ratatui::{Frame, layout::Rect};
 
-use super::{
-    Pane, PaneDef, PaneState, event_detail,
-    sorted::{Order, Sorted},
-    stream_view,
-};
+use super::{Pane, PaneDef, PaneState, event_detail, sorted::Sorted, stream_view};
 use crate::{
     event::{Event, filter::Filter},
     feed::Feed,
@@ -90,12 +86,14 @@ pub struct Stream {
     /// The last filter, for `n` and `N`.
     last_filter: Option<Filter>,
     /// A row to stand on once its page is here.
-    wanted: Option<u64>,
+    pub(super) wanted: Option<u64>,
     /// A page was left early: the search goes on.
     pub(super) searching: bool,
     /// Another order than that of arrival: then the list stands still.
     pub(super) sorted: Option<Sorted>,
     looked: Looked,
+    /// The row on which a reader stood before only warnings were shown, until he moves.
+    pub(super) left: Option<u64>,
 }
 
 impl Stream {
@@ -115,16 +113,17 @@ impl Stream {
             searching: false,
             sorted: None,
             looked: Looked::default(),
+            left: None,
         }
     }
 
-    fn page(&mut self, from: From, shared: &Shared) -> Effect {
+    pub(super) fn page(&mut self, from: From, shared: &Shared) -> Effect {
         self.window.loading = true;
         Effect::Query(Query::Events { query: Box::new(self.query.clone()), from, now: shared.now })
     }
 
     /// From the newest on, with everything that depends on what is shown.
-    fn restart(&mut self, shared: &mut Shared) -> Vec<Effect> {
+    pub(super) fn restart(&mut self, shared: &mut Shared) -> Vec<Effect> {
         self.query.scope.clone_from(&shared.scope);
         self.query.range = shared.range;
         self.window.restart();
@@ -159,42 +158,7 @@ impl Stream {
         seq.map(|seq| Effect::Query(Query::Event(seq))).into_iter().collect()
     }
 
-    fn find(&mut self, older: bool, wanted: Wanted, shared: &mut Shared) -> Vec<Effect> {
-        // The next one is the next in time: in another order there is none.
-        self.sort(Order::Seen, false);
-        if self.window.rows().is_empty() {
-            return Vec::new();
-        }
-        let from = self.window.edge(older);
-        let passes = |event: &Event| match &wanted {
-            Wanted::Warning => is_warning(event),
-            Wanted::Filter(filter) => filter.matches(event, shared.now),
-        };
-        let rows = self.window.rows();
-        let here = if older {
-            rows.iter().skip(self.window.at + 1).find(|(_, e)| passes(e))
-        } else {
-            rows.iter().take(self.window.at).rev().find(|(_, e)| passes(e))
-        };
-        if let Some((seq, _)) = here {
-            let seq = *seq;
-            self.window.go(seq);
-            return self.moved(shared);
-        }
-        if older && self.window.oldest || !older && self.window.newest {
-            shared.say(Level::Bad, if older { "no older one" } else { "no newer one" });
-            return Vec::new();
-        }
-        vec![Effect::Query(Query::Find {
-            query: Box::new(self.query.clone()),
-            wanted,
-            from,
-            older,
-            now: shared.now,
-        })]
-    }
-
-    fn moved(&mut self, shared: &Shared) -> Vec<Effect> {
+    pub(super) fn moved(&mut self, shared: &Shared) -> Vec<Effect> {
         let mut effects = self.more(shared);
         effects.extend(self.follow_cursor());
         effects
@@ -272,6 +236,7 @@ impl Pane for Stream {
                 return self.follow_cursor();
             }
         } else if self.window.act(action) {
+            self.left = None;
             return self.moved(shared);
         }
         match action {
@@ -320,10 +285,7 @@ impl Pane for Stream {
                 self.open = true;
                 self.follow_cursor()
             }
-            A::WarningsOnly => {
-                self.query.warnings = !self.query.warnings;
-                self.restart(shared)
-            }
+            A::WarningsOnly => self.warnings_only(shared),
             A::Columns => {
                 self.columns = (self.columns + 1) % 3;
                 Vec::new()

@@ -93,8 +93,12 @@ fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let height = usize::from(area.height.saturating_sub(1 + u16::from(waiting)));
     let visible = pane.visible(area.y + 1, height);
     let happened = pane.by_happened();
-    let time = |e: &Event| if happened { e.timestamp } else { e.last().unwrap_or(e.observed_at) };
-    let oldest = visible.clone().filter_map(|i| pane.row(i)).map(|(_, e)| time(e)).min();
+    // A row that has happened again under a reader stands where it stood, and so does its time.
+    let stood = |seq: u64| pane.window.stood_at(seq).filter(|_| pane.sorted.is_none());
+    let time = |(seq, e): (u64, &Event)| {
+        if happened { e.timestamp } else { stood(seq).or(e.last()).unwrap_or(e.observed_at) }
+    };
+    let oldest = visible.clone().filter_map(|i| pane.row(i)).map(|(seq, e)| time((seq, e))).min();
     let columns = Columns::new(area.width, pane.columns, shared.is_today(oldest), shared);
     let heading = |word: &str, cells: usize| if cells > 0 { text::fit(word, cells) } else { String::new() };
     let head = format!(
@@ -109,8 +113,11 @@ fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     );
     paint::pieces(buf, area, 0, &[(&head, theme.title)]);
     for (line, i) in visible.enumerate() {
-        let Some((_, event)) = pane.row(i) else { break };
-        row(buf, area, 1 + line as u16, (event, time(event)), (&columns, shared));
+        let Some((seq, event)) = pane.row(i) else { break };
+        row(buf, area, 1 + line as u16, (event, time((seq, event))), (&columns, shared));
+        if stood(seq).is_some() {
+            paint::pieces(buf, area, 1 + line as u16, &[("▲", theme.accent)]);
+        }
         if i == pane.at() {
             paint::select(buf, area, 1 + line as u16, theme);
         }

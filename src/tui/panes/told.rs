@@ -100,7 +100,13 @@ fn words(mark: &ToldMark, shared: &Shared) -> String {
             format!("not told: {}", text::cut(why, 150))
         }
         ToldState::Dead => format!("given up: {}", text::cut(&mark.detail, 150)),
-        ToldState::Retrying => format!("tried again: {}", text::cut(&mark.detail, 150)),
+        ToldState::Retrying => {
+            let when = match mark.next_at.filter(|at| *at > shared.now) {
+                Some(at) => format!(" at {}", shared.clock(at)),
+                None => String::new(),
+            };
+            format!("tried again{when}: {}", text::cut(&mark.detail, 150))
+        }
     }
 }
 
@@ -145,6 +151,7 @@ mod tests {
             phase,
             state,
             at: jiff::Timestamp::UNIX_EPOCH,
+            next_at: None,
             detail: String::new(),
         }
     }

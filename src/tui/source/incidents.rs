@@ -75,6 +75,7 @@ fn waiting(read: &impl Read) -> Result<Waiting> {
                 phase: row.notification.phase,
                 state: if claim.is_some() { ToldState::Retrying } else { ToldState::Waiting },
                 at: claim.map_or(row.due_at, |c| c.next_at),
+                next_at: claim.map(|c| c.next_at),
                 detail: claim.map(|c| c.last.clone()).unwrap_or_default(),
             });
         }
@@ -96,6 +97,7 @@ pub fn marks(read: &impl Read, about: &str) -> Result<Vec<ToldMark>> {
             phase: row.phase,
             state: told_state(row.state),
             at: row.at,
+            next_at: row.next_at,
             detail: row.detail,
         });
     }

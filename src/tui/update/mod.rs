@@ -134,7 +134,7 @@ fn feed(model: &mut Model, items: &[Feed]) -> Vec<Effect> {
     let mut events = 0;
     for item in items {
         // That an engine went, or that this screen was slow, the engine itself did not say.
-        if !matches!(item, Feed::Engine { label: None } | Feed::Lagged { .. }) {
+        if !matches!(item, Feed::Engine { label: None } | Feed::Silent { .. } | Feed::Lagged { .. }) {
             model.shared.hear();
         }
         match item {
@@ -147,6 +147,7 @@ fn feed(model: &mut Model, items: &[Feed]) -> Vec<Effect> {
                 }
             }
             Feed::Engine { label } => effects.extend(engine(model, label.as_deref())),
+            Feed::Silent { pid } => model.shared.hangs(*pid),
             Feed::Status { status } => {
                 let old = model.shared.status.replace(std::sync::Arc::clone(status));
                 let alike = old.is_some_and(|old| look(&old) == look(status));
@@ -189,9 +190,9 @@ fn engine(model: &mut Model, label: Option<&str>) -> Vec<Effect> {
             shared.engine = Engine::Attached(label.to_owned());
             if shared.gone.take().is_some() {
                 shared.say(Level::Good, format!("an engine runs again: {label}"));
-                // What was committed meanwhile nobody told.
-                return start(model);
             }
+            // What was committed meanwhile nobody told.
+            return start(model);
         }
         None if shared.gone.is_none() => {
             shared.gone = Some(shared.known_to());

@@ -122,11 +122,16 @@ fn extras(shared: &Shared) -> Extras {
     if dead > 0 {
         out.push((format!("{} dead", text::number(dead)), theme.bad));
     }
+    let failing = shared.failing();
+    if failing > 0 {
+        out.push((format!("{} failing", text::number(failing)), theme.warn));
+    }
+    // Live, and yet nobody is told: that comes before whose engine it is.
+    if shared.is_watch_only() {
+        out.push(("watch only".to_owned(), theme.accent));
+    }
     if let Engine::Attached(label) = &shared.engine {
         out.push((format!("shows {label}"), theme.accent));
-    }
-    if shared.watch_only {
-        out.push(("watch only".to_owned(), theme.accent));
     }
     let forbidden = shared.status.iter().flat_map(|s| &s.clusters).flat_map(|c| &c.streams);
     let forbidden = forbidden.filter(|s| matches!(s.state, StreamState::Forbidden { .. })).count();
@@ -190,11 +195,10 @@ fn wrapped(line: &str, width: usize, lines: usize) -> Vec<String> {
 /// An engine that is there and says nothing: what that means, and what to do.
 fn silence(shared: &Shared) -> Option<String> {
     let at = shared.clock(shared.silent?);
-    let pid = shared.status.as_ref().map_or(0, |s| s.pid);
-    let next = match &shared.engine {
-        Engine::Own => "Look at its disk and at :logs".to_owned(),
-        Engine::Attached(_) if pid == 0 => "Look at its process".to_owned(),
-        Engine::Attached(_) => {
+    let next = match (&shared.engine, shared.engine_pid()) {
+        (Engine::Own, _) => "Look at its disk and at :logs".to_owned(),
+        (Engine::Attached(_), None) => "Look at its process".to_owned(),
+        (Engine::Attached(_), Some(pid)) => {
             format!("Look at process {pid}; `kill -9 {pid}`, then :take-over")
         }
     };

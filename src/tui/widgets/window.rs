@@ -5,7 +5,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -66,6 +66,8 @@ pub struct Window<R> {
     high: u64,
     /// Rows have happened again under a reader: they rise when the list follows.
     unsorted: bool,
+    /// Those among them that stand where they stood, and the time by which they do.
+    again: HashMap<u64, Timestamp>,
 }
 
 /// Which page is needed next.
@@ -94,6 +96,7 @@ impl<R> Default for Window<R> {
             low: u64::MAX,
             high: 0,
             unsorted: false,
+            again: HashMap::new(),
         }
     }
 }
@@ -128,9 +131,15 @@ impl<R: Row> Window<R> {
     pub fn follow(&mut self) {
         self.follow = true;
         self.unseen = 0;
+        self.again.clear();
         if std::mem::take(&mut self.unsorted) {
             self.rows.make_contiguous().sort_by_key(order);
         }
+    }
+
+    /// The time by which a row stands where it is, where it has happened again since.
+    pub fn stood_at(&self, seq: u64) -> Option<Timestamp> {
+        self.again.get(&seq).copied()
     }
 
     /// Other rows are wanted from now on; the old ones stay until their page is here.
@@ -159,6 +168,7 @@ impl<R: Row> Window<R> {
         rows.sort_by_key(order);
         self.rows = rows.into();
         self.unsorted = false;
+        self.again.clear();
         self.newest = newest && self.high >= self.latest;
         self.oldest = oldest;
         self.loading = false;
@@ -190,6 +200,7 @@ impl<R: Row> Window<R> {
         let below = (self.top + self.height).max(self.at + 1).min(self.rows.len());
         if let Some(below) = self.rows.make_contiguous().get_mut(below..) {
             below.sort_by_key(order);
+            self.again.retain(|seq, _| !below.iter().any(|(s, _)| s == seq));
         }
         // The newer end goes where the cursor is not; the selected row keeps its line.
         let spare = self.rows.len().saturating_sub(CAPACITY).min(self.top);
@@ -214,6 +225,7 @@ impl<R: Row> Window<R> {
         self.top += added;
         if let Some(above) = self.rows.make_contiguous().get_mut(..self.top) {
             above.sort_by_key(order);
+            self.again.retain(|seq, _| !above.iter().any(|(s, _)| s == seq));
         }
         self.newest = newest && self.high >= self.latest;
         self.unseen = if self.newest { 0 } else { self.unseen.saturating_sub(added as u64) };
@@ -248,9 +260,12 @@ impl<R: Row> Window<R> {
                 return true;
             }
             if let Some((_, old)) = self.rows.get_mut(place) {
+                if let Some(stood) = old.last() {
+                    self.again.entry(seq).or_insert(stood);
+                    self.unsorted = true;
+                }
                 *old = Arc::clone(row);
             }
-            self.unsorted |= row.last().is_some();
             return (self.top..self.top + self.height.max(1)).contains(&place);
         }
         if seq <= self.high {
@@ -464,7 +479,11 @@ mod tests {
         window.push(2, &row(2, 30).1);
         assert_eq!(seqs(&window).last_chunk(), Some(&[4, 2, 1]));
         assert_eq!(window.rows().iter().find(|(s, _)| *s == 2).unwrap().1.1, 30);
+        // It stands there by the time that it had, however often it comes again.
+        window.push(2, &row(2, 31).1);
+        assert_eq!((window.stood_at(2), window.stood_at(4)), (Timestamp::from_second(2).ok(), None));
         window.follow();
+        assert_eq!(window.stood_at(2), None);
         assert_eq!(seqs(&window).first_chunk(), Some(&[2, 3, 15, 11]));
     }
 

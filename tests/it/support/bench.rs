@@ -52,8 +52,21 @@ impl Bench {
         Self::with(dir, observer, None)
     }
 
-    #[allow(clippy::disallowed_methods)]
     pub fn with(dir: &Path, observer: Arc<dyn Observer>, lines: Option<Arc<dyn LastLines>>) -> Bench {
+        Self::start(dir, (observer, lines), false)
+    }
+
+    /// Nothing is sent.
+    pub fn watch_only(dir: &Path) -> Bench {
+        Self::start(dir, (Arc::new(Nobody), None), true)
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn start(
+        dir: &Path,
+        (observer, lines): (Arc<dyn Observer>, Option<Arc<dyn LastLines>>),
+        watch_only: bool,
+    ) -> Bench {
         let store = Store::open(dir).unwrap();
         let offset_ms = Arc::new(AtomicI64::new(0));
         let started = tokio::time::Instant::now();
@@ -66,8 +79,15 @@ impl Bench {
         };
         let clients = HttpClients::new(&settings(), Arc::clone(&clock)).unwrap();
         let (horizon, stale_after) = (settings().horizon, Duration::from_secs(3600).into());
-        let (dispatcher, task) =
-            Dispatcher::new(Deps { store: store.clone(), clock, horizon, stale_after, observer, lines });
+        let (dispatcher, task) = Dispatcher::new(Deps {
+            store: store.clone(),
+            clock,
+            horizon,
+            stale_after,
+            observer,
+            lines,
+            watch_only,
+        });
         let stop = CancellationToken::new();
         let task = tokio::spawn(task.run(stop.clone()));
         Bench { store, dispatcher, stop, task, offset_ms, started, clients }

@@ -62,9 +62,14 @@ impl Place {
 
     /// The program as another process.
     pub fn spawn(&self) -> Forwarder {
+        self.spawn_with(&[])
+    }
+
+    /// The same with further arguments.
+    pub fn spawn_with(&self, args: &[&str]) -> Forwarder {
         let log = std::fs::OpenOptions::new().append(true).create(true).open(self.log()).unwrap();
-        let child = self.command(&["forward"]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        Forwarder(child)
+        let mut command = self.command(&[&["forward"], args].concat());
+        Forwarder(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
     }
 
     /// The same where a write beyond the limit on a file's size is an error, as on a full disk, and no signal.
@@ -158,10 +163,19 @@ impl Forwarder {
         self.0.wait().unwrap();
     }
 
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// `-STOP`, `-CONT`, …
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.pid().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// SIGTERM, and its exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let pid = self.0.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.signal("-TERM");
         self.0.wait().unwrap().code()
     }
 }

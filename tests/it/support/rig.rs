@@ -258,6 +258,14 @@ impl Rig {
         }
     }
 
+    /// The engine notes that it runs, as it does every few seconds.
+    pub fn alive(&mut self) {
+        let (engine, now) = (Arc::clone(&self.engine), self.now());
+        let noted =
+            self.store.as_ref().unwrap().write_blocking(move |tx| engine.lock().unwrap().alive(tx, now));
+        noted.unwrap();
+    }
+
     /// What changed is said, what is due is done, what is to be sent is taken.
     pub fn watch(&mut self) {
         let mut said = Vec::new();

@@ -1,0 +1,68 @@
+//! Where a reader of the stream stands: on the next match, and on his row when other rows are shown.
+
+use super::{sorted::Order, stream::Stream};
+use crate::{
+    event::Event,
+    tui::{
+        effect::{Effect, From, Query, Wanted},
+        model::{Level, Shared},
+        query::is_warning,
+    },
+};
+
+impl Stream {
+    /// All rows or warnings only. A reader stays where he is, and is there again when he turns back.
+    pub(super) fn warnings_only(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        self.query.warnings = !self.query.warnings;
+        let here = self.selected().map(|(seq, _)| seq).filter(|_| !self.window.follow);
+        let stand = if self.query.warnings { here } else { self.left.take().or(here) };
+        self.left = here.filter(|_| self.query.warnings);
+        self.restart_at(stand, shared)
+    }
+
+    /// Reads anew for a reader, who stays on that row, or on the next older one that is shown.
+    fn restart_at(&mut self, row: Option<u64>, shared: &mut Shared) -> Vec<Effect> {
+        let mut effects = self.restart(shared);
+        if let (Some(seq), Some(first)) = (row, effects.first_mut()) {
+            self.window.follow = false;
+            self.wanted = Some(seq);
+            *first = self.page(From::Around(seq), shared);
+        }
+        effects
+    }
+
+    pub(super) fn find(&mut self, older: bool, wanted: Wanted, shared: &mut Shared) -> Vec<Effect> {
+        // The next one is the next in time: in another order there is none.
+        self.sort(Order::Seen, false);
+        if self.window.rows().is_empty() {
+            return Vec::new();
+        }
+        let from = self.window.edge(older);
+        let passes = |event: &Event| match &wanted {
+            Wanted::Warning => is_warning(event),
+            Wanted::Filter(filter) => filter.matches(event, shared.now),
+        };
+        let rows = self.window.rows();
+        let here = if older {
+            rows.iter().skip(self.window.at + 1).find(|(_, e)| passes(e))
+        } else {
+            rows.iter().take(self.window.at).rev().find(|(_, e)| passes(e))
+        };
+        if let Some((seq, _)) = here {
+            let seq = *seq;
+            self.window.go(seq);
+            return self.moved(shared);
+        }
+        if older && self.window.oldest || !older && self.window.newest {
+            shared.say(Level::Bad, if older { "no older one" } else { "no newer one" });
+            return Vec::new();
+        }
+        vec![Effect::Query(Query::Find {
+            query: Box::new(self.query.clone()),
+            wanted,
+            from,
+            older,
+            now: shared.now,
+        })]
+    }
+}
