@@ -12,6 +12,8 @@ use crate::{
 
 /// How late a Job may be, where its CronJob gives no longer deadline.
 const GRACE_SECS: u32 = 60;
+/// So long after an outage of the API its controllers may take to make good what fell into it.
+const CATCH_UP_SECS: i64 = 180;
 /// Remembered while a running Job keeps the next from starting (`concurrencyPolicy: Forbid`); then the time it ended.
 const BLOCKED: &str = "blocked";
 
@@ -42,7 +44,11 @@ impl Condition for Rule {
         let from = self.from(object, cron, cx, out);
         let Some(due) = schedule.next_after(from, &zone) else { return Verdict::healthy() };
         let grace = cron.starting_deadline_secs.unwrap_or(0).max(GRACE_SECS);
-        let late = due + SignedDuration::from_secs(i64::from(grace));
+        let mut late = due + SignedDuration::from_secs(i64::from(grace));
+        if let Some((_, back)) = cx.memory.unseen().filter(|(from, back)| late > *from && due <= *back) {
+            // Nobody could start it, or nobody was there to see it.
+            late = late.max(back + SignedDuration::from_secs(CATCH_UP_SECS));
+        }
         if cx.now < late {
             out.look_again.push(late);
             return Verdict::healthy();

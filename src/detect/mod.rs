@@ -158,6 +158,8 @@ pub trait Memory {
     fn firing(&self, key: &ObjectKey) -> Vec<Firing>;
     /// Whether the watch of a kind is permitted and live where the object lives.
     fn is_live(&self, kind: Kind, namespace: &str) -> bool;
+    /// The last time, from and to, in which the cluster was not seen: its API was away, or nobody watched.
+    fn unseen(&self) -> Option<(Timestamp, Timestamp)>;
 }
 
 /// The surroundings of a call.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Condition, Context, Draft, Output, Verdict, workload_facts as facts};
+use super::{Change, Condition, Context, Draft, Output, Verdict, workload_facts as facts};
 use crate::{
     event::{EventType, Kind},
-    object::{Claim, ConfigRefKind, Object, StorageClass},
+    object::{Claim, ConfigRefKind, Object, ObjectKey, StorageClass},
 };
 
 /// So long may a provisioner take.
@@ -27,6 +27,19 @@ impl Condition for Rule {
     }
     fn kind(&self) -> Kind {
         Kind::PersistentVolumeClaim
+    }
+    fn also_on(&self) -> &'static [Kind] {
+        &[Kind::Event]
+    }
+    /// What its provisioner says may be all that is known, and a claim that nobody binds does not change by itself.
+    fn also(&self, change: &Change, _cx: &Context<'_>) -> Vec<ObjectKey> {
+        let event = change.after.as_ref().filter(|o| o.kube_event().is_some());
+        let about = event.and_then(|o| Some(o.kube_event()?.about(&o.meta.namespace)));
+        about
+            .filter(|about| about.kind == Kind::PersistentVolumeClaim.as_str())
+            .and_then(|about| ObjectKey::of(&about))
+            .into_iter()
+            .collect()
     }
     fn judge(&self, object: &Arc<Object>, cx: &Context<'_>, out: &mut Output) -> Verdict {
         let Some(claim) = object.claim() else { return Verdict::Unknown };

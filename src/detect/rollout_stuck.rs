@@ -55,30 +55,29 @@ fn draft(object: &Arc<Object>, w: &Workload, stuck: &Row, cx: &Context<'_>) -> D
         Some(first) => format!("{} {first}", stuck.message),
         None => stuck.message.to_string(),
     };
-    Draft::new(
-        EventType::RolloutStuck,
-        object,
-        format!(
-            "Rollout of {} is stuck: {} of {} updated pods ready",
-            facts::title_of(object),
-            new_ready(object, w, cx),
-            w.replicas
-        ),
-    )
-    .at_or(stuck.since, cx.now)
-    .description(description)
-    .detail("reason", stuck.reason.as_str())
-    .detail("message", stuck.message.as_str())
-    .detail("wanted", w.replicas)
-    .detail("updated", w.updated)
-    .detail("available", w.available)
-    .detail("progress_deadline_secs", w.progress_deadline_secs)
-    .detail("revision", object.meta.annotation(facts::REVISION).unwrap_or_default())
-    .detail("images", images)
-    .detail("waiting", (!waiting.is_empty()).then_some(waiting))
-    .recommend("See the state of the rollout", facts::kubectl("describe", object))
-    .recommend("Look at the pods that do not become ready", facts::kubectl_pods(object, w))
-    .recommend("See what to go back to", facts::kubectl("rollout history", object))
+    let title = format!("Rollout of {} is stuck", facts::title_of(object));
+    let ready = new_ready(object, w, cx);
+    // Where all are ready, something else is missing, and their number would say that nothing is.
+    let title = if ready < w.replicas {
+        format!("{title}: {ready} of {} updated pods ready", w.replicas)
+    } else {
+        title
+    };
+    Draft::new(EventType::RolloutStuck, object, title)
+        .at_or(stuck.since, cx.now)
+        .description(description)
+        .detail("reason", stuck.reason.as_str())
+        .detail("message", stuck.message.as_str())
+        .detail("wanted", w.replicas)
+        .detail("updated", w.updated)
+        .detail("available", w.available)
+        .detail("progress_deadline_secs", w.progress_deadline_secs)
+        .detail("revision", object.meta.annotation(facts::REVISION).unwrap_or_default())
+        .detail("images", images)
+        .detail("waiting", (!waiting.is_empty()).then_some(waiting))
+        .recommend("See the state of the rollout", facts::kubectl("describe", object))
+        .recommend("Look at the pods that do not become ready", facts::kubectl_pods(object, w))
+        .recommend("See what to go back to", facts::kubectl("rollout history", object))
 }
 
 /// Ready pods of the current template: those of the ReplicaSet whose template is the Deployment's.

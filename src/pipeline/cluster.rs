@@ -3,6 +3,7 @@
 //! All of it but the streams' liveness is rebuilt from the store.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
@@ -103,10 +104,17 @@ pub(super) struct Cluster {
     pub away_since: Option<Timestamp>,
     /// The last time that it did not.
     was_away: Option<(Timestamp, Timestamp)>,
+    /// What a rule could not judge because lists were under way, by the key of its due row: those lists. Not in the
+    /// store; the due rows are.
+    awaiting: HashMap<String, Vec<Missed>>,
     /// When this process had its first live watch.
     live_since: Option<Timestamp>,
     /// Until when an earlier process watched it.
     pub watched_until: Option<Timestamp>,
+    /// It has answered this process.
+    answered: bool,
+    /// The last time in which it was not seen: its API was away, or nobody watched.
+    unseen: Option<(Timestamp, Timestamp)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -138,20 +146,26 @@ impl Cluster {
             warnings: VecDeque::new(),
             selected: HashSet::new(),
             streams: HashMap::new(),
+            awaiting: HashMap::new(),
             away_since: None,
             was_away: None,
             live_since: None,
             watched_until: None,
+            answered: false,
+            unseen: None,
         }
     }
 
     /// Takes over what is not in the store, after a reload.
     pub fn keep_liveness(&mut self, old: &Cluster) {
         self.streams.clone_from(&old.streams);
+        self.awaiting.clone_from(&old.awaiting);
         self.away_since = old.away_since;
         self.was_away = old.was_away;
         self.live_since = old.live_since;
         self.watched_until = old.watched_until;
+        self.answered = old.answered;
+        self.unseen = old.unseen;
         self.opted_out.clone_from(&old.opted_out);
         self.selected.clone_from(&old.selected);
     }
@@ -199,8 +213,14 @@ impl Cluster {
 
     /// The API answers again; for how long it did not is kept for what comes back after it.
     pub fn back(&mut self, now: Timestamp) {
-        if let Some(since) = self.away_since.take() {
+        let away = self.away_since.take();
+        if let Some(since) = away {
             self.was_away = Some((since, now));
+        }
+        let first = !std::mem::replace(&mut self.answered, true);
+        let unwatched = self.watched_until.filter(|_| first);
+        if let Some(from) = away.into_iter().chain(unwatched).min() {
+            self.unseen = Some((from, now));
         }
     }
 
@@ -291,6 +311,32 @@ impl Cluster {
             .any(|((k, ns), note)| *k == kind && !note.shut && (ns.is_empty() || **ns == *namespace))
     }
 
+    /// Notes which lists a rule waits for; none: it waits no more.
+    pub fn set_awaited(&mut self, due: &str, kinds: Vec<Missed>) {
+        if kinds.is_empty() {
+            self.awaiting.remove(due);
+        } else {
+            self.awaiting.insert(due.to_owned(), kinds);
+        }
+    }
+
+    /// Whether what is due under a key waits for a list.
+    pub fn awaits(&self, due: &str) -> bool {
+        let open = |(kind, namespace): &Missed| !self.is_settled(*kind, namespace);
+        self.awaiting.get(due).is_some_and(|kinds| kinds.iter().any(open))
+    }
+
+    /// What waited for nothing but lists that are known now.
+    pub fn take_answered(&mut self) -> Vec<String> {
+        let mut answered: Vec<String> =
+            self.awaiting.keys().filter(|due| !self.awaits(due)).cloned().collect();
+        answered.sort_unstable();
+        for due in &answered {
+            self.awaiting.remove(due);
+        }
+        answered
+    }
+
     pub fn firings_of(&self, key: &ObjectKey, rule: &str) -> Vec<FiringRow> {
         self.firings.get(key).into_iter().flatten().filter(|f| f.rule == rule).cloned().collect()
     }
@@ -311,10 +357,15 @@ impl Cluster {
     }
 }
 
+/// A kind that is not listed yet, where it was asked for.
+pub(super) type Missed = (Kind, Str);
+
 /// What rules may ask, answered from the cluster and the transaction.
 pub(super) struct View<'a, 'tx> {
     pub cluster: &'a Cluster,
     pub tx: &'a Tx<'tx>,
+    /// What was asked for and will be known only later.
+    pub missed: RefCell<Vec<Missed>>,
 }
 
 impl Memory for View<'_, '_> {
@@ -332,7 +383,14 @@ impl Memory for View<'_, '_> {
         .collect()
     }
 
+    fn unseen(&self) -> Option<(Timestamp, Timestamp)> {
+        self.cluster.unseen
+    }
+
     fn is_live(&self, kind: Kind, namespace: &str) -> bool {
+        if !self.cluster.is_settled(kind, namespace) {
+            self.missed.borrow_mut().push((kind, namespace.into()));
+        }
         self.cluster.is_live(kind, namespace)
     }
 }

@@ -8,9 +8,9 @@ use super::{
     engine::Engine,
     firing::Over,
     healing::SubjectState,
-    incidents::{ending, lasted, removed, reworded},
     judge::later,
     route::{Account, Deliver},
+    wording::{ending, lasted, removed, reworded},
 };
 use crate::{
     event::{
@@ -119,9 +119,10 @@ impl Engine {
         let words = own.as_ref().map(|own| (own.details.clone(), own.description.clone()));
         let mut event = ending((*told).clone(), &told.fingerprint, began, Over { at, now, gone: false });
         if let Some((details, description)) = words {
-            for (key, value) in details {
-                event.details.entry(key).or_insert(value);
-            }
+            // But how long it lasted is the whole incident's.
+            let whole = ["began_at", "duration_secs"].map(|key| (key.to_owned(), event.details[key].clone()));
+            event.details = details;
+            event.details.extend(whole);
             event.description = description;
         }
         if self.subject_state(incident) == SubjectState::Gone {

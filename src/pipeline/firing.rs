@@ -70,7 +70,7 @@ impl Engine {
             words: Some(words),
         };
         self.put_firing(tx, uid, row)?;
-        if event_type == EventType::NodeUnhealthy { self.nodes_changed(tx, uid, now) } else { Ok(()) }
+        if event_type == EventType::NodeUnhealthy { self.nodes_changed(tx, uid, (now, now)) } else { Ok(()) }
     }
 
     /// It was so before we first looked, although its threshold passed only now.
@@ -103,6 +103,7 @@ impl Engine {
         let seen = self.unignored(tx, uid, &mut row, &draft, now)?;
         // A rule that looks between two failures has nothing new to say.
         let words = Some(words(&draft)).filter(|w| !w.description.is_empty());
+        let words = words.map(|words| without(words, row.words.as_ref()));
         let changed = words.filter(|w| row.words.as_ref() != Some(w));
         let severity = self.severity_of(draft.event_type, draft.severity);
         let worse = severity > row.severity;
@@ -239,6 +240,14 @@ pub(super) fn words(draft: &Draft) -> Words {
         description: draft.description.clone(),
         details: draft.details.clone(),
     }
+}
+
+/// Details that were there before and are not any more are empty from now on: what was told with them is not so.
+fn without(mut words: Words, before: Option<&Words>) -> Words {
+    for key in before.into_iter().flat_map(|before| before.details.keys()) {
+        words.details.entry(key.clone()).or_insert(serde_json::Value::Null);
+    }
+    words
 }
 
 /// A trouble that was told with this very cluster time, and ended, is there again: a certificate that was put back,

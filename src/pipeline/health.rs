@@ -54,6 +54,7 @@ impl Engine {
         let Some(cluster) = self.clusters.get_mut(uid) else { return Ok(()) };
         let since = *cluster.away_since.get_or_insert(since.min(now));
         tx.put(&MEMORY, &keys::memory(uid, "api", "why"), &why.into())?;
+        tx.remove(&MEMORY, &keys::memory(uid, "api", "back"))?;
         self.dues.set(tx, &format!("api\0back\0{uid}"), None, || api(uid, false))?;
         self.dues
             .set(tx, &format!("api\0away\0{uid}"), Some(later(since, self.config.away)), || api(uid, true))
@@ -69,6 +70,7 @@ impl Engine {
             let hold = self.config.incidents.heal_for(&self.config.types, EventType::ClusterUnhealthy);
             let key = format!("api\0back\0{uid}");
             if self.dues.get(&key).is_none() {
+                tx.put(&MEMORY, &keys::memory(uid, "api", "back"), &now.to_string().into())?;
                 self.dues.set(tx, &key, Some(later(now, hold)), || api(uid, false))?;
             }
         }
@@ -95,13 +97,22 @@ impl Engine {
                     [("Ask the API server whether it is ready", "kubectl get --raw '/readyz?verbose'")];
                 self.own_fire(tx, uid, &own, (since, now), (title, why), &look)
             }
-            (false, None) => self.own_end(tx, uid, &own, (now, now)),
+            (false, None) => {
+                let back = tx.get(&MEMORY, &keys::memory(uid, "api", "back"))?;
+                let back = back.and_then(|at| at.as_str()?.parse().ok());
+                self.own_end(tx, uid, &own, (back.unwrap_or(now), now))
+            }
             _ => Ok(()),
         }
     }
 
-    /// A node became unhealthy or well: many at once are the cluster's trouble.
-    pub(super) fn nodes_changed(&mut self, tx: &Tx<'_>, uid: &ClusterUid, now: Timestamp) -> Result<()> {
+    /// A node became unhealthy or well, since when: many at once are the cluster's trouble.
+    pub(super) fn nodes_changed(
+        &mut self,
+        tx: &Tx<'_>,
+        uid: &ClusterUid,
+        (at, now): (Timestamp, Timestamp),
+    ) -> Result<()> {
         let Some(cluster) = self.clusters.get(uid) else { return Ok(()) };
         let total = cluster.world.of_kind(Kind::Node).count();
         let failing: Vec<&FiringRow> = cluster
@@ -113,7 +124,7 @@ impl Engine {
         let standing = failing.iter().all(|f| f.standing);
         let own = Own { standing, ..Own::of_cluster(cluster, "nodes") };
         if failing.len() < NODES || failing.len() * NODE_SHARE <= total {
-            return self.own_end(tx, uid, &own, (now, now));
+            return self.own_end(tx, uid, &own, (at, now));
         }
         if tx.get(&MEMORY, &own.memory(uid))?.is_some() {
             return Ok(());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    cluster::Cluster, engine::Engine, firing::words, incidents::reworded, judge::judge_key, record::strings,
+    cluster::Cluster, engine::Engine, firing::words, judge::judge_key, record::strings, wording::reworded,
 };
 use crate::{
     detect::{Change, Draft},

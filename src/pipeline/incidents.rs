@@ -4,18 +4,17 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{cause::Cause, engine::Engine, firing::Over, judge::later, route::News};
+use super::{cause::Cause, engine::Engine, judge::later, route::News};
 use crate::{
-    connector::text::REMOVED,
     detect::kube_reasons,
     event::{
-        ClusterUid, Event, EventType, Fingerprint, IncidentId, Kind, ObjectRef, Role, Status,
+        ClusterUid, Event, EventType, IncidentId, Kind, ObjectRef, Role,
         incident::{Incident, IncidentStatus, Member},
     },
     feed::Feed,
     store::{
         Due, EVENTS, INCIDENT_EVENTS, INCIDENT_OF, INCIDENTS, INCIDENTS_BY_TIME, MEMBERS, Read, Result, Tx,
-        Words, keys,
+        keys,
     },
 };
 
@@ -435,60 +434,4 @@ fn member(event: &Event, affected: bool) -> Member {
         affected,
         count: 0,
     }
-}
-
-/// How long something lasted, for people: `48 s`, `5 min`, `2 h 10 min`, `3 d 4 h`; as messages have it.
-pub(super) fn lasted(from: Timestamp, to: Timestamp) -> String {
-    crate::connector::text::age(to.duration_since(from))
-}
-
-/// An event as its trouble is now.
-pub(super) fn reworded(mut event: Event, words: Option<&Words>) -> Event {
-    if let Some(words) = words {
-        event.title.clone_from(&words.title);
-        event.description.clone_from(&words.description);
-        event.details.extend(words.details.clone());
-    }
-    event
-}
-
-/// Its end is that of its subject: that is no recovery.
-pub(super) fn removed(event: &mut Event) {
-    let how = format!("{} {} was removed.", event.subject.kind, event.subject.name);
-    if event.description.is_empty() {
-        event.description = how;
-    } else if !event.description.starts_with(&how) {
-        event.description = format!("{how} {}", event.description);
-    }
-    event.details.insert(REMOVED.into(), true.into());
-}
-
-/// The end of a trouble, made from the event that told it.
-pub(super) fn ending(mut event: Event, fingerprint: &Fingerprint, began: Timestamp, over: Over) -> Event {
-    let Over { at, now, .. } = over;
-    event.id = crate::event::EventId::new(
-        &event.cluster_uid,
-        &event.object.uid,
-        crate::event::Moment::At(at),
-        (event.event_type.name(), Status::Resolved.as_str()),
-        fingerprint.as_str(),
-    );
-    event.status = Status::Resolved;
-    event.details.insert("began_at".into(), began.to_string().into());
-    event.details.insert("duration_secs".into(), at.duration_since(began).as_secs().max(0).into());
-    event.title = format!("{} — over after {}", event.title, lasted(began, at));
-    if !event.description.is_empty() {
-        // It is not so any more.
-        event.description = format!("It was: {}", event.description);
-    }
-    if over.gone && event.object == event.subject {
-        removed(&mut event);
-    }
-    event.timestamp = at;
-    event.observed_at = now;
-    event.first_seen = at;
-    event.last_seen = at;
-    event.count = 1;
-    event.recommendations.clear();
-    event
 }

@@ -107,6 +107,7 @@ impl Engine {
                 self.change(tx, &stream.cluster, &change, now)?;
             }
         }
+        self.ask_again(&stream.cluster, now);
         if known.is_none() {
             let key = baseline_key(stream);
             let row = Baseline { since: now, live_until: now };
@@ -251,6 +252,9 @@ impl Engine {
         if let Some(from) = lost {
             let why = cluster.why_unwatched(stream.kind, from, now);
             self.gap(tx, &stream.cluster, from, now, &why)?;
+        }
+        if live || shut {
+            self.ask_again(&stream.cluster, now);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The harness around the rules: thresholds, transitions, ends that must hold.
 
 use std::{
+    cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -10,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     cause::CLUSTER,
-    cluster::{Cluster, View},
+    cluster::{Cluster, Missed, View},
     engine::Engine,
     ignore::unannotated,
 };
@@ -148,10 +149,12 @@ impl Engine {
         change: &Change,
         now: Timestamp,
     ) -> Vec<ObjectKey> {
-        self.call(tx, uid, rule.name(), now, |cx| rule.also(change, cx)).unwrap_or_default()
+        let (found, _) = self.call(tx, uid, rule.name(), now, |cx| rule.also(change, cx));
+        found.unwrap_or_default()
     }
 
-    /// Calls a rule. One that panics loses this change, is counted and logged, and stops nobody else.
+    /// Calls a rule. One that panics loses this change, is counted and logged, and stops nobody else. With what it
+    /// answers, what it asked for that is not listed yet.
     fn call<T>(
         &mut self,
         tx: &Tx<'_>,
@@ -159,9 +162,9 @@ impl Engine {
         rule: &str,
         now: Timestamp,
         f: impl FnOnce(&Context<'_>) -> T,
-    ) -> Option<T> {
-        let cluster = self.clusters.get(uid)?;
-        let view = View { cluster, tx };
+    ) -> (Option<T>, Vec<Missed>) {
+        let Some(cluster) = self.clusters.get(uid) else { return (None, Vec::new()) };
+        let view = View { cluster, tx, missed: RefCell::default() };
         let cx = Context { cluster: &cluster.name, now, world: &cluster.world, memory: &view };
         let result = catch_unwind(AssertUnwindSafe(|| f(&cx)));
         if result.is_err() {
@@ -171,7 +174,7 @@ impl Engine {
             );
             self.counts.faults += 1;
         }
-        result.ok()
+        (result.ok(), view.missed.into_inner())
     }
 
     fn moment(
@@ -184,7 +187,8 @@ impl Engine {
         f: impl FnOnce(&Context<'_>, &mut Output),
     ) -> Result<()> {
         let mut out = Output::default();
-        if self.call(tx, uid, rule.name(), now, |cx| f(cx, &mut out)).is_none() {
+        let (told, _) = self.call(tx, uid, rule.name(), now, |cx| f(cx, &mut out));
+        if told.is_none() {
             return Ok(());
         }
         self.outputs(tx, uid, rule.name(), &mut out)?;
@@ -229,7 +233,8 @@ impl Engine {
         let first_sight = |row: &DueRow| matches!(row.what, Due::Judge { baseline: true, .. });
         let origin = if self.dues.get(&place).is_some_and(first_sight) { Origin::Baseline } else { origin };
         let mut out = Output::default();
-        let verdict = self.call(tx, uid, rule.name(), now, |cx| rule.judge(&object, cx, &mut out));
+        let (verdict, mut missed) =
+            self.call(tx, uid, rule.name(), now, |cx| rule.judge(&object, cx, &mut out));
         let finds = matches!(&verdict, Some(Verdict::Known(findings)) if !findings.is_empty());
         if finds && origin == Origin::Baseline && !self.is_placed(uid, key, now) {
             // Nor is anything remembered: to the rule the next look is the first one still.
@@ -268,16 +273,30 @@ impl Engine {
                 }
             }
         } else {
-            // Nothing could be said: what waits goes on waiting. Where that is because a watch is still listing, it
-            // is asked again: no further change may come to do so.
+            // Nothing could be said: what waits goes on waiting.
             next = next.or_else(|| self.dues.get(&place).map(|row| row.at)).filter(|at| *at > now);
-            if next.is_none() && self.is_unsettled(uid, rule, key) {
-                next = Some(now + NOT_LIVE);
+            if missed.is_empty() {
+                missed = self.unsettled(uid, rule, key);
             }
         }
-        let what =
-            || (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone(), baseline: false });
+        // It is asked again when those lists are complete: no further change may come to do so.
+        let baseline = origin == Origin::Baseline && !missed.is_empty();
+        if !missed.is_empty() {
+            next = Some(next.map_or(now + NOT_LIVE, |at| at.min(now + NOT_LIVE)));
+        }
+        if let Some(cluster) = self.clusters.get_mut(uid) {
+            cluster.set_awaited(&place, missed);
+        }
+        let what = || (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone(), baseline });
         self.dues.set(tx, &place, next, what)
+    }
+
+    /// A list is complete, or will not come: what waited for it is asked now.
+    pub(super) fn ask_again(&mut self, uid: &ClusterUid, now: Timestamp) {
+        let answered = self.clusters.get_mut(uid).map(Cluster::take_answered).unwrap_or_default();
+        for due in answered {
+            self.dues.postpone(&due, now);
+        }
     }
 
     /// Whether everything is known that an object may belong to, or has had its time.
@@ -297,16 +316,24 @@ impl Engine {
             || kinds.all(|kind| cluster.is_settled(*kind, &key.namespace))
     }
 
-    fn is_unsettled(&self, uid: &ClusterUid, rule: &dyn Condition, key: &ObjectKey) -> bool {
-        let Some(cluster) = self.clusters.get(uid) else { return false };
-        let mut kinds = rule.also_on().iter().chain(std::iter::once(&key.kind));
-        kinds.any(|kind| !cluster.is_settled(*kind, &key.namespace))
+    fn unsettled(&self, uid: &ClusterUid, rule: &dyn Condition, key: &ObjectKey) -> Vec<Missed> {
+        let Some(cluster) = self.clusters.get(uid) else { return Vec::new() };
+        let kinds = rule.also_on().iter().chain(std::iter::once(&key.kind));
+        kinds
+            .filter(|kind| !cluster.is_settled(**kind, &key.namespace))
+            .map(|kind| (*kind, key.namespace.clone()))
+            .collect()
     }
 
     /// Something is due.
     pub(super) fn due(&mut self, tx: &Tx<'_>, key: &str, now: Timestamp) -> Result<()> {
         let Some(row) = self.dues.get(key).cloned() else { return Ok(()) };
         let uid = ClusterUid(row.cluster.clone());
+        let awaits = self.clusters.get(&uid).is_some_and(|c| c.awaits(key));
+        if awaits {
+            self.dues.postpone(key, now + NOT_LIVE);
+            return Ok(());
+        }
         if let Some(wait) = self.must_wait(tx, &uid, &row.what, now)? {
             self.dues.postpone(key, now + wait);
             return Ok(());

@@ -10,8 +10,9 @@ use super::{
     firing::Over,
     gone::LEFT,
     healing::SubjectState,
-    incidents::{Place, ending, reworded},
+    incidents::Place,
     judge::later,
+    wording::ending_of,
 };
 use crate::{
     detect::Change,
@@ -45,12 +46,11 @@ impl Engine {
             // Its beginning is older than what is kept; its incident still has to end.
             return self.end_member(tx, row, None, over);
         };
-        let began = reworded(began, row.words.as_ref());
-        let mut event = ending(began.clone(), &row.fingerprint, row.since, over);
+        let mut event = ending_of(began.clone(), row, over);
         while tx.get(&EVENT_IDS, event.id.as_str())?.is_some() {
             // Began and ended twice within a moment.
             over.at = later(over.at, std::time::Duration::from_millis(1));
-            event = ending(began.clone(), &row.fingerprint, row.since, over);
+            event = ending_of(began.clone(), row, over);
         }
         let event = Event { incident: row.incident.clone(), standing: row.standing, ..event };
         let seq = self.keep(tx, &event)?;
@@ -62,7 +62,7 @@ impl Engine {
         self.route_event(tx, &event, over.now)?;
         self.end_member(tx, row, Some(&event), over)?;
         if row.event_type == EventType::NodeUnhealthy {
-            self.nodes_changed(tx, uid, over.now)?;
+            self.nodes_changed(tx, uid, (over.at, over.now))?;
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ mod record;
 mod route;
 mod run;
 mod suspects;
+mod wording;
 
 pub use engine::{AWAY, Engine, EngineConfig, Input};
 pub use route::{Deliver, Target};

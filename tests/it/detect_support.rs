@@ -194,6 +194,8 @@ pub fn cases(rule: &str) -> Vec<(PathBuf, Case)> {
 struct Fake {
     rows: BTreeMap<(String, String), Value>,
     firing: BTreeMap<(ObjectKey, EventType, String), Timestamp>,
+    /// How bad that was when it was told last.
+    severities: BTreeMap<(ObjectKey, EventType, String), barrelman::event::Severity>,
     not_live: Vec<Kind>,
 }
 
@@ -214,6 +216,10 @@ impl Memory for Fake {
 
     fn is_live(&self, kind: Kind, _namespace: &str) -> bool {
         !self.not_live.contains(&kind)
+    }
+
+    fn unseen(&self) -> Option<(Timestamp, Timestamp)> {
+        None
     }
 }
 
@@ -374,10 +380,13 @@ impl Stage {
             if due > self.now {
                 wakes.push(due);
             }
-            if due > self.now || self.memory.firing.contains_key(&row) {
+            let known = self.memory.firing.contains_key(&row);
+            let worse = self.memory.severities.get(&row).is_some_and(|was| draft.severity > *was);
+            if due > self.now || (known && !worse) {
                 continue;
             }
-            self.memory.firing.insert(row, draft.at);
+            self.memory.severities.insert(row.clone(), draft.severity);
+            self.memory.firing.entry(row).or_insert(draft.at);
             told.push(Told {
                 status: Status::Firing,
                 event_type: draft.event_type,

@@ -368,6 +368,7 @@ fn an_api_that_is_away_for_a_minute_is_told_once_and_ends_once() {
     rig.say_for(100);
     assert_eq!(rig.sent.len(), 1, "{:#?}", rig.story());
     // It is back: what changed meanwhile is told, and the end once it has held.
+    let back = rig.now();
     rig.start();
     rig.advance(20);
     assert!(!rig.told().iter().any(|t| t.contains("resolved cluster")), "{:#?}", rig.told());
@@ -377,6 +378,13 @@ fn an_api_that_is_away_for_a_minute_is_told_once_and_ends_once() {
         ["hook opened cluster_unhealthy critical", "hook resolved cluster_unhealthy critical"]
     );
     assert!(rig.sent[0].message.event.title.contains("shop"), "{:?}", rig.sent[0].message.event.title);
+    // It ended when it was back, not when that had held.
+    let end = &rig.events_of(EventType::ClusterUnhealthy)[1];
+    assert_eq!(end.timestamp, back, "{end:#?}");
+    assert_eq!(end.details["duration_secs"], back.duration_since(since).as_secs());
+    let told = &rig.sent[1].message;
+    assert_eq!(told.incident.as_ref().unwrap().resolved_at, Some(back));
+    assert!(told.event.title.ends_with("over after 12 min"), "{}", told.event.title);
 }
 
 #[test]

@@ -113,10 +113,37 @@ fn a_resolve_speaks_of_what_was_told_with_one_duration() {
     assert_eq!(end.event.title, title);
     assert_eq!(end.event.details["duration_secs"], lasted.as_secs());
     assert_eq!(end.event.timestamp, facts.resolved_at.unwrap());
-    assert!(end.event.description.starts_with("It was: "), "{}", end.event.description);
+    assert!(end.event.description.starts_with("It was at last: "), "{}", end.event.description);
     let web = rig.incident(WEB);
     let last = rig.members(&web).into_iter().filter_map(|m| m.ended_at).max();
     assert_eq!(web.resolved_at, last, "{web:#?}");
+}
+
+#[test]
+fn an_end_does_not_contradict_itself() {
+    let mut rig = Rig::shop();
+    rig.sim().fail_probes("shop/search").unwrap();
+    rig.advance(30);
+    let pods = rig.cluster().list(barrelman::event::Kind::Pod);
+    for pod in pods.iter().filter_map(|p| p["metadata"]["name"].as_str()).filter(|n| n.starts_with("search-"))
+    {
+        rig.sim().delete_pod(&format!("shop/{pod}")).unwrap();
+    }
+    rig.advance(2);
+    rig.sim().recover("shop/search").unwrap();
+    rig.advance(200);
+    let opened = &rig.about("Deployment/shop/search", Phase::Opened)[0].message.event;
+    let told = &rig.about("Deployment/shop/search", Phase::Resolved)[0].message.event;
+    let stored = rig.events_of(EventType::ServiceUnavailable);
+    let stored = stored.iter().find(|e| e.status == Status::Resolved).unwrap();
+    assert_eq!(opened.details["cause"], "failed", "{opened:#?}");
+    for end in [told, stored] {
+        assert!(end.title.starts_with(&format!("{} — over after ", opened.title)), "{end:#?}");
+        assert_eq!(end.details["cause"], "deleted", "{end:#?}");
+        assert!(end.description.starts_with("It was at last: Its pods were deleted"), "{end:#?}");
+        // Nobody names the Pods of before beside it.
+        assert!(!end.details.contains_key("pods"), "{end:#?}");
+    }
 }
 
 #[test]

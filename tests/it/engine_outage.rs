@@ -1,0 +1,100 @@
+//! What falls into an outage of the API, or of our own, is judged when its controllers have had their time.
+
+use barrelman::{
+    event::{EventType, incident::Phase},
+    object::Said,
+};
+use serde_json::json;
+
+use crate::support::rig::{HOOK, Rig};
+
+const BACKUP: &str = "CronJob/shop/minutely";
+
+/// A CronJob that ran at noon, as one whose controller is there.
+fn minutely() -> Rig {
+    let mut rig = Rig::empty(HOOK);
+    rig.add("shop", |cluster| {
+        barrelman::demo::Sim::demo(cluster, crate::support::noon(), 1.0);
+        None
+    });
+    rig.cluster().delete("cronjobs", "batch", "backup").unwrap();
+    let now = rig.now().to_string();
+    rig.cluster()
+        .create(json!({
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "metadata": { "namespace": "shop", "name": "minutely" },
+            "spec": {
+                "schedule": "* * * * *",
+                "jobTemplate": { "spec": { "template": { "spec": { "containers": [] } } } },
+            },
+            "status": { "lastScheduleTime": now },
+        }))
+        .unwrap();
+    rig.start();
+    rig
+}
+
+fn ran(rig: &Rig) {
+    let now = rig.now().to_string();
+    rig.cluster()
+        .update("cronjobs", "shop", "minutely", |c| c["status"] = json!({ "lastScheduleTime": now }))
+        .unwrap();
+}
+
+fn missed(rig: &Rig) -> usize {
+    rig.events_of(EventType::CronjobMissed).len()
+}
+
+fn outage(rig: &mut Rig) {
+    let (uid, since) = (rig.watched[0].uid.clone(), rig.now());
+    rig.say(vec![Said::Away { cluster: uid, since, why: "connection refused".into() }]);
+    rig.say_for(140);
+    rig.start();
+}
+
+#[test]
+fn a_run_that_fell_into_an_outage_of_the_api_is_no_alarm_of_its_own() {
+    let mut rig = minutely();
+    rig.advance(30);
+    outage(&mut rig);
+    rig.advance(24);
+    ran(&rig);
+    rig.advance(50);
+    ran(&rig);
+    assert_eq!(missed(&rig), 0, "{:#?}", rig.story());
+    assert_eq!(rig.about(BACKUP, Phase::Opened).len(), 0);
+}
+
+#[test]
+fn a_run_that_is_not_made_good_after_an_outage_is_told() {
+    let mut rig = minutely();
+    rig.advance(30);
+    outage(&mut rig);
+    rig.advance(170);
+    assert_eq!(missed(&rig), 0, "{:#?}", rig.story());
+    rig.advance(30);
+    assert_eq!(rig.about(BACKUP, Phase::Opened).len(), 1, "{:#?}", rig.story());
+}
+
+#[test]
+fn a_run_that_fell_into_a_gap_of_our_own_waits_as_long() {
+    let mut rig = minutely();
+    rig.advance(30);
+    rig.alive();
+    rig.stop();
+    rig.unwatched(140);
+    rig.begin();
+    rig.start();
+    rig.advance(170);
+    assert_eq!(missed(&rig), 0, "{:#?}", rig.story());
+    rig.advance(30);
+    assert_eq!(rig.about(BACKUP, Phase::Opened).len(), 1, "{:#?}", rig.story());
+}
+
+#[test]
+fn a_run_of_quiet_times_is_told_after_its_minute() {
+    let mut rig = minutely();
+    rig.advance(130);
+    assert_eq!(rig.about(BACKUP, Phase::Opened).len(), 1, "{:#?}", rig.story());
+}
