@@ -11,10 +11,12 @@ use crate::{
 };
 
 const DAY_SECS: i64 = 86_400;
-/// How long before its end a certificate is told, the discriminator of it, and the share of its lifetime that takes
-/// the place of these days where something renews it by itself.
-const STEPS: &[(i64, i64, &str, Severity)] =
-    &[(21 * DAY_SECS, 4, "soon", Severity::High), (7 * DAY_SECS, 12, "imminent", Severity::Critical)];
+/// How long before its end a certificate is told, the share of its lifetime that takes the place of these days where
+/// something renews it by itself, and how bad it is from then on.
+const STEPS: &[(i64, i64, Severity)] =
+    &[(21 * DAY_SECS, 4, Severity::High), (7 * DAY_SECS, 12, Severity::Critical)];
+/// Of both steps: one trouble, that gets worse.
+const ENDS: &str = "soon";
 /// cert-manager renews after two thirds of a certificate's life: a short-lived one is always near its end.
 const RENEWED_BY_ITSELF: &str = "cert-manager.io/certificate-name";
 
@@ -41,8 +43,8 @@ impl Condition for Rule {
         }
         let renewed = object.meta.annotation(RENEWED_BY_ITSELF).is_some();
         let lifetime = certificate.not_after.duration_since(certificate.not_before).as_secs();
-        let mut findings = Vec::new();
-        for (before_end, share, discriminator, severity) in STEPS {
+        let mut reached = None;
+        for (before_end, share, severity) in STEPS {
             let span = if renewed { (*before_end).min(lifetime / share) } else { *before_end };
             let Ok(from) = certificate.not_after.checked_sub(SignedDuration::from_secs(span)) else {
                 continue;
@@ -53,15 +55,16 @@ impl Condition for Rule {
             }
             // It was not there before its Secret.
             let from = object.meta.created_at.map_or(from, |created| from.max(created.min(cx.now)));
-            let draft =
-                draft(object, certificate, cx).at(from).severity(*severity).discriminator(*discriminator);
-            findings.push(Finding { draft, after_secs: 0 });
+            reached = Some((from, *severity));
         }
-        if !findings.is_empty() && cx.now < certificate.not_after {
+        if reached.is_some() && cx.now < certificate.not_after {
             // "ends in 3 days" becomes "has ended".
             out.look_again.push(certificate.not_after);
         }
-        Verdict::Known(findings)
+        Verdict::of(reached.map(|(from, severity)| {
+            let draft = draft(object, certificate, cx).at(from).severity(severity).discriminator(ENDS);
+            Finding { draft, after_secs: 0 }
+        }))
     }
 }
 
@@ -83,7 +86,7 @@ fn draft(object: &Arc<Object>, certificate: &Certificate, cx: &Context<'_>) -> D
     .detail("issuer", certificate.issuer.as_str())
     .detail("not_before", certificate.not_before.to_string())
     .detail("not_after", certificate.not_after.to_string())
-    .detail("days_left", certificate.not_after.duration_since(cx.now).as_secs().div_euclid(DAY_SECS))
+    .detail("days_left", rounded(certificate.not_after.duration_since(cx.now).as_secs(), DAY_SECS))
     .detail("ingress_hosts", (!hosts.is_empty()).then_some(hosts))
     .recommend(
         "Read its dates",
@@ -97,9 +100,14 @@ fn left(end: Timestamp, now: Timestamp) -> String {
     let secs = end.duration_since(now).as_secs();
     match secs {
         ..=0 => "has expired".to_owned(),
-        1..172_800 => format!("expires in {} hours", secs / 3600),
-        _ => format!("expires in {} days", secs / DAY_SECS),
+        1..172_800 => format!("expires in {} hours", rounded(secs, 3600)),
+        _ => format!("expires in {} days", rounded(secs, DAY_SECS)),
     }
+}
+
+/// 4.99 days are 5.
+const fn rounded(secs: i64, unit: i64) -> i64 {
+    (secs + unit / 2).div_euclid(unit)
 }
 
 /// The hosts for which an Ingress serves this Secret.

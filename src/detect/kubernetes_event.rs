@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{Change, Context, Draft, Moment, Output, kube_reasons};
@@ -13,6 +13,9 @@ use crate::{
     event::{EventType, Kind, ObjectRef, Role, Severity},
     object::{KubeEvent, Object, ObjectKey},
 };
+
+/// The cluster's clock may be so far ahead of ours: what is further ahead is no time of anything.
+const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
 /// See the module.
 pub struct Rule;
@@ -74,7 +77,8 @@ fn draft(row: &Arc<Object>, event: &KubeEvent, cx: &Context<'_>) -> Draft {
         draft = draft.recommend("See all that was said about it", command(&about));
     }
     draft.about = involved.is_none().then_some(about);
-    match event.last {
+    let future = |at: &Timestamp| at.duration_since(cx.now) > AHEAD;
+    match event.last.filter(|at| !future(at)).or(row.meta.created_at) {
         Some(at) => draft.at(at),
         None => super::workload_facts::observed(draft, cx.now),
     }

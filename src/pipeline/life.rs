@@ -5,14 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    cause::CLUSTER,
-    engine::Engine,
-    firing::Over,
-    gone::LEFT,
-    healing::SubjectState,
-    incidents::Place,
-    judge::later,
-    wording::ending_of,
+    cause::CLUSTER, engine::Engine, firing::Over, gone::LEFT, healing::SubjectState, incidents::Place,
+    judge::later, wording::ending_of,
 };
 use crate::{
     detect::Change,

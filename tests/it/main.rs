@@ -21,6 +21,7 @@ mod engine_again;
 mod engine_causes;
 mod engine_claims;
 mod engine_ends;
+mod engine_facts;
 mod engine_gaps;
 mod engine_gone;
 mod engine_ignore;

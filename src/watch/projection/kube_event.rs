@@ -1,6 +1,6 @@
 //! Kubernetes Events (core/v1).
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     de::{Count, Long, Short, Time, slim},
@@ -45,17 +45,35 @@ slim! {
     }
 }
 
-/// The record; `created_at` is the last resort of its times.
-pub(super) fn kube_event(e: EventIn, created_at: Option<Timestamp>) -> KubeEvent {
+/// Nobody says anything of what happened so long before.
+const BEFORE: SignedDuration = SignedDuration::from_hours(24);
+/// Clocks differ by so much without anybody minding.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
+/// The record; what the server noted is the last resort of its times: when it was created, and when written last.
+pub(super) fn kube_event(
+    e: EventIn,
+    created_at: Option<Timestamp>,
+    written_at: Option<Timestamp>,
+) -> KubeEvent {
     let series = e.series.unwrap_or_default();
-    let first = e.first_timestamp.0.or(e.event_time.0).or(created_at);
-    let last = series
-        .last_observed_time
-        .0
-        .or(e.last_timestamp.0)
-        .or(e.event_time.0)
-        .or(e.first_timestamp.0)
+    // Clocks of nodes go wrong, and whoever may create an Event may write any time into it: the server's own times
+    // bound what can be true.
+    let said = |time: Time, written: Option<Timestamp>| {
+        let early = |at: Timestamp| created_at.is_some_and(|created| created.duration_since(at) > BEFORE);
+        let at = time.0.filter(|at| !early(*at))?;
+        Some(written.filter(|written| at.duration_since(*written) > AHEAD).unwrap_or(at))
+    };
+    // Where nobody noted that, a count may have grown at any time since.
+    let written_at = written_at.map(|at| at.max(created_at.unwrap_or(at)));
+    let first = said(e.first_timestamp, created_at);
+    let event_time = said(e.event_time, created_at);
+    let last = said(series.last_observed_time, written_at)
+        .or(said(e.last_timestamp, written_at))
+        .or(event_time)
+        .or(first)
         .or(created_at);
+    let first = first.or(event_time).or(created_at);
     KubeEvent {
         warning: &*e.kind.0 == "Warning",
         reason: word(e.reason.0),

@@ -108,7 +108,7 @@ fn decode(kind: Kind, shape: Shape, json: &[u8]) -> serde_json::Result<Object> {
         }
         Kind::Event => {
             record!(kind, json, kube_event::EventIn, |o, m| {
-                Body::Event(Box::new(kube_event::kube_event(o, m.created_at)))
+                Body::Event(Box::new(kube_event::kube_event(o, m.created_at, m.managed_at)))
             })
         }
         Kind::Service | Kind::EndpointSlice | Kind::Ingress | Kind::IngressClass => net(kind, shape, json),
