@@ -202,7 +202,9 @@ impl Engine {
     ) -> Result<()> {
         let rows = self.clusters.get(uid).and_then(|c| c.firings.get(key)).cloned().unwrap_or_default();
         for row in rows.into_iter().filter(|r| r.object.uid == object_uid) {
-            self.end(tx, uid, &row, Over { at: now, now, gone: true })?;
+            // What was well when it went had ended before.
+            let at = row.healthy_since.unwrap_or(now);
+            self.end(tx, uid, &row, Over { at, now, gone: true })?;
         }
         self.forget_judging(tx, uid, key, object_uid)
     }

@@ -28,7 +28,7 @@ const SIGNS: &[(&str, &str, &str)] = &[
     ("+2", "told", "two more than there is room for"),
     ("4/6 pods", "affected", "four of six wanted pods are not ready or in trouble"),
     ("23 pods", "affected", "pods with the trouble, or taken down; of a node that is lost, the pods on it"),
-    ("svc/web", "affected", "one object has the trouble, this"),
+    ("svc/web, 1 svc", "affected", "one object has the trouble: this, or one of this kind"),
     ("2 objects", "affected", "so many objects have the trouble, and none is a pod"),
     ("itself", "affected", "only the object that the row names"),
     ("11 events, 31 times", "incident", "rows of the stream, and how often they happened in all"),

@@ -188,9 +188,9 @@ fn recovering(recovery: &Recovery, shared: &Shared) -> String {
     }
 }
 
-fn healing(detail: Option<&IncidentDetail>, shared: &Shared, width: usize) -> Vec<Line> {
+fn healing(detail: Option<&IncidentDetail>, shared: &Shared, (width, most): (usize, usize)) -> Vec<Line> {
     let Some(recovery) = detail.and_then(|d| d.recovery) else { return Vec::new() };
-    let mut lines = worded("heals", &recovering(&recovery, shared), &shared.theme, width, 2);
+    let mut lines = worded("heals", &recovering(&recovery, shared), &shared.theme, width, most);
     lines.iter_mut().flat_map(|l| l.iter_mut().skip(1)).for_each(|piece| piece.1 = shared.theme.good);
     lines
 }
@@ -218,9 +218,11 @@ fn why(incident: &Incident, detail: Option<&IncidentDetail>) -> (&'static str, S
 /// What the program or the cluster said itself, where that is not said already.
 fn said(incident: &Incident, detail: Option<&IncidentDetail>) -> Option<String> {
     let details = &detail?.speaks.as_ref()?.details;
-    let text = ["termination_message", "last_error"].iter().find_map(|name| {
-        details.get(*name).and_then(|v| v.as_str()).filter(|text| !text.trim().is_empty())
-    })?;
+    let text = |name: &str| details.get(name).and_then(|v| v.as_str()).filter(|text| !text.trim().is_empty());
+    // Where a container left no message, its last error is made of reason and exit code: nobody's words.
+    let made = format!("{}: exit code ", text("reason").unwrap_or("Error"));
+    let own = text("last_error").filter(|text| !text.starts_with(&made));
+    let text = text("termination_message").or(own)?;
     let (_, why) = why(incident, detail);
     let known = |words: &str| words.contains(text.trim());
     (!known(&why) && !known(&wrong(incident, detail))).then(|| text.trim().to_owned())
@@ -244,7 +246,7 @@ pub fn peek(
     let (word, why) = why(incident, detail);
     let why = if why.is_empty() { wrong(incident, detail) } else { why };
     let mut parts = vec![(0, worded(word, &why, theme, width, if height > 5 { 2 } else { 1 }))];
-    parts.push((0, healing(detail, shared, width)));
+    parts.push((0, healing(detail, shared, (width, 2))));
     parts.extend(said(incident, detail).map(|said| (4, one("said", &said))));
     parts.extend(also(detail).map(|also| (3, one("also", &also))));
     for (i, s) in incident.suspects.iter().take(4).enumerate() {
@@ -291,7 +293,8 @@ pub fn lines(
     let theme = &shared.theme;
     let title = wrong(incident, detail);
     let mut lines = worded("what", &title, theme, width, 3);
-    lines.extend(healing(detail, shared, width));
+    // The time at which it closes must not be cut where the pane is narrow.
+    lines.extend(healing(detail, shared, (width, 4)));
     let (word, why) = why(incident, detail);
     if !why.is_empty() && why != title {
         lines.extend(worded(word, &why, theme, width, 6));
@@ -396,10 +399,11 @@ fn members(
     let held = detail.members.iter().filter(|m| m.holds && !m.affected && m.ended_at.is_none());
     let mended = match held.filter(|m| well(m).is_some()).count() {
         0 => String::new(),
-        n => format!(", {n} of them well now"),
+        n if n == incident.holding as usize => " (well now)".to_owned(),
+        n => format!(" ({n} well now)"),
     };
     let title = format!(
-        "Troubles ({} {} it open{mended}, {} in all{affected})",
+        "Troubles: {} {} it open{mended}, {} in all{affected}",
         incident.holding,
         if incident.holding == 1 { "holds" } else { "hold" },
         incident.members,

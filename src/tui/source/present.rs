@@ -20,6 +20,8 @@ use crate::{
     },
 };
 
+/// Cells of the column that tells what has it: a name that does not fit says nothing.
+const COLUMN: usize = 11;
 /// Pods that are looked at for the ones on a node.
 const PODS: usize = 20_000;
 /// The newest rows of an incident that are looked at for what happened last: an older one may have been counted up.
@@ -243,7 +245,8 @@ pub(super) fn reach(read: &impl Read, incident: &Incident, members: &[Member]) -
         [] => String::new(),
         _ if pods > 0 => text::count(pods as u64, "pod"),
         [one] if one.key() == incident.subject.key() => "itself".to_owned(),
-        [one] => text::object(one),
+        [one] if text::width(&text::object(one)) <= COLUMN => text::object(one),
+        [one] => format!("1 {}", text::short_kind(&one.kind)),
         several => text::count(several.len() as u64, "object"),
     };
     Ok(reach)
