@@ -383,6 +383,7 @@ fn a_failing_connector_is_on_the_tab_in_the_header_and_has_a_next_step_and_a_tim
     let screen = h.keys("g enter").settle().screen();
     for words in [
         "state         failed, and tried again",
+        "answer        HTTP 500: boom",
         "tried again   2026-11-22 09:41:49",
         "given up      2026-11-23 09:40:07",
         "next step     see that the service can be reached",
@@ -393,6 +394,10 @@ fn a_failing_connector_is_on_the_tab_in_the_header_and_has_a_next_step_and_a_tim
     assert!(!screen.contains("Retrying"), "{screen}");
     let screen = h.keys("esc 1").settle().screen();
     assert!(screen.contains("↻ tried again at") && screen.contains("09:41:49: HTTP 500: boom"), "{screen}");
+    // One that was paused meanwhile is not tried at all.
+    told_so(&mut h, |status| status.connectors[0].state = "paused".into());
+    let screen = h.screen();
+    assert!(screen.contains("↻ waits, it is") && !screen.contains("tried again at"), "{screen}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use ratatui::{Frame, buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
     deliveries::Deliveries,
-    told::{sign, style, told_state},
+    told::{again, sign, style, told_state},
 };
 use crate::{
     store::{DeadLetter, DeliveryRow, DeliveryState},
@@ -78,9 +78,8 @@ fn line(row: &DeliveryRow, buf: &mut Buffer, area: Rect, time: usize, shared: &S
             format!("{} in {} ms{tries} {}", row.status, text::number(row.latency_ms), row.detail)
         }
         DeliveryState::Retrying => {
-            let at = row.next_at.filter(|at| *at > shared.now);
-            let when = at.map(|at| format!(" at {}", shared.clock(at))).unwrap_or_default();
-            format!("tried again{when}: {} (attempt {})", row.detail, row.attempts)
+            let again = again(&row.connector, row.next_at, shared);
+            format!("{again}: {} (attempt {})", row.detail, row.attempts)
         }
         DeliveryState::Dead => {
             format!("given up after {}: {}", text::count(row.attempts.into(), "attempt"), row.detail)
@@ -244,7 +243,8 @@ fn goes_on(row: &DeliveryRow, shared: &Shared) -> Vec<String> {
 
 /// The status where there was one, and what was said.
 fn answer(row: &DeliveryRow) -> String {
-    if row.status == 0 { row.detail.clone() } else { format!("{} {}", row.status, row.detail) }
+    let said = row.status == 0 || row.detail.contains(&row.status.to_string());
+    if said { row.detail.clone() } else { format!("{} {}", row.status, row.detail) }
 }
 
 /// What a person does about a message that was given up.

@@ -1,5 +1,6 @@
 //! Who was told: the signs of a row, and the words of a detail. What failed is never hidden by what went well.
 
+use jiff::Timestamp;
 use ratatui::style::Style;
 
 use crate::{
@@ -88,6 +89,16 @@ pub fn signs(told: &[ToldMark], cells: usize, theme: &Theme) -> Vec<(String, Sty
     signs
 }
 
+/// What becomes of a message that failed: when it is tried again, or why it is not for now.
+pub fn again(connector: &str, next_at: Option<Timestamp>, shared: &Shared) -> String {
+    let known = shared.status.iter().flat_map(|s| &s.connectors).find(|c| c.name == connector);
+    match (known, next_at) {
+        (Some(c), _) if c.state != "on" => format!("waits, it is {}", c.state),
+        (_, Some(at)) if at > shared.now => format!("tried again at {}", shared.clock(at)),
+        _ => "tried again".to_owned(),
+    }
+}
+
 fn words(mark: &ToldMark, shared: &Shared) -> String {
     match mark.state {
         ToldState::Delivered => shared.clock(mark.at),
@@ -101,11 +112,8 @@ fn words(mark: &ToldMark, shared: &Shared) -> String {
         }
         ToldState::Dead => format!("given up: {}", text::cut(&mark.detail, 150)),
         ToldState::Retrying => {
-            let when = match mark.next_at.filter(|at| *at > shared.now) {
-                Some(at) => format!(" at {}", shared.clock(at)),
-                None => String::new(),
-            };
-            format!("tried again{when}: {}", text::cut(&mark.detail, 150))
+            let again = again(&mark.connector, mark.next_at, shared);
+            format!("{again}: {}", text::cut(&mark.detail, 150))
         }
     }
 }
