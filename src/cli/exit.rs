@@ -19,7 +19,7 @@ pub enum Exit {
     Store,
     /// Some of it was done, and some was not: an import.
     Partly,
-    /// Interrupted a second time, before everything was stopped in order.
+    /// Asked to end a second time, before everything was stopped in order.
     Interrupted,
 }
 
