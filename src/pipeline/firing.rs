@@ -131,7 +131,11 @@ impl Engine {
             if healed {
                 self.turned(tx, &row)?;
             }
+            let node = healed && row.event_type == EventType::NodeUnhealthy;
             self.put_firing(tx, uid, row)?;
+            if node {
+                self.nodes_changed(tx, uid, (now, now))?;
+            }
         }
         Ok((seen == Unseen::Later).then_some(now + PLACING))
     }

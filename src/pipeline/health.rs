@@ -123,14 +123,17 @@ impl Engine {
             .collect();
         let standing = failing.iter().all(|f| f.standing);
         let own = Own { standing, ..Own::of_cluster(cluster, "nodes") };
-        if failing.len() < NODES || failing.len() * NODE_SHARE <= total {
+        let are_many = |count: usize| count >= NODES && count * NODE_SHARE > total;
+        if !are_many(failing.len()) {
             return self.own_end(tx, uid, &own, (at, now));
         }
-        if tx.get(&MEMORY, &own.memory(uid))?.is_some() {
+        // One that is back, and has only to stay so, is ready: rebooted one after the other, they are never many.
+        let down: Vec<&FiringRow> = failing.into_iter().filter(|f| f.healthy_since.is_none()).collect();
+        if !are_many(down.len()) || tx.get(&MEMORY, &own.memory(uid))?.is_some() {
             return Ok(());
         }
-        let title = format!("{} of {total} nodes of {} are not ready", failing.len(), cluster.name);
-        let mut names: Vec<String> = failing.iter().map(|f| f.key.name.to_string()).collect();
+        let title = format!("{} of {total} nodes of {} are not ready", down.len(), cluster.name);
+        let mut names: Vec<String> = down.iter().map(|f| f.key.name.to_string()).collect();
         names.sort_unstable();
         let why = format!("Not ready: {}", names.join(", "));
         let look = [("List the nodes", "kubectl get nodes -o wide")];

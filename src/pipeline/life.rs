@@ -1,6 +1,6 @@
 //! The life of an incident after its opening: ends, quiet ends, leftovers, reminders.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -22,7 +22,9 @@ use crate::{
 };
 
 /// Affected objects that still fail this long after their cause ended open incidents of their own.
-const LEFTOVER: std::time::Duration = std::time::Duration::from_mins(5);
+const LEFTOVER: Duration = Duration::from_mins(5);
+/// Nodes for which a cluster's incident spoke need no time to come to: what fails then is not told by anything.
+const NODE_LEFT: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Stores the end of a trouble as an event, and takes it out of its incident.
@@ -223,7 +225,8 @@ impl Engine {
         self.step_at(tx, &incident.id, "quiet", None)?;
         // A cluster's incident may have kept those of its nodes from being told.
         if incident.affected > 0 || incident.subject.kind == CLUSTER {
-            self.step_at(tx, &incident.id, "affected", Some(later(now, LEFTOVER)))?;
+            let wait = if incident.subject.kind == CLUSTER { NODE_LEFT } else { LEFTOVER };
+            self.step_at(tx, &incident.id, "affected", Some(later(now, wait)))?;
         }
         self.save(tx, &incident)?;
         match event {
@@ -278,6 +281,7 @@ impl Engine {
     /// The cause is gone for a while, and these still fail: each is an incident of its own now.
     fn leftovers(&mut self, tx: &Tx<'_>, incident: &Incident, now: Timestamp) -> Result<()> {
         let members: Vec<(String, Member)> = tx.all(&MEMBERS, &keys::prefix(&[incident.id.as_str()]))?;
+        let mut waits = false;
         for (_, member) in members {
             if !member.affected || member.ended_at.is_some() {
                 continue;
@@ -286,6 +290,14 @@ impl Engine {
                 c.firings.values().flatten().find(|f| f.fingerprint == member.fingerprint).cloned()
             });
             let Some(mut row) = row else { continue };
+            // One that was taken over already belongs elsewhere.
+            if row.incident.as_ref() != Some(&incident.id) {
+                continue;
+            }
+            if row.healthy_since.is_some() {
+                waits = true;
+                continue;
+            }
             let Some(event) = tx.entry(&EVENTS, row.seq)? else { continue };
             let place = self.find_place(tx, &event, now)?;
             if let Place::Member { .. } | Place::Affected(_) = &place {
@@ -295,21 +307,33 @@ impl Engine {
                 self.place_later(tx, place, seq, event, now)?;
             }
         }
-        if incident.subject.kind == CLUSTER { self.untold_nodes(tx, incident, now) } else { Ok(()) }
+        if incident.subject.kind == CLUSTER {
+            waits |= self.untold_nodes(tx, incident, now)?;
+        }
+        // What is about to be well is told only if it does not stay so.
+        self.step_at(tx, &incident.id, "affected", waits.then(|| later(now, NODE_LEFT)))
     }
 
-    /// Nodes that the cluster's incident spoke for, and that are still failing without it, are told now.
-    fn untold_nodes(&mut self, tx: &Tx<'_>, incident: &Incident, now: Timestamp) -> Result<()> {
-        let Some(cluster) = self.clusters.get(&incident.cluster_uid) else { return Ok(()) };
+    /// Nodes that the cluster's incident spoke for, and that are still failing without it, are told now. Answers whether
+    /// some are only about to be well.
+    fn untold_nodes(&mut self, tx: &Tx<'_>, incident: &Incident, now: Timestamp) -> Result<bool> {
+        let Some(cluster) = self.clusters.get(&incident.cluster_uid) else { return Ok(false) };
         let nodes = cluster.world.of_kind(Kind::Node).filter_map(|n| cluster.open.get(&n.reference().key()));
         let ids: Vec<IncidentId> = nodes.filter(|o| !o.standing).map(|o| o.id.clone()).collect();
+        let mut waits = false;
         for id in ids {
+            let cluster = self.clusters.get(&incident.cluster_uid);
+            let mut rows = cluster.into_iter().flat_map(|c| c.firings.values().flatten());
+            if !rows.any(|f| f.incident.as_ref() == Some(&id) && f.healthy_since.is_none()) {
+                waits = true;
+                continue;
+            }
             if let Some(node) = tx.get(&INCIDENTS, id.as_str())?
                 && let Some(event) = self.worst(tx, &node)?
             {
                 self.route_incident(tx, &node, &event, now)?;
             }
         }
-        Ok(())
+        Ok(waits)
     }
 }

@@ -221,12 +221,13 @@ impl Engine {
         if account.told.ended {
             return self.tell_again(tx, account, incident, event, (settled, now));
         }
+        let other = is_other(&mut account.told, event);
         let Some(worst) = account.told.severity else {
             self.say(tx, &mut account, Phase::Opened, incident, event, (settled, now))?;
             return self.remind(tx, &account, incident, now);
         };
         // Flapping keeps repeats quiet, not what is worse than all that was told.
-        if event.severity > worst {
+        if event.severity > worst || other {
             let (phase, due) = match &waiting {
                 // What waits was never sent: what is worse takes its place, and need not wait longer than it.
                 Some(row) => {
@@ -261,7 +262,7 @@ impl Engine {
         let flap = format!("flap:{}", account.target.name);
         self.step_at(tx, &incident.id, &flap, account.told.ended.then_some(quiet))?;
         if account.told.flapping {
-            if Some(event.severity) > account.told.severity {
+            if is_other(&mut account.told, event) || Some(event.severity) > account.told.severity {
                 return self.say(tx, &mut account, Phase::Worse, incident, event, (settled, now));
             }
             return tx.put(&TOLD, &account.key, &account.told);
@@ -281,6 +282,8 @@ impl Engine {
         }
         // How bad it was before is past: what gets worse in this life is told.
         account.told.severity = None;
+        account.told.troubles.clear();
+        is_other(&mut account.told, event);
         let phase = if account.told.reopened.len() > 1 { Phase::Flapping } else { Phase::Reopened };
         account.told.flapping = phase == Phase::Flapping;
         self.say(tx, &mut account, phase, incident, event, (settled, now))?;
@@ -423,6 +426,14 @@ fn fact(member: &Member) -> MemberFact {
         },
         since: member.since,
     }
+}
+
+/// A cluster has troubles that have nothing to do with each other: that its API does not answer is news beside nodes that
+/// are lost, as bad as they are. Whether this one was not told yet; from now on it is.
+fn is_other(told: &mut Told, event: &Event) -> bool {
+    let what = event.details.get("what").and_then(|what| what.as_str());
+    let of_cluster = event.event_type == EventType::ClusterUnhealthy;
+    of_cluster && what.is_some_and(|what| told.troubles.insert(what.to_owned()))
 }
 
 /// A connector is never told that it failed itself.

@@ -231,6 +231,9 @@ pub struct Told {
     /// It flaps: silence until it has stayed resolved.
     #[serde(default)]
     pub flapping: bool,
+    /// Of a cluster's incident: which of its troubles were told, the API's or the nodes'.
+    #[serde(default)]
+    pub troubles: std::collections::BTreeSet<String>,
     /// The service's last receipt.
     #[serde(default)]
     pub receipt: Option<Receipt>,

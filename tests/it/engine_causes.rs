@@ -106,8 +106,34 @@ fn a_node_that_was_taken_in_and_stays_lost_is_told_when_the_cluster_is_well() {
     rig.sent.clear();
     rig.sim().node_down("node-b", false).unwrap();
     rig.sim().node_down("node-c", false).unwrap();
-    rig.advance(600);
+    let over = |rig: &Rig| rig.told().iter().any(|t| t.contains("resolved cluster_unhealthy"));
+    for _ in 0..120 {
+        rig.advance(1);
+        if over(&rig) {
+            break;
+        }
+    }
+    assert!(over(&rig), "{:#?}", rig.story());
+    rig.advance(15);
     assert_eq!(rig.about("Node//node-a", Phase::Opened).len(), 1, "{:#?}", rig.story());
+    rig.advance(600);
+    assert_eq!(rig.about("Node//node-a", Phase::Opened).len(), 1, "once: {:#?}", rig.story());
+}
+
+#[test]
+fn a_node_that_is_lost_after_another_came_back_is_one_node_not_many() {
+    let mut rig = Rig::shop();
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.advance(30);
+    rig.sim().node_down("node-a", false).unwrap();
+    rig.advance(20);
+    rig.sim().node_down("node-b", true).unwrap();
+    rig.advance(300);
+    let told = rig.told();
+    assert!(!told.iter().any(|t| t.contains("cluster_unhealthy")), "{told:#?}");
+    assert_eq!(rig.about("Node//node-a", Phase::Resolved).len(), 1, "{told:#?}");
+    assert_eq!(rig.about("Node//node-b", Phase::Opened).len(), 1, "{told:#?}");
+    assert_eq!(rig.incident("Node//node-b").status, IncidentStatus::Open);
 }
 
 fn warning(rig: &Rig, name: &str, pod: &str, reason: &str, count: u32) -> serde_json::Value {
@@ -385,6 +411,29 @@ fn an_api_that_is_away_for_a_minute_is_told_once_and_ends_once() {
     let told = &rig.sent[1].message;
     assert_eq!(told.incident.as_ref().unwrap().resolved_at, Some(back));
     assert!(told.event.title.ends_with("over after 12 min"), "{}", told.event.title);
+}
+
+#[test]
+fn an_api_that_is_away_is_told_though_the_clusters_incident_is_open_for_its_nodes() {
+    let mut rig = Rig::shop();
+    for node in ["node-a", "node-b", "node-c"] {
+        rig.sim().node_down(node, true).unwrap();
+    }
+    rig.advance(60);
+    let (uid, since) = (rig.watched[0].uid.clone(), rig.now());
+    rig.say(vec![Said::Away { cluster: uid, since, why: "connection refused".into() }]);
+    rig.say_for(70);
+    let of_cluster = |rig: &Rig| -> Vec<String> {
+        rig.told().iter().filter(|t| t.contains("cluster_unhealthy")).cloned().collect()
+    };
+    let both = ["hook opened cluster_unhealthy critical", "hook worse cluster_unhealthy critical"];
+    assert_eq!(of_cluster(&rig), both, "{:#?}", rig.story());
+    rig.start();
+    for node in ["node-a", "node-b", "node-c"] {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    rig.advance(900);
+    assert_eq!(of_cluster(&rig)[2..], ["hook resolved cluster_unhealthy critical"], "{:#?}", rig.story());
 }
 
 #[test]
