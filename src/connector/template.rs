@@ -128,11 +128,12 @@ impl Template {
             for phase in phases {
                 let sample = samples::notification(*event_type, *phase, "sample");
                 self.render(&sample).map_err(|why| {
-                    format!(
-                        "fails for {event_type} ({}): {why}. Use {{{{ x | default('') }}}} for what only some types \
-                         have, or narrow `events`",
-                        phase.as_str()
-                    )
+                    let way_out = if why.contains("is not defined") {
+                        ". Use {{ x | default('') }} for what only some types have, or narrow `events`"
+                    } else {
+                        ""
+                    };
+                    format!("fails for {event_type} ({}): {why}{way_out}", phase.as_str())
                 })?;
             }
         }

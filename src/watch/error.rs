@@ -147,6 +147,8 @@ impl Error {
         };
         let fault = if reason == "Expired" || reason == "Gone" { Fault::Gone } else { fault };
         let message = if message.is_empty() { reason } else { message };
+        let failing = failing_checks(message);
+        let message = failing.as_deref().unwrap_or(message);
         let colon = if message.is_empty() { "" } else { ": " };
         Self::new(fault, format!("the API server answered {code}{colon}{message}"))
     }
@@ -225,6 +227,22 @@ fn tls_error(error: &rustls::Error) -> Error {
     Error::new(fault, what)
 }
 
+/// Of the list of checks that a server answers while it starts (`[+]ping ok`, `[-]poststarthook/… failed: …`), what is
+/// amiss; `None` where it is no such list.
+fn failing_checks(message: &str) -> Option<String> {
+    if !message.contains("[+]") {
+        return None;
+    }
+    let failing: Vec<&str> = message
+        .split("[-]")
+        .skip(1)
+        .map(|check| check.split(['\n', '[']).next().unwrap_or_default().trim())
+        .collect();
+    let words =
+        if failing.is_empty() { "not all of its checks are through".to_owned() } else { failing.join("; ") };
+    Some(format!("it is starting: {words}"))
+}
+
 /// A credential plugin's failure. Its standard output may hold a token and is not told.
 fn plugin(error: &kube::client::AuthError) -> Error {
     use kube::client::AuthError;
@@ -276,6 +294,23 @@ mod tests {
             (503, "", Fault::Server),
         ] {
             assert_eq!(Error::from_status(code, reason, "m").fault, fault, "{code}");
+        }
+    }
+
+    #[test]
+    fn of_a_servers_list_of_checks_what_is_amiss_is_told() {
+        let list = "[+]ping ok\n[-]etcd failed: reason withheld\n[+]log ok\n[-]poststarthook/rbac failed\n";
+        for (message, told) in [
+            (list.to_owned(), "500: it is starting: etcd failed: reason withheld; poststarthook/rbac failed"),
+            (
+                list.replace('\n', " "),
+                "500: it is starting: etcd failed: reason withheld; poststarthook/rbac failed",
+            ),
+            ("[+]ping ok\n".to_owned(), "500: it is starting: not all of its checks are through"),
+            ("etcd [-] is away".to_owned(), "500: etcd [-] is away"),
+        ] {
+            let error = Error::from_status(500, "", &message);
+            assert_eq!(error.what, format!("the API server answered {told}"));
         }
     }
 

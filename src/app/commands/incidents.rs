@@ -147,18 +147,8 @@ fn lasted(incident: &Incident, now: Timestamp) -> String {
 }
 
 impl Listed for Incident {
-    const TITLES: &'static [&'static str] = &[
-        "ID",
-        "STATE",
-        "SEVERITY",
-        "SINCE",
-        "LASTED",
-        "CLUSTER",
-        "NAMESPACE",
-        "SUBJECT",
-        "EVENTS",
-        "TITLE",
-    ];
+    const TITLES: &'static [&'static str] =
+        &["ID", "STATE", "SEVERITY", "SINCE", "LASTED", "CLUSTER", "NAMESPACE", "SUBJECT", "EVENTS", "TITLE"];
     const CSV: &'static [&'static str] = &[
         "id",
         "status",

@@ -172,9 +172,13 @@ fn quit(model: &mut Model) -> Vec<Effect> {
         Engine::Attached(label) => format!("The engine ({label}) goes on without this screen."),
         Engine::Own if stops.is_empty() => "Watching stops with this process. What is stored stays, and what happens meanwhile is found at the next start.".to_owned(),
         Engine::Own => {
-            let waiting = model.shared.waiting();
-            let rest = if waiting > 0 { format!(" What waits ({}) is kept and sent at the next start.", text::count(waiting, "message")) } else { String::new() };
+            let waiting = text::count(model.shared.waiting(), "message");
             let demo = model.shared.status.as_ref().is_some_and(|s| s.mode == "demo");
+            let rest = match model.shared.waiting() {
+                0 => String::new(),
+                _ if demo => format!(" What waits ({waiting}) goes with the demo, as all of it."),
+                _ => format!(" What waits ({waiting}) is kept, and sent at the next start by those that are on."),
+            };
             let next = if demo { "" } else { " To go on without a screen, start `barrelman forward`." };
             format!("Nobody will be told by: {}.{rest}{next}", stops.join(", "))
         }
