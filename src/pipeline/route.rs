@@ -428,12 +428,12 @@ fn fact(member: &Member) -> MemberFact {
     }
 }
 
-/// A cluster has troubles that have nothing to do with each other: that its API does not answer is news beside nodes that
-/// are lost, as bad as they are. Whether this one was not told yet; from now on it is.
+/// That a cluster's API does not answer is news beside nodes that are lost, as bad as they are: whether it was not told
+/// yet; from now on it is. Not the other way round: after an outage nodes are found silent for a moment.
 fn is_other(told: &mut Told, event: &Event) -> bool {
     let what = event.details.get("what").and_then(|what| what.as_str());
-    let of_cluster = event.event_type == EventType::ClusterUnhealthy;
-    of_cluster && what.is_some_and(|what| told.troubles.insert(what.to_owned()))
+    let of_api = event.event_type == EventType::ClusterUnhealthy && what == Some("api");
+    of_api && told.troubles.insert("api".to_owned())
 }
 
 /// A connector is never told that it failed itself.

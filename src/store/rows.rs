@@ -231,7 +231,7 @@ pub struct Told {
     /// It flaps: silence until it has stayed resolved.
     #[serde(default)]
     pub flapping: bool,
-    /// Of a cluster's incident: which of its troubles were told, the API's or the nodes'.
+    /// Of a cluster's incident: which of its troubles were told that are news beside others.
     #[serde(default)]
     pub troubles: std::collections::BTreeSet<String>,
     /// The service's last receipt.

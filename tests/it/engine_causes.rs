@@ -437,6 +437,26 @@ fn an_api_that_is_away_is_told_though_the_clusters_incident_is_open_for_its_node
 }
 
 #[test]
+fn nodes_that_are_silent_for_a_moment_after_an_outage_are_no_news() {
+    let mut rig = Rig::shop();
+    let (uid, since) = (rig.watched[0].uid.clone(), rig.now());
+    rig.say(vec![Said::Away { cluster: uid, since, why: "connection refused".into() }]);
+    rig.say_for(70);
+    rig.start();
+    for down in [true, false] {
+        for node in ["node-a", "node-b", "node-c"] {
+            rig.sim().node_down(node, down).unwrap();
+        }
+        rig.advance(20);
+    }
+    rig.advance(900);
+    let told: Vec<String> =
+        rig.told().iter().filter(|t| t.contains("cluster") || t.contains("node")).cloned().collect();
+    let once = ["hook opened cluster_unhealthy critical", "hook resolved cluster_unhealthy critical"];
+    assert_eq!(told, once, "{:#?}", rig.story());
+}
+
+#[test]
 fn a_short_silence_of_the_api_is_no_trouble() {
     let mut rig = Rig::shop();
     let (uid, since) = (rig.watched[0].uid.clone(), rig.now());
