@@ -22,45 +22,34 @@ const MAX_DEPTH: u32 = 50;
 /// What is left for this body.
 struct Purse(u64);
 
+/// Filters of the engine by their names.
+macro_rules! engines {
+    ($($filter:ident)*) => {
+        [$((stringify!($filter), Value::from_function(filters::$filter))),*]
+    };
+}
+
+/// Every filter that may do much: the engine's own, and ours.
+fn metered() -> impl Iterator<Item = (&'static str, Value)> {
+    let engines = engines!(
+        capitalize chain dictsort format groupby indent items lines list lower map max min
+        reject rejectattr reverse select selectattr sort split string sum title tojson trim unique upper zip
+    );
+    let ours = [
+        ("join", Value::from_function(join)),
+        ("replace", Value::from_function(replace)),
+        ("times", Value::from_function(times)),
+    ];
+    engines.into_iter().chain(ours)
+}
+
 /// Puts filters that pay in place of the engine's own, and takes away what makes much out of little.
 pub fn meter(env: &mut Environment<'_>) {
     for name in ["batch", "slice", "pprint"] {
         env.remove_filter(name);
     }
     env.remove_global("debug");
-    for (name, filter) in [
-        ("capitalize", Value::from_function(filters::capitalize)),
-        ("chain", Value::from_function(filters::chain)),
-        ("dictsort", Value::from_function(filters::dictsort)),
-        ("format", Value::from_function(filters::format)),
-        ("groupby", Value::from_function(filters::groupby)),
-        ("indent", Value::from_function(filters::indent)),
-        ("items", Value::from_function(filters::items)),
-        ("join", Value::from_function(join)),
-        ("lines", Value::from_function(filters::lines)),
-        ("list", Value::from_function(filters::list)),
-        ("lower", Value::from_function(filters::lower)),
-        ("map", Value::from_function(filters::map)),
-        ("max", Value::from_function(filters::max)),
-        ("min", Value::from_function(filters::min)),
-        ("reject", Value::from_function(filters::reject)),
-        ("rejectattr", Value::from_function(filters::rejectattr)),
-        ("replace", Value::from_function(replace)),
-        ("reverse", Value::from_function(filters::reverse)),
-        ("select", Value::from_function(filters::select)),
-        ("selectattr", Value::from_function(filters::selectattr)),
-        ("sort", Value::from_function(filters::sort)),
-        ("split", Value::from_function(filters::split)),
-        ("string", Value::from_function(filters::string)),
-        ("sum", Value::from_function(filters::sum)),
-        ("times", Value::from_function(times)),
-        ("title", Value::from_function(filters::title)),
-        ("tojson", Value::from_function(filters::tojson)),
-        ("trim", Value::from_function(filters::trim)),
-        ("unique", Value::from_function(filters::unique)),
-        ("upper", Value::from_function(filters::upper)),
-        ("zip", Value::from_function(filters::zip)),
-    ] {
+    for (name, filter) in metered() {
         env.add_filter(name, move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
             paid(state, name, &filter, &args.into_values())
         });

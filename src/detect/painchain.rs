@@ -142,13 +142,9 @@ fn helm(action: Action, before: Option<&Object>, object: &Object) -> Option<Acti
 /// Nothing that the timeline shows is different, and nothing that somebody wants of the object: a value of a key, a
 /// variable of a container.
 fn unchanged(before: &Object, after: &Object, fields: &Map<String, Value>) -> bool {
-    let wanted = |object: &Object| {
-        let config = object.config().filter(|_| !data::is_helm(object));
-        config.map(|c| (c.keys.clone(), c.immutable))
-    };
     data::fields(before).as_ref() == Some(fields)
         && before.meta.generation == after.meta.generation
-        && wanted(before) == wanted(after)
+        && data::values(before) == data::values(after)
         && before.meta.annotations == after.meta.annotations
         && before.meta.owners == after.meta.owners
 }

@@ -1,10 +1,12 @@
 //! The `data` of a PainChain post, by kind. `painchain` asks; keys are those of PainChain's own connector.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::{
     event::Kind,
-    object::{Body, Container, ContainerState, Job, Object, Pod, Workload, World},
+    object::{Body, Container, ContainerState, Job, Object, Pod, Str, Workload, World},
 };
 
 /// Waiting reasons that its timeline tells.
@@ -14,6 +16,13 @@ const TOLD_WAITING: &[&str] = &["CrashLoopBackOff", "ImagePullBackOff", "ErrImag
 pub(super) fn is_helm(object: &Object) -> bool {
     object.config().is_some_and(|c| c.secret_type == "helm.sh/release.v1")
         && object.meta.label("owner") == Some("helm")
+}
+
+/// The keys of a ConfigMap or Secret with what tells their values apart, and whether they may change. A release's are
+/// told by its status.
+pub(super) fn values(object: &Object) -> Option<(&BTreeMap<Str, u64>, bool)> {
+    let config = object.config().filter(|_| !is_helm(object));
+    config.map(|c| (&c.keys, c.immutable))
 }
 
 /// Whether a running Pod's change is one of its troubles, or it has had one.

@@ -192,14 +192,18 @@ impl Pace {
 
     /// From when on the next attempt may start, where something holds it back.
     pub fn opens_at(&self) -> Option<Timestamp> {
-        let waits = [self.paused_until, self.probe_at.filter(|_| self.in_trouble()), self.next_send];
-        waits.into_iter().flatten().max()
+        self.waits().max()
     }
 
-    /// When to look again, if something waits: the latest of what holds it back.
+    /// When to look again, if something waits: the next time at which less holds it back.
     pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
-        let waits = [self.paused_until, self.probe_at.filter(|_| self.in_trouble()), self.next_send];
-        waits.into_iter().flatten().filter(|at| *at > now).min()
+        self.waits().filter(|at| *at > now).min()
+    }
+
+    /// The times before which nothing is sent.
+    fn waits(&self) -> impl Iterator<Item = Timestamp> {
+        let probe = self.probe_at.filter(|_| self.in_trouble());
+        [self.paused_until, probe, self.next_send].into_iter().flatten()
     }
 }
 

@@ -41,7 +41,8 @@ impl Engine {
             return Ok(());
         }
         let (fold, first, counted) = (keys::fold_of(&event), event.timestamp, claimed(&event));
-        match tx.get(&FOLDS, &fold)?.filter(|_| folds) {
+        let before = if folds { tx.get(&FOLDS, &fold)? } else { None };
+        match before {
             // The row before has told of the rest.
             Some(before) => event.count = event.count.min(grown(counted, before.counted)),
             // All that it ever counted happened since it was made.

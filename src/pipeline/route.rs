@@ -221,7 +221,7 @@ impl Engine {
         if account.told.ended {
             return self.tell_again(tx, account, incident, event, (settled, now));
         }
-        let other = is_other(&mut account.told, event);
+        let other = is_first_of_api(&mut account.told, event);
         let Some(worst) = account.told.severity else {
             self.say(tx, &mut account, Phase::Opened, incident, event, (settled, now))?;
             return self.remind(tx, &account, incident, now);
@@ -262,7 +262,7 @@ impl Engine {
         let flap = format!("flap:{}", account.target.name);
         self.step_at(tx, &incident.id, &flap, account.told.ended.then_some(quiet))?;
         if account.told.flapping {
-            if is_other(&mut account.told, event) || Some(event.severity) > account.told.severity {
+            if is_first_of_api(&mut account.told, event) || Some(event.severity) > account.told.severity {
                 return self.say(tx, &mut account, Phase::Worse, incident, event, (settled, now));
             }
             return tx.put(&TOLD, &account.key, &account.told);
@@ -282,8 +282,7 @@ impl Engine {
         }
         // How bad it was before is past: what gets worse in this life is told.
         account.told.severity = None;
-        account.told.troubles.clear();
-        is_other(&mut account.told, event);
+        account.told.api = is_of_api(event);
         let phase = if account.told.reopened.len() > 1 { Phase::Flapping } else { Phase::Reopened };
         account.told.flapping = phase == Phase::Flapping;
         self.say(tx, &mut account, phase, incident, event, (settled, now))?;
@@ -428,12 +427,15 @@ fn fact(member: &Member) -> MemberFact {
     }
 }
 
+fn is_of_api(event: &Event) -> bool {
+    event.event_type == EventType::ClusterUnhealthy
+        && event.details.get("what").is_some_and(|what| what == "api")
+}
+
 /// That a cluster's API does not answer is news beside nodes that are lost, as bad as they are: whether it was not told
 /// yet; from now on it is. Not the other way round: after an outage nodes are found silent for a moment.
-fn is_other(told: &mut Told, event: &Event) -> bool {
-    let what = event.details.get("what").and_then(|what| what.as_str());
-    let of_api = event.event_type == EventType::ClusterUnhealthy && what == Some("api");
-    of_api && told.troubles.insert("api".to_owned())
+fn is_first_of_api(told: &mut Told, event: &Event) -> bool {
+    is_of_api(event) && !std::mem::replace(&mut told.api, true)
 }
 
 /// A connector is never told that it failed itself.

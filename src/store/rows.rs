@@ -231,9 +231,9 @@ pub struct Told {
     /// It flaps: silence until it has stayed resolved.
     #[serde(default)]
     pub flapping: bool,
-    /// Of a cluster's incident: which of its troubles were told that are news beside others.
+    /// Of a cluster's incident: that its API does not answer was told.
     #[serde(default)]
-    pub troubles: std::collections::BTreeSet<String>,
+    pub api: bool,
     /// The service's last receipt.
     #[serde(default)]
     pub receipt: Option<Receipt>,

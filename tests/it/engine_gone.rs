@@ -121,8 +121,8 @@ fn a_removal_is_told_where_the_trouble_before_it_was_not() {
     assert_eq!(rig.about("Node//node-b", Phase::Resolved).len(), 0, "{:#?}", rig.story());
 }
 
-#[test]
-fn a_one_shot_takes_no_waiting_end_away() {
+/// Told, and over: its end waits for the sink.
+fn ended_while_the_sink_is_down() -> Rig {
     let mut rig = Rig::shop();
     rig.sim().fail_probes("shop/search").unwrap();
     rig.advance(30);
@@ -130,6 +130,12 @@ fn a_one_shot_takes_no_waiting_end_away() {
     rig.sim().recover("shop/search").unwrap();
     rig.advance(200);
     assert_eq!(rig.incident(SEARCH).status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    rig
+}
+
+#[test]
+fn a_one_shot_takes_no_waiting_end_away() {
+    let mut rig = ended_while_the_sink_is_down();
     rig.sim().oom("shop/search", 1).unwrap();
     rig.advance(60);
     assert_eq!(rig.told(), ["hook opened service_unavailable critical"], "{:#?}", rig.story());
@@ -142,12 +148,7 @@ fn a_one_shot_takes_no_waiting_end_away() {
         rig.story()
     );
     // A trouble that holds is no news but the same one going on: it takes the end back.
-    let mut rig = Rig::shop();
-    rig.sim().fail_probes("shop/search").unwrap();
-    rig.advance(30);
-    rig.sink_up = false;
-    rig.sim().recover("shop/search").unwrap();
-    rig.advance(200);
+    let mut rig = ended_while_the_sink_is_down();
     rig.sim().fail_probes("shop/search").unwrap();
     rig.advance(30);
     rig.sink_up = true;
