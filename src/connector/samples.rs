@@ -204,6 +204,7 @@ fn facts(event: &mut Event, phase: Phase) -> IncidentFacts {
         status: if over { IncidentStatus::Resolved } else { IncidentStatus::Open },
         opened_at,
         reopened_at: None,
+        refired_at: None,
         resolved_at: over.then_some(event.timestamp),
         event_type: event.event_type,
         severity: event.severity,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Notification, signs::signature};
 use crate::event::{
     Event, Severity,
-    incident::{IncidentFacts, Phase},
+    incident::{IncidentFacts, Phase, Suspect},
 };
 
 /// How many suspects are named.
@@ -277,13 +277,20 @@ fn members(facts: &IncidentFacts) -> Vec<String> {
 }
 
 fn changes(facts: &IncidentFacts) -> Vec<String> {
-    // What came after the beginning was no cause of it; the cluster's times have whole seconds.
-    let before = |s: &&crate::event::incident::Suspect| s.at <= facts.since() + SignedDuration::from_secs(1);
-    let line = |s: &crate::event::incident::Suspect| {
+    // What came after the beginning was no cause of it, but perhaps of its breaking anew. The cluster's times have whole
+    // seconds.
+    let is_before = |at: Timestamp, s: &Suspect| s.at <= at + SignedDuration::from_secs(1);
+    let anew = |s: &Suspect| facts.refired_at.filter(|at| !is_before(facts.since(), s) && is_before(*at, s));
+    let before = |s: &&Suspect| is_before(facts.since(), s) || anew(s).is_some();
+    let line = |s: &Suspect| {
         let by = if s.manager.is_empty() { String::new() } else { format!(" by {}", s.manager) };
-        let when = match facts.since().duration_since(s.at) {
-            span if span.as_secs() < 1 => "at the same moment".to_owned(),
-            span => format!("{} before", age(span)),
+        let (began, what_began) = match anew(s) {
+            Some(at) => (at, " it broke anew"),
+            None => (facts.since(), ""),
+        };
+        let when = match began.duration_since(s.at) {
+            span if span.as_secs() < 1 && what_began.is_empty() => "at the same moment".to_owned(),
+            span => format!("{} before{what_began}", age(span)),
         };
         let title = one_line(&s.title);
         let named = title.starts_with(&format!("{} {}", s.object.kind, s.object.name));
@@ -531,6 +538,10 @@ mod tests {
         let facts = n.incident.as_mut().unwrap();
         facts.suspects[0].at = facts.opened_at + SignedDuration::from_secs(4);
         assert_eq!(Message::of(&n).changes.unwrap(), [NOTHING_CHANGED], "what came later was no cause");
+        let facts = n.incident.as_mut().unwrap();
+        facts.refired_at = Some(facts.opened_at + SignedDuration::from_secs(9));
+        let said = Message::of(&n).changes.unwrap().remove(0);
+        assert!(said.contains("by helm, 5 s before it broke anew (10:28:29 UTC)"), "{said}");
     }
 
     #[test]

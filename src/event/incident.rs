@@ -16,6 +16,9 @@ pub enum IncidentStatus {
     Resolved,
 }
 
+/// The kind of a subject that is a whole cluster.
+pub const CLUSTER: &str = "Cluster";
+
 /// One open or ended incident. Members, affected objects and events are rows of their own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
@@ -68,7 +71,10 @@ pub struct Incident {
     /// When it was broken again for the last time.
     #[serde(default)]
     pub reopened_at: Option<Timestamp>,
-    /// What changed just before it, the likeliest first.
+    /// When it broke anew, for the last time, after it had been well but had not ended.
+    #[serde(default)]
+    pub refired_at: Option<Timestamp>,
+    /// What changed just before it, the likeliest first; before that, what changed before it broke anew.
     #[serde(default)]
     pub suspects: Vec<Suspect>,
 }
@@ -189,6 +195,9 @@ pub struct IncidentFacts {
     /// When it was broken again for the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reopened_at: Option<Timestamp>,
+    /// When it broke anew, for the last time, after it had been well but had not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refired_at: Option<Timestamp>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,

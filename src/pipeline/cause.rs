@@ -6,15 +6,12 @@ use jiff::SignedDuration;
 
 use super::{cluster::Cluster, engine::Engine};
 use crate::{
-    event::{Event, EventType, IncidentId, Kind, ObjectRef, Severity},
+    event::{Event, EventType, IncidentId, Kind, ObjectRef, Severity, incident::CLUSTER},
     object::Object,
 };
 
 /// Node and Pod come by different watches, and the node's controller writes both within a second or so.
 const SLACK: SignedDuration = SignedDuration::from_secs(2);
-
-/// The kind of a subject that is a whole cluster.
-pub(super) const CLUSTER: &str = "Cluster";
 
 /// Whether a trouble is another's doing.
 pub(super) enum Cause {

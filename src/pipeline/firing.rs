@@ -129,7 +129,7 @@ impl Engine {
         }
         if healed || worse || words_changed || seen == Unseen::Told {
             if healed {
-                self.turned(tx, &row)?;
+                self.turned(tx, &row, Some(now))?;
             }
             let node = healed && row.event_type == EventType::NodeUnhealthy;
             self.put_firing(tx, uid, row)?;
@@ -179,19 +179,27 @@ impl Engine {
             return Ok(None);
         }
         if turned {
-            self.turned(tx, &row)?;
+            self.turned(tx, &row, None)?;
         }
+        let node = turned && row.event_type == EventType::NodeUnhealthy;
         self.put_firing(tx, uid, row)?;
+        if node {
+            self.nodes_changed(tx, uid, (since, now))?;
+        }
         Ok(Some(at))
     }
 
-    /// A trouble went away for now, or came back: its incident's row is the same, and who shows it has to look again.
-    fn turned(&mut self, tx: &Tx<'_>, row: &FiringRow) -> Result<()> {
-        let incident = match &row.incident {
-            Some(id) => tx.get(&INCIDENTS, id.as_str())?,
-            None => None,
-        };
-        self.feed.extend(incident.map(|incident| Feed::Incident { incident: Arc::new(incident) }));
+    /// A trouble went away for now, or came `back`: also where its incident's row stays the same, who shows it has to
+    /// look again.
+    pub(super) fn turned(&mut self, tx: &Tx<'_>, row: &FiringRow, back: Option<Timestamp>) -> Result<()> {
+        let Some(id) = &row.incident else { return Ok(()) };
+        let Some(mut incident) = tx.get(&INCIDENTS, id.as_str())? else { return Ok(()) };
+        if let Some(at) = back
+            && self.refire(tx, &mut incident, at)?
+        {
+            return self.save(tx, &incident);
+        }
+        self.feed.push(Feed::Incident { incident: Arc::new(incident) });
         Ok(())
     }
 

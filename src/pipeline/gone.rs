@@ -126,7 +126,7 @@ impl Engine {
         self.step_at(tx, &incident.id, LEFT, waits.then(|| later(now, LEFT_SECS)))
     }
 
-    fn subject_of(&self, uid: &ClusterUid, key: &ObjectKey) -> Option<String> {
+    pub(super) fn subject_of(&self, uid: &ClusterUid, key: &ObjectKey) -> Option<String> {
         let world = &self.clusters.get(uid)?.world;
         Some(world.subject(world.get(key)?).key())
     }

@@ -37,20 +37,20 @@ impl Engine {
         Ok(tx.get(&MEMORY, &place(incident))?.and_then(|row| serde_json::from_value(row).ok()))
     }
 
-    /// A member went with its object.
+    /// A member went with its object: `well` is since when it was not failing.
     pub(super) fn member_gone(
         &mut self,
         tx: &Tx<'_>,
         incident: &Incident,
         event_type: EventType,
-        now: Timestamp,
+        well: Timestamp,
     ) -> Result<()> {
         let hold = self.config.incidents.heal_for(&self.config.types, event_type).as_secs();
         if hold == 0 {
             return Ok(());
         }
         let before = self.healing(tx, incident)?.unwrap_or_default();
-        let healing = Healing { hold_secs: hold.max(before.hold_secs), since: Some(now) };
+        let healing = Healing { hold_secs: hold.max(before.hold_secs), since: before.since.max(Some(well)) };
         tx.put(&MEMORY, &place(incident), &serde_json::to_value(healing).unwrap_or_default())
     }
 

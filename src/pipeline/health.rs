@@ -53,11 +53,12 @@ impl Engine {
     ) -> Result<()> {
         let Some(cluster) = self.clusters.get_mut(uid) else { return Ok(()) };
         let since = *cluster.away_since.get_or_insert(since.min(now));
+        let own = Own::of_cluster(cluster, "api");
         tx.put(&MEMORY, &keys::memory(uid, "api", "why"), &why.into())?;
         tx.remove(&MEMORY, &keys::memory(uid, "api", "back"))?;
-        self.dues.set(tx, &format!("api\0back\0{uid}"), None, || api(uid, false))?;
-        self.dues
-            .set(tx, &format!("api\0away\0{uid}"), Some(later(since, self.config.away)), || api(uid, true))
+        self.own_turned(tx, uid, &own, (None, now))?;
+        self.dues.set(tx, &keys::api_due(uid, false), None, || api(uid, false))?;
+        self.dues.set(tx, &keys::api_due(uid, true), Some(later(since, self.config.away)), || api(uid, true))
     }
 
     /// The API answers.
@@ -65,10 +66,11 @@ impl Engine {
         let Some(cluster) = self.clusters.get_mut(uid) else { return Ok(()) };
         cluster.back(now);
         let own = Own::of_cluster(cluster, "api");
-        self.dues.set(tx, &format!("api\0away\0{uid}"), None, || api(uid, true))?;
+        self.dues.set(tx, &keys::api_due(uid, true), None, || api(uid, true))?;
         if tx.get(&MEMORY, &own.memory(uid))?.is_some() {
             let hold = self.config.incidents.heal_for(&self.config.types, EventType::ClusterUnhealthy);
-            let key = format!("api\0back\0{uid}");
+            self.own_turned(tx, uid, &own, (Some(now), now))?;
+            let key = keys::api_due(uid, false);
             if self.dues.get(&key).is_none() {
                 tx.put(&MEMORY, &keys::memory(uid, "api", "back"), &now.to_string().into())?;
                 self.dues.set(tx, &key, Some(later(now, hold)), || api(uid, false))?;
@@ -129,7 +131,11 @@ impl Engine {
         }
         // One that is back, and has only to stay so, is ready: rebooted one after the other, they are never many.
         let down: Vec<&FiringRow> = failing.into_iter().filter(|f| f.healthy_since.is_none()).collect();
-        if !are_many(down.len()) || tx.get(&MEMORY, &own.memory(uid))?.is_some() {
+        let is_many = are_many(down.len());
+        if tx.get(&MEMORY, &own.memory(uid))?.is_some() {
+            return self.own_turned(tx, uid, &own, ((!is_many).then_some(at), now));
+        }
+        if !is_many {
             return Ok(());
         }
         let title = format!("{} of {total} nodes of {} are not ready", down.len(), cluster.name);
@@ -281,6 +287,24 @@ impl Engine {
             standing: own.standing,
             words: None,
         };
+        tx.put(&MEMORY, &place, &serde_json::to_value(row).unwrap_or_default())
+    }
+
+    /// It is `well` for now, since then, or there again.
+    fn own_turned(
+        &mut self,
+        tx: &Tx<'_>,
+        uid: &ClusterUid,
+        own: &Own,
+        (well, now): (Option<Timestamp>, Timestamp),
+    ) -> Result<()> {
+        let place = own.memory(uid);
+        let row = tx.get(&MEMORY, &place)?.and_then(|row| serde_json::from_value::<FiringRow>(row).ok());
+        let Some(mut row) = row.filter(|row| row.healthy_since.is_some() != well.is_some()) else {
+            return Ok(());
+        };
+        row.healthy_since = well;
+        self.turned(tx, &row, well.is_none().then_some(now))?;
         tx.put(&MEMORY, &place, &serde_json::to_value(row).unwrap_or_default())
     }
 

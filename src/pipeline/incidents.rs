@@ -117,6 +117,7 @@ impl Engine {
             standing: event.standing,
             reopened: 0,
             reopened_at: None,
+            refired_at: None,
             suspects: self.suspects(&event.cluster_uid, &event.subject, event.timestamp),
         };
         Ok(Place::Member { incident: Box::new(incident), news: News::Opens })
@@ -201,10 +202,14 @@ impl Engine {
             // What began earlier was no trouble of it while it was well.
             incident.reopened_at = Some(event.timestamp).max(incident.resolved_at.take());
             incident.reopened += 1;
+            incident.refired_at = None;
             // What held it before is over: a one-shot alone ends quietly, as in an incident of its own.
             incident.holding = 0;
             incident.held = false;
             incident.suspects = self.suspects(&event.cluster_uid, &event.subject, incident.since());
+        }
+        if news == News::Goes && event.role == Role::Opens {
+            self.refire(tx, &mut incident, event.timestamp)?;
         }
         // What gave it its name is over: as bad a trouble that comes now does.
         let unnamed = incident.held && incident.holding == 0 && event.severity == incident.severity;

@@ -10,7 +10,6 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    cause::CLUSTER,
     cluster::{Cluster, Missed, View},
     engine::Engine,
     ignore::unannotated,
@@ -19,7 +18,7 @@ use crate::{
     detect::{
         CONDITIONS, Change, Condition, Context, Draft, MOMENTS, Moment, Origin, Output, Verdict, kube_reasons,
     },
-    event::{ClusterUid, EventType, Fingerprint, IncidentId, Kind, ObjectRef},
+    event::{ClusterUid, EventType, Fingerprint, IncidentId, Kind, ObjectRef, incident::CLUSTER},
     object::{Object, ObjectKey},
     store::{Due, DueRow, EVENTS, HEAL, INCIDENTS, MEMORY, Read, Result, Tx, keys},
 };

@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    cause::CLUSTER, engine::Engine, firing::Over, gone::LEFT, healing::SubjectState, incidents::Place,
-    judge::later, wording::ending_of,
+    engine::Engine, firing::Over, gone::LEFT, healing::SubjectState, incidents::Place, judge::later,
+    wording::ending_of,
 };
 use crate::{
     detect::Change,
     event::{
         ClusterUid, Event, EventType, Fingerprint, IncidentId, Kind, Status,
-        incident::{Incident, IncidentStatus, Member},
+        incident::{CLUSTER, Incident, IncidentStatus, Member},
     },
     feed::Feed,
     store::{
@@ -82,7 +82,7 @@ impl Engine {
         if held {
             incident.holding = incident.holding.saturating_sub(1);
             if over.gone {
-                self.member_gone(tx, &incident, row.event_type, over.now)?;
+                self.member_gone(tx, &incident, row.event_type, over.at)?;
             }
             if incident.holding > 0 && incident.worst_event == row.event {
                 self.rename(tx, &mut incident)?;

@@ -22,6 +22,7 @@ mod judge;
 mod life;
 mod posts;
 mod record;
+mod refire;
 mod route;
 mod run;
 mod suspects;

@@ -386,6 +386,7 @@ impl Engine {
             status: incident.status,
             opened_at: incident.opened_at,
             reopened_at: incident.reopened_at,
+            refired_at: incident.refired_at,
             resolved_at: incident.resolved_at,
             event_type: worst.map_or(incident.event_type, |m| m.event_type),
             severity: worst.map_or(incident.severity, |m| m.severity),

@@ -16,7 +16,7 @@ const WINDOW_SECS: i64 = 1800;
 /// Closeness halves every five minutes.
 const HALF_LIFE_SECS: f64 = 300.0;
 /// A message has room for no more.
-const MOST: usize = 5;
+pub(super) const MOST: usize = 5;
 /// Below this a change is not worth naming.
 const LEAST: f64 = 0.02;
 

@@ -174,6 +174,11 @@ pub fn judge_due(cluster: &ClusterUid, rule: &str, object: &ObjectKey) -> String
     key(&["judge", cluster.as_str(), rule, &object.to_string()])
 }
 
+/// DUES: a cluster's API has been away, or back, for long enough.
+pub fn api_due(cluster: &ClusterUid, away: bool) -> String {
+    key(&["api", if away { "away" } else { "back" }, cluster.as_str()])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

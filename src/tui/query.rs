@@ -6,7 +6,11 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, IncidentId, Severity, filter::Filter, incident::Incident};
+use crate::event::{
+    Event, IncidentId, Severity,
+    filter::Filter,
+    incident::{CLUSTER, Incident},
+};
 use crate::store::DeliveryRow;
 
 /// Clusters × namespaces; an empty set means all.
@@ -102,7 +106,7 @@ impl EventQuery {
     /// hits each of its namespaces.
     pub fn holds_incident(&self, incident: &Incident, namespaces: Option<&BTreeSet<String>>) -> bool {
         let holds = |namespace: &str| self.scope.holds(&incident.cluster, namespace);
-        let whole = incident.subject.kind == "Cluster";
+        let whole = incident.subject.kind == CLUSTER;
         let cluster = self.scope.clusters.is_empty() || self.scope.clusters.contains(&incident.cluster);
         holds(&incident.subject.namespace)
             || whole && cluster

@@ -153,3 +153,41 @@ fn clock(at: jiff::Timestamp) -> String {
 fn date(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
+
+#[test]
+fn what_breaks_anew_before_it_has_ended_has_its_own_time_and_suspects() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/search", "registry.example/search:2.15.0", "image").unwrap();
+    rig.advance(60);
+    let first = rig.incident("Deployment/shop/search");
+    rig.sim().rollout("shop/search", "registry.example/search:2.14.2", "none").unwrap();
+    rig.advance(25);
+    rig.sim().rollout("shop/search", "registry.example/search:2.16.0", "image").unwrap();
+    let again = rig.now();
+    rig.advance(30);
+    let anew = rig.incident("Deployment/shop/search");
+    assert_eq!((anew.reopened, anew.since()), (0, first.since()), "{:#?}", rig.story());
+    let at = anew.refired_at.expect("it was well in between");
+    assert!(at >= again && at <= rig.now(), "{at} {again}");
+    assert!(anew.suspects[0].title.contains("2.16.0"), "{:#?}", anew.suspects);
+    assert!(anew.suspects.iter().any(|s| s.event == first.suspects[0].event), "{:#?}", anew.suspects);
+    assert!(anew.suspects.len() <= 5);
+    assert_eq!(rig.told(), ["hook opened image_pull_failed high"], "{:#?}", rig.story());
+    // Broken again after its end, nothing of that is left.
+    rig.sim().rollout("shop/search", "registry.example/search:2.16.1", "none").unwrap();
+    rig.advance(300);
+    rig.sim().rollout("shop/search", "registry.example/search:2.17.0", "image").unwrap();
+    rig.advance(60);
+    let reopened = rig.incident("Deployment/shop/search");
+    assert_eq!((reopened.reopened, reopened.refired_at), (1, None), "{:#?}", rig.story());
+}
+
+#[test]
+fn a_crash_loop_does_not_break_anew_with_each_crash() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/search", "registry.example/search:2.15.0", "crash").unwrap();
+    rig.advance(1200);
+    let looping = rig.incident("Deployment/shop/search");
+    assert!(looping.events > 12, "{looping:#?}");
+    assert_eq!(looping.refired_at, None, "{looping:#?}");
+}

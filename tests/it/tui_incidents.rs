@@ -316,3 +316,73 @@ fn two_subjects_of_one_name_are_told_apart_and_what_does_not_fit_is_counted() {
     let screen = h.keys("G").screen();
     assert!(screen.contains(" above") && !screen.contains("below"), "{screen}");
 }
+
+#[test]
+fn what_breaks_anew_says_so_and_names_the_change_of_this_time() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+    rig.advance(60);
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(25);
+    rig.sim().rollout("shop/web", CRASHES, "image").unwrap();
+    rig.advance(30);
+    let incident = rig.incident(WEB);
+    let anew = incident.refired_at.expect("broken anew");
+    let mut h = open(&rig, (120, 60));
+    let listed = row(&mut h, "shop/web");
+    assert!(listed.contains(&format!("anew {}: ", anew.strftime("%H:%M"))), "{listed}");
+    let page = page(&mut h);
+    let words = flat(&page);
+    assert!(words.contains(&format!("anew {}", anew.strftime("%Y-%m-%d %H:%M:%S"))), "{page}");
+    let before = words.split("Just before").nth(1).unwrap();
+    let (this, first) =
+        (before.find("2.15.0").expect("this time's"), before.find("web:nope").unwrap_or(usize::MAX));
+    assert!(this < first, "{page}");
+    let span = anew.as_second() - incident.suspects[0].at.as_second();
+    assert!(before.contains(&format!("high −{span}s deploy/web")), "{span} {page}");
+}
+
+#[test]
+fn a_cluster_whose_nodes_are_back_is_healing_and_counts_its_nodes() {
+    let mut rig = Rig::shop();
+    for node in ["node-a", "node-b"] {
+        rig.sim().node_down(node, true).unwrap();
+    }
+    rig.advance(40);
+    let mut h = open(&rig, (120, 40));
+    let broken = row(&mut h, "nodes of");
+    assert!(broken.contains('✖') && broken.contains("2 nodes"), "{broken}");
+    rig.news.clear();
+    for node in ["node-a", "node-b"] {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    rig.advance(15);
+    hear(&mut rig, &mut h);
+    let healing = row(&mut h, "nodes of");
+    assert!(healing.contains('◒') && healing.contains("well for "), "{}", h.screen());
+    let words = flat(&h.screen());
+    let closes = words.split("closes at ").nth(1).expect("a time").get(..8).unwrap().to_owned();
+    // One that goes again makes them many again.
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.sim().node_down("node-b", true).unwrap();
+    rig.advance(20);
+    hear(&mut rig, &mut h);
+    assert!(!row(&mut h, "nodes of").contains('◒'), "{}", h.screen());
+    for node in ["node-a", "node-b"] {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    rig.advance(15);
+    hear(&mut rig, &mut h);
+    let words = flat(&h.screen());
+    let later = words.split("closes at ").nth(1).expect("a time").get(..8).unwrap().to_owned();
+    assert!(later > closes, "{closes} {later}");
+    let over = |rig: &Rig| {
+        rig.incidents().iter().any(|i| i.subject.kind == "Cluster" && i.status == IncidentStatus::Resolved)
+    };
+    let day = rig.now().strftime("%Y-%m-%d").to_string();
+    let at: jiff::Timestamp = format!("{day}T{later}Z").parse().unwrap();
+    rig.advance(at.as_second() - rig.now().as_second() - 2);
+    assert!(!over(&rig), "{later} {:#?}", rig.story());
+    rig.advance(4);
+    assert!(over(&rig), "{later} {:#?}", rig.story());
+}

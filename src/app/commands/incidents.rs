@@ -351,8 +351,9 @@ fn life(i: &Incident, view: &View) -> String {
     let then = |word: &str, at: Option<Timestamp>| {
         at.map(|at| format!(", {word} {}", view.time(at))).unwrap_or_default()
     };
-    let (again, ended) = (then("again", i.reopened_at), then("ended", i.resolved_at));
-    format!("{}, opened {}{again}{ended}, lasted {}", state(i), view.time(i.opened_at), lasted(i, view.now))
+    let again =
+        then("again", i.reopened_at) + &then("broke anew", i.refired_at) + &then("ended", i.resolved_at);
+    format!("{}, opened {}{again}, lasted {}", state(i), view.time(i.opened_at), lasted(i, view.now))
 }
 
 fn counts(i: &Incident) -> String {

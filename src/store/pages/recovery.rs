@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     event::{
-        Fingerprint,
+        EventType, Fingerprint, Kind,
         incident::{Incident, IncidentStatus, Member},
     },
     object::{Object, ObjectKey},
@@ -61,7 +61,7 @@ pub fn now(read: &impl Read, incident: &Incident, members: &[Member]) -> Result<
 
 /// What the engine remembers of a member that is not over.
 fn firing(read: &impl Read, incident: &Incident, member: &Member) -> Result<Option<FiringRow>> {
-    let Some(key) = ObjectKey::of(&member.object) else { return Ok(None) };
+    let Some(key) = ObjectKey::of(&member.object) else { return own(read, incident, member) };
     let prefix = keys::prefix(&[incident.cluster_uid.as_str(), &key.to_string()]);
     let mut firing: Option<FiringRow> = None;
     read.scan(&FIRINGS, &prefix, &prefix, &mut |_, row| {
@@ -71,6 +71,34 @@ fn firing(read: &impl Read, incident: &Incident, member: &Member) -> Result<Opti
         firing.is_none()
     })?;
     Ok(firing)
+}
+
+/// The same of a trouble of our own sight, whose subject is no object of the cluster.
+fn own(read: &impl Read, incident: &Incident, member: &Member) -> Result<Option<FiringRow>> {
+    let prefix = keys::prefix(&[incident.cluster_uid.as_str(), member.event_type.name()]);
+    let rows =
+        read.all(&MEMORY, &prefix)?.into_iter().filter_map(|(_, row)| serde_json::from_value(row).ok());
+    Ok(rows.into_iter().find(|row: &FiringRow| row.fingerprint == member.fingerprint))
+}
+
+/// When a trouble that is well for now is over if it stays so.
+fn over_at(read: &impl Read, incident: &Incident, row: &FiringRow) -> Result<Option<Timestamp>> {
+    let uid = &incident.cluster_uid;
+    let due = |key: String| Ok(read.get(&DUES, &key)?.map(|due| due.at));
+    if row.event_type != EventType::ClusterUnhealthy {
+        return due(keys::judge_due(uid, &row.rule, &row.key));
+    }
+    if let Some(at) = due(keys::api_due(uid, false))?.filter(|_| row.discriminator == "api") {
+        return Ok(Some(at));
+    }
+    // Many nodes were not ready: it goes with theirs.
+    let prefix = format!("{}{}/", keys::prefix(&[uid.as_str()]), Kind::Node);
+    let nodes: Vec<(String, FiringRow)> = read.all(&FIRINGS, &prefix)?;
+    let mut last = None;
+    for (_, node) in nodes.iter().filter(|(_, f)| f.event_type == EventType::NodeUnhealthy) {
+        last = last.max(due(keys::judge_due(uid, &node.rule, &node.key))?);
+    }
+    Ok(last)
 }
 
 fn recovery(
@@ -90,13 +118,14 @@ fn recovery(
         let Some(row) = firing.get(&member.fingerprint) else { return Ok(None) };
         let Some(well) = row.healthy_since else { return Ok(None) };
         since = since.max(Some(well));
-        let due = keys::judge_due(&incident.cluster_uid, &row.rule, &row.key);
-        closes = closes.max(read.get(&DUES, &due)?.map(|due| due.at));
+        closes = closes.max(over_at(read, incident, row)?);
     }
-    let Some(since) = since else { return Ok(None) };
     let healing: Option<Healing> = read
         .get(&MEMORY, &keys::healing(&incident.cluster_uid, &incident.id))?
         .and_then(|row| serde_json::from_value(row).ok());
+    // A pod that went while all was well may have left fewer than are wanted, for a while.
+    since = since.max(healing.as_ref().and_then(|h| h.since));
+    let Some(since) = since else { return Ok(None) };
     if holding.is_empty() {
         closes = read.get(&DUES, &keys::step_due(&incident.id, HEAL))?.map(|due| due.at);
     } else if let Some(healing) = &healing {

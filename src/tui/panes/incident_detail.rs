@@ -72,7 +72,9 @@ fn worded(word: &str, rest: &str, theme: &Theme, width: usize, lines: usize) -> 
 }
 
 fn suspect(s: &Suspect, incident: &Incident, shared: &Shared) -> String {
-    let before = incident.since().as_second() - s.at.as_second();
+    // What came after its beginning did not bring it about: it was there before it broke anew.
+    let began = incident.refired_at.filter(|_| s.at.as_second() > incident.since().as_second());
+    let before = began.unwrap_or(incident.since()).as_second() - s.at.as_second();
     let level = if s.score >= 0.6 {
         "high"
     } else if s.score >= LIKELY {
@@ -306,6 +308,10 @@ pub fn lines(
         lines.extend(worded("also", &also, theme, width, 3));
     }
     lines.extend(worded("since", &text::full(incident.since(), &shared.tz), theme, width, 1));
+    if let Some(anew) = incident.refired_at {
+        let anew = format!("{}, it had been well for a while", text::full(anew, &shared.tz));
+        lines.extend(worded("anew", &anew, theme, width, 2));
+    }
     if incident.reopened > 0 {
         let first = text::full(incident.opened_at, &shared.tz);
         lines.extend(worded("first", &first, theme, width, 1));

@@ -241,6 +241,9 @@ fn row(
     if open && incident.reopened > 0 {
         note = format!("{note}again (×{}): ", incident.reopened + 1);
     }
+    if let Some(at) = incident.refired_at.filter(|_| open && recovery.is_none()) {
+        note = format!("{note}anew {}: ", text::short_clock(at, shared.now, &shared.tz));
+    }
     let standing = if incident.standing { " (standing)" } else { "" };
     let what = format!("{note}{}{standing}", text::without_subject(&what(incident), &incident.subject));
     let affected = beside.map_or("", |b| {

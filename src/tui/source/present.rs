@@ -7,11 +7,11 @@ use super::incidents::{listed, object};
 use crate::{
     event::{
         Event, EventType, Fingerprint, Kind, ObjectRef, Recommendation,
-        incident::{Incident, IncidentStatus, Member},
+        incident::{CLUSTER, Incident, IncidentStatus, Member},
     },
     object::{Body, Condition, Object},
     store::{
-        FiringRow, INCIDENT_EVENTS, OBJECTS, Read, Result, keys,
+        FIRINGS, FiringRow, INCIDENT_EVENTS, OBJECTS, Read, Result, keys,
         pages::{self, Limits, Now},
     },
     tui::{
@@ -185,6 +185,19 @@ fn pods_on(read: &impl Read, incident: &Incident) -> Result<BTreeMap<String, u64
     Ok(pods)
 }
 
+/// How many nodes of a cluster are not ready or have only to stay so, and how many are not ready.
+fn nodes_failing(read: &impl Read, incident: &Incident) -> Result<(u64, u64)> {
+    let prefix = format!("{}{}/", keys::prefix(&[incident.cluster_uid.as_str()]), Kind::Node);
+    let (mut failing, mut down) = (0, 0);
+    for (_, row) in read.all::<FiringRow>(&FIRINGS, &prefix)? {
+        if row.event_type == EventType::NodeUnhealthy && row.discriminator == "Ready" {
+            failing += 1;
+            down += u64::from(row.healthy_since.is_none());
+        }
+    }
+    Ok((failing, down))
+}
+
 /// How many have it, and where.
 #[derive(Default)]
 pub(super) struct Reach {
@@ -210,6 +223,14 @@ pub(super) fn reach(read: &impl Read, incident: &Incident, members: &[Member]) -
         reach.namespaces.extend(pods.into_keys());
         if count > 0 {
             reach.affected = text::count(count, "pod");
+            return Ok(reach);
+        }
+    }
+    if open && incident.subject.kind == CLUSTER {
+        let (failing, down) = nodes_failing(read, incident)?;
+        if failing > 0 {
+            reach.affected = text::count(failing, "node");
+            reach.healed = text::count(down, "node");
             return Ok(reach);
         }
     }
