@@ -1,4 +1,5 @@
-//! Pairs and owners as shared lists: the Pods of one template carry the same labels, annotations and owner.
+//! Lists that are shared: the Pods of one template carry the same labels, annotations and owner, and read the same
+//! configuration.
 //!
 //! One copy per thread's pool, as of strings (`intern`); a map of the standard library takes 370 bytes for one pair.
 
@@ -6,20 +7,39 @@ use std::{cell::RefCell, collections::BTreeMap, fmt, ops::Deref, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Str, intern::Pool};
+use super::{ConfigRef, Str, intern::Pool};
 use crate::event::Owner;
 
 /// Labels, annotations, selectors: pairs in the order of their keys, each key once.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct StrMap(Arc<[(Str, Str)]>);
 
-/// ownerReferences, in their order.
+/// A list of what often is the same, in its order.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Owners(Arc<[Owner]>);
+pub struct Shared<T>(Arc<[T]>);
+
+/// What `Shared` keeps one copy of.
+pub trait Pooled: Clone + Eq + std::hash::Hash + 'static {
+    /// The shared copy of a list, from this thread's pool.
+    fn share(list: Vec<Self>) -> Arc<[Self]>;
+}
 
 thread_local! {
     static PAIRS: RefCell<Pool<[(Str, Str)]>> = RefCell::default();
     static OWNERS: RefCell<Pool<[Owner]>> = RefCell::default();
+    static CONFIG_REFS: RefCell<Pool<[ConfigRef]>> = RefCell::default();
+}
+
+impl Pooled for Owner {
+    fn share(list: Vec<Self>) -> Arc<[Self]> {
+        OWNERS.with_borrow_mut(|pool| pool.share(list))
+    }
+}
+
+impl Pooled for ConfigRef {
+    fn share(list: Vec<Self>) -> Arc<[Self]> {
+        CONFIG_REFS.with_borrow_mut(|pool| pool.share(list))
+    }
 }
 
 impl StrMap {
@@ -88,54 +108,67 @@ impl<'de> Deserialize<'de> for StrMap {
     }
 }
 
-impl Deref for Owners {
-    type Target = [Owner];
-    fn deref(&self) -> &[Owner] {
+impl<T> Deref for Shared<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
         &self.0
     }
 }
 
-impl From<Vec<Owner>> for Owners {
-    fn from(owners: Vec<Owner>) -> Self {
-        Self(OWNERS.with_borrow_mut(|pool| pool.share(owners)))
+impl<T: Pooled> From<Vec<T>> for Shared<T> {
+    fn from(list: Vec<T>) -> Self {
+        Self(T::share(list))
     }
 }
 
-impl Default for Owners {
+impl<T: Pooled> Default for Shared<T> {
     fn default() -> Self {
         Vec::new().into()
     }
 }
 
-impl<'a> IntoIterator for &'a Owners {
-    type Item = &'a Owner;
-    type IntoIter = std::slice::Iter<'a, Owner>;
+impl<'a, T> IntoIterator for &'a Shared<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
     fn into_iter(self) -> Self::IntoIter {
         self.0.iter()
     }
 }
 
-impl fmt::Debug for Owners {
+impl<T: fmt::Debug> fmt::Debug for Shared<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl Serialize for Owners {
+impl<T: Serialize> Serialize for Shared<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Owners {
+impl<'de, T: Pooled + Deserialize<'de>> Deserialize<'de> for Shared<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::<Owner>::deserialize(deserializer).map(Self::from)
+        Vec::<T>::deserialize(deserializer).map(Self::from)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::ConfigRefKind;
+
+    #[test]
+    fn equal_references_are_one() {
+        let list = |name: &str| {
+            let kind = ConfigRefKind::Secret;
+            Shared::from(vec![ConfigRef { kind, name: name.into(), via: "env".into() }])
+        };
+        let (a, b, other) = (list("web"), list("web"), list("api"));
+        assert!(Arc::ptr_eq(&a.0, &b.0) && a != other);
+        let read: Shared<ConfigRef> = serde_json::from_str(&serde_json::to_string(&a).unwrap()).unwrap();
+        assert_eq!(read, a);
+    }
 
     #[test]
     fn equal_lists_are_one_and_are_read_back_as_maps() {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Owners, Str, StrMap};
+use super::{Shared, Str, StrMap};
 use crate::event::{Kind, ObjectRef, Owner};
 
 /// metadata, without what nobody reads.
@@ -37,7 +37,7 @@ pub struct Meta {
     pub annotations: StrMap,
     /// ownerReferences
     #[serde(default)]
-    pub owners: Owners,
+    pub owners: Shared<Owner>,
     /// finalizers
     #[serde(default)]
     pub finalizers: Vec<Str>,

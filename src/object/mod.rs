@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use config::{Certificate, ConfigData};
 pub use intern::Str;
-pub use lists::{Owners, StrMap};
+pub use lists::{Shared, StrMap};
 pub use meta::{Condition, Meta, ObjectKey};
 pub use net::{Endpoint, EndpointSlice, Ingress, IngressRule, Service, ServicePort};
 pub use node::{Namespace, Node, Taint};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Str};
+use super::{Condition, Shared, Str};
 
 /// What is kept of a Pod.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -36,7 +36,7 @@ pub struct Pod {
     pub containers: Vec<Container>,
     /// ConfigMaps, Secrets and claims that it reads.
     #[serde(default)]
-    pub refs: Vec<ConfigRef>,
+    pub refs: Shared<ConfigRef>,
 }
 
 /// One container: its spec and its status together.

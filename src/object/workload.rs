@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, ConfigRef, Str, StrMap};
+use super::{Condition, ConfigRef, Shared, Str, StrMap};
 
 /// Deployment, ReplicaSet, StatefulSet or DaemonSet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -87,7 +87,7 @@ pub struct Template {
     pub rest: u64,
     /// ConfigMaps, Secrets and claims that it reads.
     #[serde(default)]
-    pub refs: Vec<ConfigRef>,
+    pub refs: Shared<ConfigRef>,
 }
 
 /// One container of a template.

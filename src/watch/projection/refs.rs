@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::de::{Short, slim};
-use crate::object::{ConfigRef, ConfigRefKind, Str};
+use crate::object::{ConfigRef, ConfigRefKind, Shared, Str};
 
 slim! {
     struct NameIn {
@@ -90,7 +90,7 @@ impl RefSet {
     }
 
     /// All, sorted.
-    pub(super) fn into_list(self) -> Vec<ConfigRef> {
-        self.0.into_iter().collect()
+    pub(super) fn into_list(self) -> Shared<ConfigRef> {
+        self.0.into_iter().collect::<Vec<_>>().into()
     }
 }
