@@ -1,5 +1,7 @@
 //! Incidents: one broken thing with a beginning and an end, and what a connector is told of it.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +64,9 @@ pub struct Incident {
     /// How many other subjects it takes down with it (a node's incident).
     #[serde(default)]
     pub affected: u32,
+    /// A node's that is over: whom it had taken down, when it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<Reach>,
     /// It was so when we first looked: shown, never notified.
     #[serde(default)]
     pub standing: bool,
@@ -84,6 +89,15 @@ impl Incident {
     pub fn since(&self) -> Timestamp {
         self.reopened_at.unwrap_or(self.opened_at)
     }
+}
+
+/// What a node carries: its Pods go down with it, each workload's trouble being its own incident's or none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Reach {
+    /// So many Pods.
+    pub pods: u32,
+    /// Of these namespaces.
+    pub namespaces: BTreeSet<String>,
 }
 
 /// One trouble of one object within an incident.

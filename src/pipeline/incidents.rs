@@ -114,6 +114,7 @@ impl Engine {
             held: false,
             members: 0,
             affected: 0,
+            reach: None,
             standing: event.standing,
             reopened: 0,
             reopened_at: None,

@@ -221,6 +221,7 @@ impl Engine {
         })?;
         incident.status = IncidentStatus::Resolved;
         incident.resolved_at = Some(at);
+        incident.reach = self.reach(&incident);
         self.healed(tx, &incident)?;
         self.step_at(tx, &incident.id, "quiet", None)?;
         // A cluster's incident may have kept those of its nodes from being told.

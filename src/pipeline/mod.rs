@@ -21,6 +21,7 @@ mod intake;
 mod judge;
 mod life;
 mod posts;
+mod reach;
 mod record;
 mod refire;
 mod route;

@@ -386,3 +386,143 @@ fn a_cluster_whose_nodes_are_back_is_healing_and_counts_its_nodes() {
     rig.advance(4);
     assert!(over(&rig), "{later} {:#?}", rig.story());
 }
+
+#[test]
+fn among_equals_what_is_broken_stands_above_what_heals() {
+    let mut rig = Rig::shop();
+    rig.sim().break_selector("shop/search", true).unwrap();
+    rig.advance(60);
+    rig.sim().break_selector("shop/cart", true).unwrap();
+    rig.advance(60);
+    let severity = |of: &str| rig.incident(of).severity;
+    assert_eq!(severity("Service/shop/search"), severity("Service/shop/cart"), "{:#?}", rig.story());
+    let mut h = open(&rig, (120, 40));
+    rig.news.clear();
+    let line = |h: &mut Harness, subject: &str| {
+        let screen = h.screen();
+        screen.lines().position(|l| l.contains(subject)).unwrap_or_else(|| panic!("{subject}: {screen}"))
+    };
+    assert!(line(&mut h, "shop/search") < line(&mut h, "shop/cart"), "{}", h.screen());
+    rig.sim().break_selector("shop/search", false).unwrap();
+    for _ in 0..9 {
+        rig.advance(1);
+        hear(&mut rig, &mut h);
+        told(&rig, &mut h);
+        h.tick().settle();
+    }
+    let screen = h.screen();
+    assert!(row(&mut h, "shop/search").contains("◒ shop/search"), "{screen}");
+    assert!(row(&mut h, "shop/search").contains("well for"), "{screen}");
+    assert!(line(&mut h, "shop/cart") < line(&mut h, "shop/search"), "{screen}");
+    // It breaks again: above, as the older of the two; from now on its place waits for a recovery.
+    for broken in [true, false] {
+        rig.sim().break_selector("shop/search", broken).unwrap();
+        for _ in 0..12 {
+            rig.advance(1);
+            hear(&mut rig, &mut h);
+            told(&rig, &mut h);
+            h.tick().settle();
+        }
+        let screen = h.screen();
+        assert_eq!(row(&mut h, "shop/search").contains('◒'), !broken, "{screen}");
+        assert!(line(&mut h, "shop/search") < line(&mut h, "shop/cart"), "{screen}");
+    }
+}
+
+#[test]
+fn a_node_that_is_back_still_says_whom_it_took_down_and_stays_in_their_scope() {
+    let mut rig = Rig::shop();
+    rig.sim().node_down("node-c", true).unwrap();
+    rig.advance(120);
+    let mut h = open(&rig, (120, 40));
+    let open_row = row(&mut h, "node node-c");
+    let pods = open_row.split_whitespace().zip(open_row.split_whitespace().skip(1));
+    let pods = pods.clone().find(|(_, word)| word.starts_with("pod")).map(|(n, _)| n.to_owned());
+    let pods = pods.unwrap_or_else(|| panic!("{open_row}"));
+    rig.sim().node_down("node-c", false).unwrap();
+    rig.advance(1200);
+    let node = rig.incident("Node//node-c");
+    assert_eq!(node.status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    let reach = node.reach.clone().expect("it carried pods");
+    let namespace = reach.namespaces.first().expect("they are somewhere").clone();
+    let ended = |h: &mut Harness| row(h, "node node-c");
+    let mut h = open(&rig, (120, 40));
+    assert!(ended(&mut h).contains(&format!("{} pods", reach.pods)), "{pods} {}", h.screen());
+    assert!(!ended(&mut h).contains("itself"), "{}", h.screen());
+    h.keys("s").settle().text(&namespace).keys("enter").settle();
+    assert!(ended(&mut h).contains("✓ node node-c"), "{}", h.screen());
+}
+
+#[test]
+fn what_was_is_said_in_the_last_words_and_no_command_has_the_selector_of_the_trouble() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/web", CRASHES, "crash").unwrap();
+    rig.advance(500);
+    let mut h = open(&rig, (140, 60));
+    let why = |h: &mut Harness, word: &str| {
+        let page = page(h);
+        let line = page.lines().find(|l| l.contains(&format!(" {word} "))).unwrap_or_default().to_owned();
+        assert!(!line.is_empty(), "{word}: {page}");
+        line.split_once(word).map(|(_, rest)| rest.trim_matches([' ', '│']).to_owned()).unwrap_or_default()
+    };
+    let restarts =
+        |line: &str| line.split(" time").next().and_then(|l| l.split(' ').next_back()?.parse::<u32>().ok());
+    let before = why(&mut h, "why");
+    let most = restarts(&before).unwrap_or_else(|| panic!("no count: {before}"));
+    assert!(most > 2, "{before}");
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(60);
+    assert_eq!(rig.incident(WEB).status, IncidentStatus::Open, "{:#?}", rig.story());
+    let mut h = open(&rig, (140, 60));
+    let was = why(&mut h, "was");
+    assert!(restarts(&was).is_some_and(|n| n >= most), "{before} | {was}");
+    // A Service whose selector was wrong: the command looks by the one it has now.
+    rig.sim().break_selector("shop/search", true).unwrap();
+    rig.advance(90);
+    rig.sim().break_selector("shop/search", false).unwrap();
+    rig.advance(3);
+    let stored = rig.incident("Service/shop/search");
+    assert_eq!(stored.status, IncidentStatus::Open);
+    let mut h = open(&rig, (140, 60));
+    h.keys("/").text("obj:search").keys("enter").settle();
+    let screen = h.keys("d").settle().screen();
+    let wrong = rig
+        .events()
+        .into_iter()
+        .rev()
+        .find(|e| e.subject.name == "search" && e.details.contains_key("selector"));
+    let wrong = wrong.expect("the trouble").details["selector"].as_str().unwrap().to_owned();
+    let look = flat(&screen);
+    let look = look.split("kubectl get pods -n shop -l ").nth(1).unwrap_or_else(|| panic!("{screen}"));
+    assert!(!look.starts_with(&wrong), "{wrong}: {screen}");
+}
+
+#[test]
+fn on_a_small_screen_the_list_of_who_was_told_gives_way_before_what_was_said() {
+    let (store, _dir) = sample::store(Some(20));
+    store
+        .write_blocking(|tx| {
+            for (i, name) in ["audit", "changes", "chat", "on-call", "timeline"].into_iter().enumerate() {
+                sample::told(tx, name, 10 + i as i64)?;
+            }
+            sample::says(tx, "fatal: cannot reach database")
+        })
+        .unwrap();
+    let pages: Arc<dyn Pages> = Arc::new(store);
+    let theme = ThemeChoice::Dark.resolve(None, None);
+    let mut h = Harness::new(&pages, &Options::default(), theme, (80, 24), sample::now());
+    h.settle();
+    let of = |n: u64| {
+        let mut incident = sample::incident(sample::now(), 2);
+        (incident.id, incident.subject.name) = (sample::id(n), format!("job-{n}"));
+        Feed::Incident { incident: Arc::new(incident) }
+    };
+    h.feed((50..60).map(of).collect()).settle();
+    let screen = h.screen();
+    assert!(screen.contains(" said     fatal: cannot reach database"), "{screen}");
+    assert!(screen.contains(" told     ✖ 1 email-leads  ✓ 7  given up: 535"), "{screen}");
+    assert!(screen.contains(" look     kubectl"), "{screen}");
+    // With room for all, all are named.
+    let screen = h.resize(80, 60).screen();
+    assert!(screen.contains("timeline ✓") && screen.contains("given up: 535"), "{screen}");
+}

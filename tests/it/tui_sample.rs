@@ -394,6 +394,25 @@ fn story(tx: &Tx<'_>, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
+/// One more connector that told of the first incident.
+pub fn told(tx: &Tx<'_>, connector: &str, secs: i64) -> Result<()> {
+    let row = delivery(now(), connector, 1, secs, DeliveryState::Delivered, "ok");
+    let seq = tx.append(&DELIVERIES, &row)?;
+    keys::deliveries_by(row.incident.as_ref(), &row.event, seq)
+        .iter()
+        .try_for_each(|key| tx.put(&DELIVERIES_BY, key, &()))
+}
+
+/// The container of the first incident left a message.
+pub fn says(tx: &Tx<'_>, words: &str) -> Result<()> {
+    use barrelman::store::{Read, pages};
+    let worst = incident(now(), 1).worst_event;
+    let (seq, _) = pages::event_by_id(tx, worst.as_str())?.expect("its worst event");
+    let mut event = tx.entry(&EVENTS, seq)?.expect("the row of it");
+    event.details.insert("termination_message".into(), words.into());
+    tx.put_entry(&EVENTS, seq, &event)
+}
+
 fn dead_letter(now: Timestamp, at: Timestamp) -> DeadLetter {
     let incident = incident(now, 1);
     let event = event(

@@ -2,7 +2,7 @@
 
 use ratatui::style::Style;
 
-use super::{incidents::is_well, incidents_view::what, told};
+use super::{incident_order::is_well, incidents_view::what, told};
 use crate::{
     event::{
         Event, ObjectRef, Status,
@@ -169,7 +169,7 @@ fn who(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared, wi
 /// It heals: since when, and when it will have healed.
 fn recovering(recovery: &Recovery, shared: &Shared) -> String {
     let since = shared.clock(recovery.since);
-    let begins = if is_well(recovery, shared) {
+    let begins = if is_well(recovery, shared.known_to()) {
         format!("recovering since {since}")
     } else {
         format!("well for {} (since {since})", text::age(recovery.since, shared.known_to()))
@@ -268,11 +268,23 @@ pub fn peek(
     let mut who = who(detail, incident, shared, width);
     // The first of them is the worst; what to do next must have its line too.
     who.truncate(height.saturating_sub(2).max(1));
+    let told = parts.len();
     parts.push((0, who));
     if let Some(look) = detail.and_then(|d| d.look.first()) {
         parts.push((2, one("look", &shared.command(&incident.cluster, &look.command))));
     }
-    while parts.iter().map(|(_, lines)| lines.len()).sum::<usize>() > height {
+    let needed = |parts: &[(usize, Vec<Line>)]| parts.iter().map(|(_, lines)| lines.len()).sum::<usize>();
+    // Who was told of it is counted before a word of what it is about gives way; `d` has all of both.
+    if needed(&parts) > height
+        && let (Some((_, lines)), Some(d)) = (parts.get_mut(told), detail)
+        && lines.len() > 1
+        && !d.told.is_empty()
+    {
+        let word = vec![(text::fit("told", WORD), theme.key)];
+        *lines =
+            vec![word.into_iter().chain(told::counts(&d.told, shared, width.saturating_sub(WORD))).collect()];
+    }
+    while needed(&parts) > height {
         let Some(least) = parts.iter().map(|(rank, _)| *rank).max().filter(|rank| *rank > 0) else { break };
         parts.retain(|(rank, _)| *rank != least);
     }

@@ -5,7 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use ratatui::{Frame, layout::Rect};
 
-use super::{Pane, PaneDef, PaneState, incidents_view, told::told_state};
+use super::{
+    Pane, PaneDef, PaneState,
+    incident_order::{Order, Way, Ways},
+    incidents_view,
+    told::told_state,
+};
 use crate::{
     event::{
         IncidentId,
@@ -53,32 +58,6 @@ pub const DEF: PaneDef = PaneDef {
     make: || Box::new(Incidents::default()),
 };
 
-/// How the list is sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Order {
-    /// The worst first, then the oldest.
-    #[default]
-    Worst,
-    /// The newest first.
-    Newest,
-    /// By the subject's name.
-    Subject,
-}
-
-impl Order {
-    /// In words.
-    pub fn word(self) -> &'static str {
-        match self {
-            Order::Worst => "worst first",
-            Order::Newest => "newest first",
-            Order::Subject => "by subject",
-        }
-    }
-}
-
-/// A container that runs between two crashes is no recovery: what is well for so long is called one, and stands below
-/// what is broken. Until then its row keeps its place, and says for how long it has been well.
-const WELL_FOR: SignedDuration = SignedDuration::from_secs(30);
 /// How long ended incidents are shown, where no time range says otherwise.
 const ENDED_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// Ended incidents that are kept in memory.
@@ -99,8 +78,8 @@ pub struct Incidents {
     selected: Option<IncidentId>,
     /// Somebody has moved, or an earlier session did: else the cursor stands on the first row, whatever comes.
     moved: bool,
-    /// Which of the open ones are recovering, as they were last arranged.
-    recovering: Vec<IncidentId>,
+    /// How far each open one was on its way back when they were last arranged.
+    ways: Ways,
     pub(super) detail: Option<IncidentDetail>,
     query: EventQuery,
     pub(super) order: Order,
@@ -125,9 +104,22 @@ impl Incidents {
         recovery.filter(|_| incident.status == IncidentStatus::Open)
     }
 
-    /// It has been well for a while, though not yet long enough to be over.
-    pub(super) fn is_recovering(&self, incident: &Incident, shared: &Shared) -> bool {
-        self.recovery(incident).is_some_and(|r| is_well(&r, shared))
+    /// It has been well for a while, though not yet long enough to be over; as the list is arranged.
+    pub(super) fn is_recovering(&self, incident: &Incident) -> bool {
+        self.recovery(incident).is_some() && self.ways.of(&incident.id) == Way::Recovering
+    }
+
+    /// How far an open incident is on its way back now.
+    fn way(&self, incident: &Incident, shared: &Shared) -> Way {
+        self.ways.now(&incident.id, self.recovery(incident).as_ref(), shared.known_to())
+    }
+
+    /// Takes note of how the open ones are.
+    fn note(&mut self, shared: &Shared) {
+        for incident in self.all.values().filter(|i| i.status == IncidentStatus::Open) {
+            let recovery = self.beside.get(&incident.id).and_then(|b| b.recovery.as_ref());
+            self.ways.note(&incident.id, recovery, shared.known_to());
+        }
     }
 
     fn is_in_scope(&self, incident: &Incident) -> bool {
@@ -140,16 +132,11 @@ impl Incidents {
         shared.open_incidents.saturating_sub(self.open + self.elsewhere)
     }
 
-    /// Another set of them recovers than when the list was arranged.
+    /// Some of them are further on their way back, or less far, than when the list was arranged.
     fn rearrange(&mut self, shared: &mut Shared) -> Vec<Effect> {
-        let open = self.rows.iter().take(self.open);
-        let now = open.filter(|i| self.is_recovering(i, shared)).count();
-        let same = self
-            .rows
-            .iter()
-            .take(self.open)
-            .all(|i| self.recovering.contains(&i.id) == self.is_recovering(i, shared));
-        if same && now == self.recovering.len() {
+        self.note(shared);
+        let mut open = self.rows.iter().take(self.open);
+        if open.all(|i| self.ways.of(&i.id) == self.way(i, shared)) {
             return Vec::new();
         }
         self.arrange(shared);
@@ -166,23 +153,11 @@ impl Incidents {
                 && self.query.matches_incident(i, shared.now)
         };
         let mut rows: Vec<_> = self.all.values().filter(shown).cloned().collect();
-        let order = self.order;
-        let well: Vec<_> = rows.iter().filter(|i| self.is_recovering(i, shared)).collect();
-        self.recovering = well.iter().map(|i| i.id.clone()).collect();
-        rows.sort_by(|a, b| {
-            let ended = (a.status != IncidentStatus::Open).cmp(&(b.status != IncidentStatus::Open));
-            let by = match (order, a.status) {
-                (Order::Subject, _) => a.subject.cmp(&b.subject),
-                (Order::Worst, IncidentStatus::Open) => {
-                    // What is broken now stands above what is on its way back.
-                    let well = self.recovering.contains(&a.id).cmp(&self.recovering.contains(&b.id));
-                    well.then(b.severity.cmp(&a.severity)).then(a.since().cmp(&b.since()))
-                }
-                (_, IncidentStatus::Open) => b.since().cmp(&a.since()),
-                _ => b.resolved_at.cmp(&a.resolved_at),
-            };
-            ended.then(if self.reverse { by.reverse() } else { by }).then_with(|| a.id.cmp(&b.id))
-        });
+        self.note(shared);
+        let open = self.all.values().filter(|i| i.status == IncidentStatus::Open);
+        let ways = open.map(|i| (i.id.clone(), self.way(i, shared))).collect();
+        self.ways.arranged(ways);
+        rows.sort_by(|a, b| self.ways.compare(a, b, (self.order, self.reverse)));
         self.open = rows.iter().filter(|i| i.status == IncidentStatus::Open).count();
         self.rows = rows;
         let place = self.selected.as_ref().and_then(|id| self.rows.iter().position(|i| i.id == *id));
@@ -262,11 +237,6 @@ impl Incidents {
         let command = look.map(|r| shared.command(&incident.cluster, &r.command));
         Some(command.unwrap_or_else(|| incident.id.to_string()))
     }
-}
-
-/// Its troubles have stayed away for long enough to be called a recovery.
-pub(super) fn is_well(recovery: &Recovery, shared: &Shared) -> bool {
-    shared.known_to().duration_since(recovery.since) >= WELL_FOR
 }
 
 impl Pane for Incidents {

@@ -227,7 +227,7 @@ fn row(
     };
     let beside = pane.beside.get(&incident.id);
     let recovery = pane.recovery(incident);
-    let recovering = pane.is_recovering(incident, shared);
+    let recovering = pane.is_recovering(incident);
     let (mark, mark_style) = match (open, recovery.is_some()) {
         (true, true) => ("◒", theme.warn),
         (true, false) => (glyph(incident.severity), theme.severity(incident.severity)),

@@ -9,6 +9,7 @@ mod event_detail;
 mod facets;
 mod health;
 mod incident_detail;
+mod incident_order;
 mod incidents;
 mod incidents_view;
 mod sorted;

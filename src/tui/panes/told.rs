@@ -56,8 +56,8 @@ fn rank(state: ToldState) -> u8 {
     }
 }
 
-/// One state per connector, the worst of its phases, the worst connector first.
-fn connectors(told: &[ToldMark]) -> Vec<ToldState> {
+/// One state per connector, the worst of its phases.
+fn worst(told: &[ToldMark]) -> Vec<(&str, ToldState)> {
     let mut worst: Vec<(&str, ToldState)> = Vec::new();
     for mark in told {
         match worst.iter_mut().find(|(name, _)| *name == mark.connector) {
@@ -66,7 +66,12 @@ fn connectors(told: &[ToldMark]) -> Vec<ToldState> {
             None => worst.push((&mark.connector, mark.state)),
         }
     }
-    let mut states: Vec<ToldState> = worst.into_iter().map(|(_, state)| state).collect();
+    worst
+}
+
+/// The same without names, the worst connector first.
+fn connectors(told: &[ToldMark]) -> Vec<ToldState> {
+    let mut states: Vec<ToldState> = worst(told).into_iter().map(|(_, state)| state).collect();
     states.sort_by_key(|state| rank(*state));
     states
 }
@@ -94,6 +99,10 @@ pub fn again(connector: &str, next_at: Option<Timestamp>, shared: &Shared) -> St
     let known = shared.status.iter().flat_map(|s| &s.connectors).find(|c| c.name == connector);
     match (known, next_at) {
         (Some(c), _) if c.state != "on" => format!("waits, it is {}", c.state),
+        (None, _) if shared.is_watch_only() => "waits, it is not used".to_owned(),
+        // Only an engine tries, and knows whether it does.
+        _ if shared.gone.is_some() => "waits, no engine runs".to_owned(),
+        _ if shared.silent.is_some() => "may be tried again".to_owned(),
         (_, Some(at)) if at > shared.now => format!("tried again at {}", shared.clock(at)),
         _ => "tried again".to_owned(),
     }
@@ -116,6 +125,36 @@ fn words(mark: &ToldMark, shared: &Shared) -> String {
             format!("{again}: {}", text::cut(&mark.detail, 150))
         }
     }
+}
+
+/// How many connectors stand how, those by name with which something is wrong, and as much of the worst one's words as
+/// fits: `✖ 1 revoked  ✓ 4  given up: HTTP 401`.
+pub fn counts(marks: &[ToldMark], shared: &Shared, width: usize) -> Vec<(String, Style)> {
+    let theme = &shared.theme;
+    let mut states: Vec<(ToldState, Vec<&str>)> = Vec::new();
+    for (name, state) in worst(marks) {
+        match states.iter_mut().find(|(of, _)| *of == state) {
+            Some((_, names)) => names.push(name),
+            None => states.push((state, vec![name])),
+        }
+    }
+    states.sort_by_key(|(state, _)| rank(*state));
+    let wrong = |state: ToldState| rank(state) <= rank(ToldState::Retrying);
+    let mut pieces = Vec::new();
+    for (state, names) in states {
+        let gap = if pieces.is_empty() { "" } else { "  " };
+        pieces.push((format!("{gap}{} {}", sign(state), names.len()), style(state, theme)));
+        if wrong(state) {
+            pieces.push((format!(" {}", names.join(", ")), theme.dim));
+        }
+    }
+    let used: usize = pieces.iter().map(|(piece, _)| text::width(piece)).sum();
+    let worst = marks.iter().filter(|m| wrong(m.state)).min_by_key(|m| rank(m.state));
+    if let Some(mark) = worst.filter(|_| used + 12 < width) {
+        let words = text::cut(&words(mark, shared), width - used - 2);
+        pieces.push((format!("  {words}"), theme.dim));
+    }
+    pieces
 }
 
 /// What each connector was told, in pieces that belong together: `slack opened ✓ 09:14:23, resolved ↻ …`.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::incidents::{listed, object};
 use crate::{
     event::{
-        Event, EventType, Fingerprint, Kind, ObjectRef, Recommendation,
+        Event, EventType, Fingerprint, Kind, ObjectRef, Recommendation, Status,
         incident::{CLUSTER, Incident, IncidentStatus, Member},
     },
     object::{Body, Condition, Object},
@@ -89,13 +89,43 @@ pub(super) fn speaker(
             }
             event
         }
-        _ => match pages::event_by_id(read, incident.worst_event.as_str())? {
-            Some((_, event)) => event,
-            None => return Ok(None),
+        _ => match at_last(read, incident)? {
+            Some(event) => event,
+            None => match pages::event_by_id(read, incident.worst_event.as_str())? {
+                Some((_, event)) => event,
+                None => return Ok(None),
+            },
         },
     };
     let gone = is_gone(read, incident, &event.object)?;
     Ok(Some(Speaker { event, gone }))
+}
+
+/// The trouble that ended last, of those as bad as the incident, in its last words: the event that opened the incident
+/// may tell of the first of many restarts. Where it is over, nothing is to be done about it.
+fn at_last(read: &impl Read, incident: &Incident) -> Result<Option<Event>> {
+    if incident.status != IncidentStatus::Open {
+        return Ok(None);
+    }
+    let rows = pages::events_of_incident(read, &incident.id, None, Limits::rows(NEWEST))?.rows;
+    let began = incident.since();
+    let ended = |e: &Event| {
+        e.status == Status::Resolved
+            && e.severity == incident.severity
+            && e.timestamp >= began
+            && e.incident.is_some()
+    };
+    let last = rows.into_iter().map(|(_, e)| e).filter(ended).max_by_key(|e| e.timestamp);
+    Ok(last.map(|mut event| {
+        if let Some((title, _)) = event.title.rsplit_once(" — over after ") {
+            event.title = title.to_owned();
+        }
+        let said = ["It was at last: ", "It was: "].iter().find_map(|was| event.description.split_once(was));
+        if let Some((_, words)) = said {
+            event.description = words.to_owned();
+        }
+        event
+    }))
 }
 
 /// What is there besides, the worst first, in words: `svc/web has no ready endpoint`. The same trouble of another object
@@ -136,7 +166,8 @@ pub(super) fn look(
     speaker: Option<&Speaker>,
 ) -> Result<Vec<Recommendation>> {
     if let Some(speaker) = speaker.filter(|s| !s.gone && !s.event.recommendations.is_empty()) {
-        return Ok(speaker.event.recommendations.clone());
+        let of = &speaker.event;
+        return of.recommendations.iter().map(|r| follow(read, incident, (of, r))).collect();
     }
     let subject = &incident.subject;
     let of = |action: &str, command: String| Recommendation { action: action.to_owned(), command };
@@ -155,6 +186,26 @@ pub(super) fn look(
     }
     look.push(of("Look at it", describe(subject)));
     Ok(look)
+}
+
+/// A command by the selector that its Service has now: what it had may have been the trouble.
+fn follow(
+    read: &impl Read,
+    incident: &Incident,
+    (event, recommendation): (&Event, &Recommendation),
+) -> Result<Recommendation> {
+    let mut out = recommendation.clone();
+    if event.object.kind != Kind::Service.as_str() {
+        return Ok(out);
+    }
+    let stored = object(read, &incident.cluster_uid, &event.object)?;
+    let service = stored.as_ref().and_then(Object::service).filter(|s| !s.selector.is_empty());
+    let old = out.command.split_once(" -l ").and_then(|(_, rest)| rest.split(' ').next());
+    if let (Some(service), Some(old)) = (service, old.filter(|_| out.command.contains(" get pods "))) {
+        let now: Vec<String> = service.selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        out.command = out.command.replacen(&format!(" -l {old}"), &format!(" -l {}", now.join(",")), 1);
+    }
+    Ok(out)
 }
 
 /// What happened last, repeats included, and how many rows there are.
@@ -233,6 +284,11 @@ pub(super) fn reach(read: &impl Read, incident: &Incident, members: &[Member]) -
             reach.healed = text::count(down, "node");
             return Ok(reach);
         }
+    }
+    if let Some(was) = incident.reach.as_ref().filter(|_| !open) {
+        reach.namespaces.extend(was.namespaces.iter().cloned());
+        reach.affected = text::count(was.pods.into(), "pod");
+        return Ok(reach);
     }
     let some = |affected: bool| {
         let all = || members.iter().filter(move |m| m.affected == affected).map(|m| &m.object);

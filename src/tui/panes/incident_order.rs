@@ -1,0 +1,185 @@
+//! In which order the incidents stand: the worst first, and among equals what is broken above what heals, without rows
+//! that jump about. Used by `incidents`; pure.
+
+use std::{cmp::Ordering, collections::HashMap};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    event::{
+        IncidentId,
+        incident::{Incident, IncidentStatus},
+    },
+    store::pages::Recovery,
+};
+
+/// A container that runs between two crashes is no recovery: what is well for so long is called one, and stands below
+/// all that is broken. Until then its row says for how long it has been well.
+const WELL_FOR: SignedDuration = SignedDuration::from_secs(30);
+/// What is well for so long stands below what is broken and as bad. A restart that takes a moment moves nothing.
+const CALM_FOR: SignedDuration = SignedDuration::from_secs(5);
+/// What broke again while it healed, so lately, alternates: it keeps its place until it recovers, for with every turn
+/// its row would jump down and up again.
+const ALTERNATES: SignedDuration = SignedDuration::from_mins(10);
+
+/// How the list is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// The worst first, then the oldest.
+    #[default]
+    Worst,
+    /// The newest first.
+    Newest,
+    /// By the subject's name.
+    Subject,
+}
+
+impl Order {
+    /// In words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Order::Worst => "worst first",
+            Order::Newest => "newest first",
+            Order::Subject => "by subject",
+        }
+    }
+}
+
+/// How far an open incident is on its way back, as far as its place goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Way {
+    /// Broken, or well for a moment only.
+    #[default]
+    Broken,
+    /// Well for a short time: below what is broken and as bad.
+    Healing,
+    /// Well for a while: below all that is broken.
+    Recovering,
+}
+
+/// Its troubles have stayed away for long enough to be called a recovery.
+pub fn is_well(recovery: &Recovery, known_to: Timestamp) -> bool {
+    known_to.duration_since(recovery.since) >= WELL_FOR
+}
+
+/// What is remembered of each open incident, so that its row keeps calm.
+#[derive(Default)]
+pub struct Ways {
+    at: HashMap<IncidentId, Way>,
+    well: HashMap<IncidentId, Timestamp>,
+    again: HashMap<IncidentId, Timestamp>,
+}
+
+impl Ways {
+    /// The way that an incident was on when the list was arranged.
+    pub fn of(&self, id: &IncidentId) -> Way {
+        self.at.get(id).copied().unwrap_or_default()
+    }
+
+    /// Takes note of how an incident is now: one that was well and is not any more has broken again.
+    pub fn note(&mut self, id: &IncidentId, recovery: Option<&Recovery>, known_to: Timestamp) {
+        let was = match recovery {
+            Some(recovery) => self.well.insert(id.clone(), recovery.since),
+            None => self.well.remove(id),
+        };
+        // Another beginning is a relapse too: it was too short to be seen.
+        if was.is_some_and(|was| recovery.is_none_or(|r| r.since != was)) {
+            self.again.insert(id.clone(), known_to);
+        }
+    }
+
+    /// The way it is on now.
+    pub fn now(&self, id: &IncidentId, recovery: Option<&Recovery>, known_to: Timestamp) -> Way {
+        let Some(recovery) = recovery else { return Way::Broken };
+        let again = self.again.get(id).is_some_and(|at| known_to.duration_since(*at) < ALTERNATES);
+        if is_well(recovery, known_to) {
+            Way::Recovering
+        } else if !again && known_to.duration_since(recovery.since) >= CALM_FOR {
+            Way::Healing
+        } else {
+            Way::Broken
+        }
+    }
+
+    /// The list is arranged by these; what is not among them is forgotten.
+    pub fn arranged(&mut self, ways: HashMap<IncidentId, Way>) {
+        self.well.retain(|id, _| ways.contains_key(id));
+        self.again.retain(|id, _| ways.contains_key(id));
+        self.at = ways;
+    }
+
+    /// Which of two incidents stands first.
+    pub fn compare(&self, a: &Incident, b: &Incident, (order, reverse): (Order, bool)) -> Ordering {
+        let ended = (a.status != IncidentStatus::Open).cmp(&(b.status != IncidentStatus::Open));
+        let by = match (order, a.status) {
+            (Order::Subject, _) => a.subject.cmp(&b.subject),
+            (Order::Worst, IncidentStatus::Open) => {
+                let (of_a, of_b) = (self.of(&a.id), self.of(&b.id));
+                let recovering = (of_a == Way::Recovering).cmp(&(of_b == Way::Recovering));
+                recovering
+                    .then(b.severity.cmp(&a.severity))
+                    .then(of_a.cmp(&of_b))
+                    .then(a.since().cmp(&b.since()))
+            }
+            (_, IncidentStatus::Open) => b.since().cmp(&a.since()),
+            _ => b.resolved_at.cmp(&a.resolved_at),
+        };
+        ended.then(if reverse { by.reverse() } else { by }).then_with(|| a.id.cmp(&b.id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::pages::Waits;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + secs).unwrap()
+    }
+
+    fn well(since: i64) -> Recovery {
+        Recovery { since: at(since), waits: Waits::Until(at(since + 60)) }
+    }
+
+    #[test]
+    fn what_heals_goes_below_its_equals_after_a_moment_and_below_all_after_a_while() {
+        let (mut ways, id) = (Ways::default(), IncidentId::from("a"));
+        ways.note(&id, None, at(0));
+        let now = |ways: &Ways, secs| ways.now(&id, Some(&well(10)), at(secs));
+        ways.note(&id, Some(&well(10)), at(11));
+        assert_eq!(now(&ways, 11), Way::Broken);
+        assert_eq!(now(&ways, 15), Way::Healing);
+        assert_eq!(now(&ways, 40), Way::Recovering);
+        assert_eq!(ways.now(&id, None, at(41)), Way::Broken);
+    }
+
+    #[test]
+    fn a_crash_loop_keeps_its_place_until_it_recovers() {
+        let (mut ways, id) = (Ways::default(), IncidentId::from("a"));
+        let mut moved = 0;
+        let mut last = Way::Broken;
+        // Eight seconds well, twelve broken, ten times over: it may move once, not with every turn.
+        for secs in 0..200 {
+            let since = secs / 20 * 20;
+            let recovery = (secs % 20 < 8).then(|| well(since));
+            ways.note(&id, recovery.as_ref(), at(secs));
+            let way = ways.now(&id, recovery.as_ref(), at(secs));
+            moved += u32::from(way != last);
+            last = way;
+        }
+        assert_eq!(moved, 2, "once down, once up");
+        // When it stays well, it recovers like everything else; minutes later nothing is held against it.
+        ways.note(&id, Some(&well(200)), at(200));
+        assert_eq!(ways.now(&id, Some(&well(200)), at(229)), Way::Broken);
+        assert_eq!(ways.now(&id, Some(&well(200)), at(230)), Way::Recovering);
+        assert_eq!(ways.now(&id, Some(&well(900)), at(906)), Way::Healing);
+    }
+
+    #[test]
+    fn a_relapse_between_two_looks_is_one() {
+        let (mut ways, id) = (Ways::default(), IncidentId::from("a"));
+        ways.note(&id, Some(&well(10)), at(11));
+        ways.note(&id, Some(&well(20)), at(21));
+        assert_eq!(ways.now(&id, Some(&well(20)), at(28)), Way::Broken);
+    }
+}
