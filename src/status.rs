@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Kind;
+
+/// Of a cluster that answers something is heard so often, even where hardly anything happens.
+const HEARD_LATELY: SignedDuration = SignedDuration::from_secs(30);
 
 /// Everything, at one instant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -56,6 +59,20 @@ pub struct ClusterStatus {
     /// Kinds that are watched only where that is permitted: they are not missed where it is not.
     #[serde(default)]
     pub optional: Vec<Kind>,
+}
+
+impl ClusterStatus {
+    /// It was found away, and most of what is to be watched has been heard since: how many streams of how many are
+    /// lost. A watch that nobody has cut yet is no sign, nor is one that was heard a while ago.
+    pub fn coming_back(&self, now: Timestamp) -> Option<(usize, usize)> {
+        let ClusterState::Away { since, .. } = self.state else { return None };
+        let shut = |s: &&StreamStatus| matches!(s.state, StreamState::Forbidden { .. } | StreamState::Absent);
+        let wanted = self.streams.iter().filter(|s| !shut(s)).count();
+        let live = self.streams.iter().filter(|s| s.state == StreamState::Live);
+        let heard: Vec<Timestamp> = live.filter_map(|s| s.last_activity).filter(|at| *at > since).collect();
+        let lately = heard.iter().any(|at| now.duration_since(*at) <= HEARD_LATELY);
+        (lately && heard.len() * 2 > wanted).then_some((wanted - heard.len(), wanted))
+    }
 }
 
 /// How a cluster's API is.

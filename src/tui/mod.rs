@@ -9,6 +9,7 @@
 mod action;
 mod blank;
 mod effect;
+mod gaps;
 mod guard;
 mod heard;
 mod input;

@@ -15,7 +15,7 @@ use super::{
     theme::Theme,
     widgets::editor::Editor,
 };
-use crate::status::{ClusterState, Status};
+use crate::status::Status;
 
 /// Messages kept for `:messages`.
 const MESSAGES: usize = 200;
@@ -264,25 +264,6 @@ impl Shared {
         self.scope.words().replace("all namespaces", &format!("only {some}{more}"))
     }
 
-    /// Times that were not watched: what overlaps is one.
-    pub fn gaps(&self) -> usize {
-        let mut gaps: Vec<_> =
-            self.totals.gaps.iter().map(|g| (&g.cluster, g.from, g.to.unwrap_or(self.now))).collect();
-        gaps.sort();
-        let mut count = 0;
-        let mut last: Option<(&String, Timestamp)> = None;
-        for (cluster, from, to) in gaps {
-            match &mut last {
-                Some((c, end)) if *c == cluster && from <= *end => *end = (*end).max(to),
-                _ => {
-                    count += 1;
-                    last = Some((cluster, to));
-                }
-            }
-        }
-        count
-    }
-
     /// A filter as it is shown: an incident that is known by name, by its name.
     pub fn worded(&self, filter: &str) -> String {
         self.names.iter().rev().fold(filter.to_owned(), |text, (id, name)| {
@@ -337,11 +318,6 @@ impl Shared {
             (false, true) => 8,
             (false, false) => 12,
         }
-    }
-
-    /// Clusters that do not answer.
-    pub fn away(&self) -> impl Iterator<Item = &crate::status::ClusterStatus> {
-        self.status.iter().flat_map(|s| &s.clusters).filter(|c| matches!(c.state, ClusterState::Away { .. }))
     }
 
     /// Dead letters, as the newest of store and status has it.

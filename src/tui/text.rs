@@ -244,6 +244,11 @@ pub fn count(n: u64, word: &str) -> String {
     format!("{} {word}{}", number(n), if n == 1 { "" } else { "s" })
 }
 
+/// `2 of 20 streams lost`
+pub fn lost(lost: usize, all: usize) -> String {
+    format!("{lost} of {} lost", count(all as u64, "stream"))
+}
+
 /// `is` or `are`
 pub fn are(n: u64) -> &'static str {
     if n == 1 { "is" } else { "are" }

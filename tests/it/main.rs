@@ -47,6 +47,7 @@ mod store_model;
 mod store_open;
 mod store_support;
 mod support;
+mod tui_between;
 mod tui_flows;
 mod tui_incidents;
 mod tui_program;

@@ -13,18 +13,18 @@ use jiff::SignedDuration;
 
 use super::tui_sample as sample;
 
-struct Bench {
-    store: Store,
+pub struct Bench {
+    pub store: Store,
     _dir: tempfile::TempDir,
 }
 
-fn bench(filled: bool) -> Bench {
+pub fn bench(filled: bool) -> Bench {
     let (store, dir) = sample::store(filled.then_some(60));
     Bench { store, _dir: dir }
 }
 
 impl Bench {
-    fn open(&self, options: &Options, size: (u16, u16)) -> Harness {
+    pub fn open(&self, options: &Options, size: (u16, u16)) -> Harness {
         let pages: Arc<dyn Pages> = Arc::new(self.store.clone());
         let mut h = Harness::new(&pages, options, ThemeChoice::Dark.resolve(None, None), size, sample::now());
         h.settle();
@@ -47,7 +47,7 @@ fn silence(h: &mut Harness, secs: u32) {
     }
 }
 
-fn attached() -> Options {
+pub fn attached() -> Options {
     Options { engine: Engine::Attached("forward, pid 4711".into()), ..Options::default() }
 }
 
@@ -319,7 +319,7 @@ fn how_long_a_message_is_tried_is_what_is_configured() {
 }
 
 /// A status of the engine, changed.
-fn told_so(h: &mut Harness, change: impl FnOnce(&mut barrelman::status::Status)) {
+pub fn told_so(h: &mut Harness, change: impl FnOnce(&mut barrelman::status::Status)) {
     let mut status = sample::status(sample::now());
     status.at = h.now;
     change(&mut status);

@@ -207,6 +207,10 @@ fn cluster_state(cluster: &ClusterStatus, shared: &Shared) -> (String, Style) {
             let retry = retry_at
                 .map(|at| format!(" · tried again in {} (r: now)", text::age(shared.now, at)))
                 .unwrap_or_default();
+            if let Some((lost, all)) = shared.coming_back(cluster) {
+                let how = if lost > 0 { text::lost(lost, all) } else { "on all streams".to_owned() };
+                return (format!("◌ answers again, {how} · {why}{retry}"), theme.warn);
+            }
             (format!("◌ DISCONNECTED for {} · {why}{retry}", shared.age(*since)), theme.bad)
         }
     }
@@ -383,9 +387,10 @@ fn database(page: &mut Page<'_>, status: &Status, shared: &Shared, all: bool) {
     if all && !rows.is_empty() {
         page.say("rows", rows, theme.dim);
     }
-    if !shared.totals.gaps.is_empty() {
+    let gaps = shared.unwatched();
+    if !gaps.is_empty() {
         page.title("Not watched".to_owned());
-        for gap in shared.totals.gaps.iter().take(20) {
+        for gap in gaps.iter().take(20) {
             let to = gap.to.map_or_else(|| "now".to_owned(), |to| text::full(to, &shared.tz));
             let times = format!("{} – {to}  {}", text::full(gap.from, &shared.tz), gap.why);
             page.say(&gap.cluster, times, Style::new());

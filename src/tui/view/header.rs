@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use crate::{
-    status::{ClusterState, StreamState},
+    status::{ClusterState, ClusterStatus, StreamState},
     tui::{
         model::{Model, Shared},
         options::Engine,
@@ -97,12 +97,17 @@ fn state(shared: &Shared) -> (String, Style) {
     if status.store.error.is_some() {
         return ("✖ STORE FAILS".to_owned(), theme.bad);
     }
-    let away = shared.away().count();
+    let away = shared.disconnected().count();
     if away > 0 && away == status.clusters.len() {
         return ("◌ DISCONNECTED".to_owned(), theme.bad);
     }
     if away > 0 {
         return (format!("◌ {away} of {} AWAY {rate}", status.clusters.len()), theme.bad);
+    }
+    let back = shared.away().filter_map(|c| shared.coming_back(c));
+    let (lost, all) = back.fold((0, 0), |(lost, all), (l, a)| (lost + l, all + a));
+    if lost > 0 {
+        return (format!("◌ {} {rate}", text::lost(lost, all)), theme.warn);
     }
     let connecting = status.clusters.iter().any(|c| c.state == ClusterState::Connecting);
     if connecting || status.clusters.is_empty() {
@@ -211,13 +216,20 @@ pub const NO_CLUSTER: &str =
 
 /// Which cluster is away, why, and when it is tried again.
 pub fn away_line(shared: &Shared) -> Option<String> {
-    let cluster = shared.away().next()?;
+    let lost = |c: &&ClusterStatus| shared.coming_back(c).is_none_or(|(lost, _)| lost > 0);
+    let mut away: Vec<_> = shared.away().filter(lost).collect();
+    away.sort_by_key(|c| shared.coming_back(c).is_some());
+    let cluster = *away.first()?;
     let ClusterState::Away { since, why, retry_at } = &cluster.state else { return None };
     shared.moving.set(true);
     let retry = retry_at.map(|at| format!(" · retry in {}", text::age(shared.now, at))).unwrap_or_default();
-    let others = shared.away().count() - 1;
+    let others = away.len() - 1;
     let others = if others > 0 { format!(" · {others} more, see 8") } else { String::new() };
     let name = &cluster.name;
+    if let Some((lost, all)) = shared.coming_back(cluster) {
+        let lost = text::lost(lost, all);
+        return Some(format!("◌ {name} answers again, {lost}{retry} (r: now) · {why}{others}"));
+    }
     Some(format!(
         "◌ {name} DISCONNECTED {}{retry} (r: now) · {why}{others} · stored events stay",
         shared.age(*since)

@@ -147,7 +147,7 @@ impl Strip {
         const BARS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
         self.counted.advance(shared.known_to());
         let counts = &self.counted.counts;
-        let gaps = &shared.totals.gaps;
+        let gaps = &shared.unwatched();
         let any_gap = (0..counts.len()).any(|i| self.gap_at(i, gaps));
         let title = if any_gap {
             "warnings/min · last 60 min · ░ = not watching"
