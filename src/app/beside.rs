@@ -10,9 +10,12 @@ use std::{
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::{broadcast, mpsc};
 
+use super::connectors;
 use crate::{
+    config::Settings,
     feed::{Feed, Reply},
     server::attach::{self, Attached, Knock},
+    status::ConnectorStatus,
     store::{self, Reader, Snapshot},
     tui::{Ask, Pages},
 };
@@ -90,6 +93,32 @@ pub async fn look(dir: &Path) -> Result<Found, attach::Error> {
 /// An engine that hangs, for the header.
 pub fn hanging(knock: &Knock) -> String {
     knock.pid().map_or_else(|| "another process".to_owned(), |pid| format!("pid {pid}"))
+}
+
+/// The connectors as this process would have them: all that is known beside an engine that says nothing.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn configured(settings: &Settings, file: &File) -> anyhow::Result<Vec<ConnectorStatus>> {
+    let snapshot = file.snapshot()?;
+    let mut rows = Vec::new();
+    for spec in connectors::all_specs(settings, &snapshot)? {
+        let enabled = connectors::is_enabled(&spec, &snapshot)?;
+        let why = format!(
+            "no engine says how it is; it is {} as configuration and store have it",
+            if enabled { "on" } else { "off" }
+        );
+        rows.push(ConnectorStatus {
+            name: spec.name,
+            kind: spec.kind,
+            origin: spec.origin.as_str().to_owned(),
+            enabled,
+            state: if enabled { "not known" } else { "off" }.into(),
+            why,
+            ..ConnectorStatus::default()
+        });
+    }
+    Ok(rows)
 }
 
 /// Passes feed and questions on for as long as it is polled, whichever engine runs.

@@ -184,14 +184,18 @@ pub struct Wired {
     pub targets: Arc<[Target]>,
 }
 
+/// Whether a connector is switched on: what a person switched counts more than what a file says.
+pub fn is_enabled(spec: &ConnectorSpec, store: &impl Read) -> Result<bool> {
+    let state: ConnectorState = store.get(&CONNECTOR_STATES, &spec.name)?.unwrap_or_default();
+    Ok(if spec.origin == Origin::Store { spec.enabled } else { state.enabled.unwrap_or(spec.enabled) })
+}
+
 /// Builds all connectors.
 pub fn wire(settings: &Settings, store: &Store, workshop: &Workshop) -> Result<Wired> {
     let snapshot = store.snapshot()?;
     let mut wired = (Vec::new(), Vec::new());
     for spec in all_specs(settings, &snapshot)? {
-        let state: ConnectorState = snapshot.get(&CONNECTOR_STATES, &spec.name)?.unwrap_or_default();
-        let enabled =
-            if spec.origin == Origin::Store { spec.enabled } else { state.enabled.unwrap_or(spec.enabled) };
+        let enabled = is_enabled(&spec, &snapshot)?;
         let built = workshop.build(&spec);
         workshop.tell(&spec, built.as_ref().err());
         if let (Ok(built), true) = (&built, enabled) {

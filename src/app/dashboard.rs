@@ -170,8 +170,13 @@ async fn attached(settings: &Settings, options: Options, screens: &Screens) -> R
     let (feed, feed_out) = broadcast::channel::<Feed>(FEED_CAPACITY);
     let (actions, asks) = mpsc::channel::<tui::Ask>(ASKS);
     tasks.run("engine", beside::follow(Arc::clone(&file), engine, feed, asks));
+    // A screen without them is better than none.
+    let connectors = beside::configured(settings, file.as_ref()).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the connectors could not be read from the store");
+        Vec::new()
+    });
     let link = Link { pages: file, feed: feed_out, actions, stop: CancellationToken::new() };
-    let options = Options { engine: tui::Engine::Attached(whose), ..options };
+    let options = Options { engine: tui::Engine::Attached(whose), connectors, ..options };
     let mut ends = Ends::new()?;
     let mut screen = screens.show(link, options)?;
     let exit = tokio::select! {

@@ -185,6 +185,8 @@ impl Running {
     pub async fn start(settings: Settings, mode: &str) -> Result<Self> {
         connectors::check_pages(&settings)?;
         let store = open_store(&settings, mode).await?;
+        let signed = store::Whose { pid: std::process::id(), watch_only: settings.watch_only };
+        store::sign(&store, signed).await?;
         let workshop = Workshop::new(&settings)?;
         let wired = connectors::wire(&settings, &store, &workshop)?;
         let engine = Engine::load(&store.snapshot()?, engine_config(&settings), wired.targets)?;

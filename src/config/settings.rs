@@ -207,6 +207,17 @@ pub enum Origin {
     Store,
 }
 
+impl Origin {
+    /// The word for people and machines.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Origin::File => "file",
+            Origin::Environment => "environment",
+            Origin::Store => "store",
+        }
+    }
+}
+
 /// A connector as somebody wrote it: one of the guide's two shapes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConnectorSpec {

@@ -286,12 +286,7 @@ impl Dispatcher {
         let status = ConnectorStatus {
             name: spec.name.clone(),
             kind: spec.kind.clone(),
-            origin: match spec.origin {
-                Origin::File => "file",
-                Origin::Environment => "environment",
-                Origin::Store => "store",
-            }
-            .into(),
+            origin: spec.origin.as_str().into(),
             dead: before.dead.get(&spec.name).copied().unwrap_or(0),
             last_delivered: before.newest(&spec.name, |d| d.state == DeliveryState::Delivered).map(|d| d.at),
             last_error: before

@@ -18,6 +18,7 @@ mod schema;
 mod snapshot;
 mod tx;
 pub mod verify;
+mod whose;
 mod writer;
 
 use std::{
@@ -35,6 +36,7 @@ pub use rows::*;
 pub use schema::*;
 pub use snapshot::Snapshot;
 pub use tx::{Read, Tx, sizes};
+pub use whose::{Whose, sign, whose};
 pub use writer::Health;
 
 use writer::{Job, Shared};

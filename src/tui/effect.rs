@@ -136,6 +136,13 @@ pub enum Query {
     },
     /// The dead letters.
     Dead,
+    /// How many of the waiting messages pass.
+    Waiting {
+        /// Which.
+        query: Box<EventQuery>,
+        /// As seen from when.
+        now: Timestamp,
+    },
     /// What the log says of the connectors.
     Connectors,
     /// Clusters and namespaces to choose from; given uid and name of the clusters that are known.
@@ -163,6 +170,7 @@ pub enum Slot {
     Strip,
     Deliveries,
     Dead,
+    Waiting,
     Connectors,
     Scopes,
     Totals,
@@ -171,7 +179,7 @@ pub enum Slot {
 
 impl Slot {
     /// How many there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 }
 
 /// Which worker runs it: a long search must not hold a page back.
@@ -199,6 +207,7 @@ impl Query {
             Query::Strip { .. } => Slot::Strip,
             Query::Deliveries { .. } => Slot::Deliveries,
             Query::Dead => Slot::Dead,
+            Query::Waiting { .. } => Slot::Waiting,
             Query::Connectors => Slot::Connectors,
             Query::Scopes(_) => Slot::Scopes,
             Query::Totals { .. } => Slot::Totals,

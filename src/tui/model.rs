@@ -15,7 +15,7 @@ use super::{
     theme::Theme,
     widgets::editor::Editor,
 };
-use crate::status::Status;
+use crate::status::{ConnectorStatus, Status};
 
 /// Messages kept for `:messages`.
 const MESSAGES: usize = 200;
@@ -98,6 +98,8 @@ pub struct Shared {
     pub engine: Engine,
     /// This process never delivers.
     pub watch_only: bool,
+    /// The connectors as this process's configuration and the store have them.
+    pub configured: Vec<ConnectorStatus>,
     /// How long a message is tried.
     pub horizon: SignedDuration,
     /// There is a log file to show.
@@ -353,7 +355,14 @@ impl Shared {
     pub fn is_watch_only(&self) -> bool {
         match self.engine {
             Engine::Own => self.watch_only,
-            Engine::Attached(_) => self.status.as_ref().is_some_and(|s| s.watch_only),
+            Engine::Attached(_) => self.status.as_ref().map_or_else(
+                // One that says nothing now wrote it down at its start.
+                || {
+                    let pid = self.engine_pid();
+                    self.totals.whose.as_ref().is_some_and(|w| w.watch_only && Some(w.pid) == pid)
+                },
+                |status| status.watch_only,
+            ),
         }
     }
 
@@ -367,8 +376,18 @@ impl Shared {
         if self.watch_only || self.engine != Engine::Own {
             return Vec::new();
         }
+        // One that is paused tells nobody as it is.
         let connectors = self.status.iter().flat_map(|s| &s.connectors);
-        connectors.filter(|c| c.enabled && c.state != "incomplete").map(|c| c.name.clone()).collect()
+        connectors.filter(|c| c.enabled && c.state == "on").map(|c| c.name.clone()).collect()
+    }
+
+    /// Messages that wait for a connector that is on, and those that wait until theirs is on again.
+    pub fn waiting_for(&self) -> (u64, u64) {
+        let connectors = self.status.iter().flat_map(|s| &s.connectors);
+        connectors.fold((0, 0), |(on, off), c| match c.queued + c.in_flight {
+            n if c.enabled && c.state == "on" => (on + n, off),
+            n => (on, off + n),
+        })
     }
 }
 
@@ -380,6 +399,7 @@ impl Model {
             tz: options.timezone.clone(),
             engine: options.engine.clone(),
             watch_only: options.watch_only,
+            configured: options.connectors.clone(),
             horizon: SignedDuration::try_from(options.horizon).unwrap_or(SignedDuration::MAX),
             has_log: options.log_file.is_some(),
             status: None,

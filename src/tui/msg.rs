@@ -20,7 +20,7 @@ use crate::{
         incident::{Incident, Member},
     },
     feed::{Feed, Reply},
-    store::{DeadLetter, DeliveryRow, GapRow, pages::Recovery},
+    store::{DeadLetter, DeliveryRow, GapRow, Whose, pages::Recovery},
 };
 
 /// One message.
@@ -227,6 +227,15 @@ pub enum Answer {
         /// In all.
         total: u64,
     },
+    /// How many waiting messages pass.
+    Waiting {
+        /// For this.
+        query: Box<EventQuery>,
+        /// How many.
+        found: u64,
+        /// There are more than were looked at.
+        more: bool,
+    },
     /// What the log of deliveries says of each connector, by name.
     Connectors {
         /// A line per connector that the log or the queue names.
@@ -253,6 +262,10 @@ pub struct ConnectorLog {
     pub failed: Option<(Timestamp, String)>,
     /// When what failed is tried again.
     pub next_attempt: Option<Timestamp>,
+    /// Messages that wait, as far as they were looked at.
+    pub waiting: u64,
+    /// Dead letters, as far as they were looked at.
+    pub dead: u64,
 }
 
 /// What the header and the health screen say about the store.
@@ -268,6 +281,10 @@ pub struct Totals {
     pub outbox: u64,
     /// The newest gaps, the newest first, at most 200.
     pub gaps: Vec<GapRow>,
+    /// The engine that wrote to it last, as it said at its start.
+    pub whose: Option<Whose>,
+    /// The clusters of which something is stored, by name.
+    pub clusters: Vec<String>,
     /// Resident memory of the engine's process, in bytes; `None` where the system does not say.
     pub memory: Option<u64>,
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{model::Message, theme::ThemeChoice};
 use crate::{
     feed::{Action, Feed, Reply},
+    status::ConnectorStatus,
     store::{self, Reader, Snapshot, Store},
 };
 
@@ -80,6 +81,8 @@ pub struct Options {
     pub engine: Engine,
     /// Nothing is delivered by this process.
     pub watch_only: bool,
+    /// The connectors as this process would have them: all that can be said of them where no engine says more.
+    pub connectors: Vec<ConnectorStatus>,
     /// How long a message is tried.
     pub horizon: Duration,
     /// What `:logs` shows.
@@ -117,6 +120,7 @@ impl Default for Options {
             keys: BTreeMap::new(),
             engine: Engine::Own,
             watch_only: false,
+            connectors: Vec::new(),
             horizon: Duration::from_hours(24),
             log_file: None,
             session_file: None,

@@ -342,7 +342,7 @@ fn quitting_names_the_connectors_that_would_stop_and_needs_another_key() {
     let mut h = bench.open();
     let screen = h.keys("q").screen();
     assert!(
-        screen.contains("slack-oncall, pagerduty, email-leads") && !screen.contains("audit-hook,"),
+        screen.contains("told by: slack-oncall, pagerduty. What waits (1") && !screen.contains("audit-hook,"),
         "{screen}"
     );
     h.keys("q");

@@ -14,7 +14,7 @@ use barrelman::{
     store::{
         DEAD, DELIVERIES, DELIVERIES_BY, DeadLetter, DeliveryRow, DeliveryState, EVENT_IDS, EVENTS,
         EVENTS_BY_OBJECT, GAPS, GapRow, INCIDENT_EVENTS, INCIDENTS, INCIDENTS_BY_TIME, MEMBERS, OBJECTS,
-        OutboxRow, Result, Store, Tx, keys,
+        OUTBOX, OutboxRow, Result, Store, Tx, keys,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -411,6 +411,20 @@ pub fn says(tx: &Tx<'_>, words: &str) -> Result<()> {
     let mut event = tx.entry(&EVENTS, seq)?.expect("the row of it");
     event.details.insert("termination_message".into(), words.into());
     tx.put_entry(&EVENTS, seq, &event)
+}
+
+/// A message that waits for a connector, about something in a namespace.
+pub fn waits(tx: &Tx<'_>, seq: u64, connector: &str, namespace: &str, severity: Severity) -> Result<()> {
+    let pod = (namespace, "Pod", "mailer-7c9d8f6b5-x2x4z");
+    let event = event(7_000 + seq, now(), (EventType::PodRestarted, severity), pod);
+    let row: OutboxRow = serde_json::from_value(json!({
+        "seq": seq, "due_at": now(),
+        "notification": {
+            "id": format!("w{seq}"), "connector": connector, "phase": "event", "event": event, "created_at": now(),
+        },
+    }))
+    .unwrap();
+    tx.put(&OUTBOX, &keys::outbox(connector, seq), &row)
 }
 
 fn dead_letter(now: Timestamp, at: Timestamp) -> DeadLetter {

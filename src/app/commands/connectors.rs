@@ -211,15 +211,10 @@ fn resting(spec: &ConnectorSpec, workshop: &Workshop, read: Option<&Snapshot>) -
         (Ok(_), Some((_, why))) => ("paused", why),
         (Ok(_), None) => ("on", String::new()),
     };
-    let origin = match spec.origin {
-        Origin::File => "file",
-        Origin::Environment => "environment",
-        Origin::Store => "store",
-    };
     Ok(ConnectorStatus {
         name: spec.name.clone(),
         kind: spec.kind.clone(),
-        origin: origin.into(),
+        origin: spec.origin.as_str().into(),
         enabled: spec.enabled,
         state: word.into(),
         why,

@@ -101,9 +101,24 @@ impl Connectors {
         c.next_attempt.or_else(|| self.logs.get(&c.name)?.next_attempt)
     }
 
+    /// What configuration and store say of the connectors of an engine that does not speak.
+    fn as_configured(&self, shared: &Shared) -> Vec<ConnectorStatus> {
+        let with_queue = |c: &ConnectorStatus| {
+            let log = self.logs.get(&c.name);
+            let (queued, dead) = log.map_or((0, 0), |l| (l.waiting, l.dead));
+            ConnectorStatus { queued, dead, ..c.clone() }
+        };
+        shared.configured.iter().map(with_queue).collect()
+    }
+
     fn arrange(&mut self, shared: &Shared) {
         let selected = self.rows.get(self.cursor.at).map(|c| c.name.clone());
-        self.rows = shared.status.as_ref().map_or_else(Vec::new, |s| s.connectors.clone());
+        self.rows = match &shared.status {
+            Some(status) => status.connectors.clone(),
+            // Before the first word of an engine that runs, nothing is guessed: it comes at once.
+            None if shared.is_watched() => Vec::new(),
+            None => self.as_configured(shared),
+        };
         let order = self.order;
         let ill = |c: &ConnectorStatus| u8::from(matches!(c.state.as_str(), "on" | "off" | "not used"));
         self.rows.sort_by(|a, b| {
@@ -120,6 +135,33 @@ impl Connectors {
         let place = selected.and_then(|name| self.rows.iter().position(|c| c.name == name));
         self.cursor.follow(place, self.rows.len());
     }
+}
+
+/// Switches a connector on or off; asks first where something waits for it.
+fn toggle(connector: &ConnectorStatus, shared: &Shared) -> Vec<Effect> {
+    let name = connector.name.clone();
+    // One that paused itself is switched on again: that is what its next step says.
+    let enabled = !connector.enabled || connector.state == "paused";
+    let about = About::Toast(name.clone());
+    let ask = Effect::Act { action: Ask::EnableConnector { name: name.clone(), enabled }, about };
+    if enabled || connector.queued + connector.in_flight == 0 {
+        return vec![ask];
+    }
+    let waiting = crate::tui::text::count(connector.queued + connector.in_flight, "message");
+    let horizon = shared.horizon_words();
+    let text = if connector.state == "not used" {
+        // It sends nothing as it is: what is switched is what comes after --watch-only.
+        format!(
+            "Under --watch-only {name} sends nothing anyway. Switched off, it sends nothing either when an \
+             engine delivers again: its {waiting} would wait on, but not longer than {horizon}."
+        )
+    } else {
+        format!(
+            "{name} has {waiting} waiting. What waits is kept until it is on again, but not longer than \
+             {horizon}."
+        )
+    };
+    vec![Effect::Show(Box::new(Confirm::new("Switch off?", text, "y", "switch off", vec![ask])))]
 }
 
 impl Pane for Connectors {
@@ -173,22 +215,7 @@ impl Pane for Connectors {
                 shared.say(Level::Bad, format!("{name} cannot be on, it is incomplete: {}", connector.why));
                 Vec::new()
             }
-            A::Toggle => {
-                // One that paused itself is switched on again: that is what its next step says.
-                let enabled = !connector.enabled || connector.state == "paused";
-                let about = About::Toast(name.clone());
-                let ask = Effect::Act { action: Ask::EnableConnector { name: name.clone(), enabled }, about };
-                if enabled || connector.queued + connector.in_flight == 0 {
-                    return vec![ask];
-                }
-                let waiting = connector.queued + connector.in_flight;
-                let text = format!(
-                    "{name} has {} waiting. What waits is kept until it is on again, but not longer than {}.",
-                    crate::tui::text::count(waiting, "message"),
-                    shared.horizon_words()
-                );
-                vec![Effect::Show(Box::new(Confirm::new("Switch off?", text, "y", "switch off", vec![ask])))]
-            }
+            A::Toggle => toggle(&connector, shared),
             A::Test if shared.watch_only || shared.is_watch_only() => {
                 shared.say(Level::Bad, "--watch-only: nothing is sent, no test either");
                 Vec::new()
@@ -226,7 +253,7 @@ impl Pane for Connectors {
 
     fn feed(&mut self, item: &Feed, shared: &mut Shared) -> Vec<Effect> {
         match item {
-            Feed::Status { .. } => self.arrange(shared),
+            Feed::Status { .. } | Feed::Silent { .. } | Feed::Engine { .. } => self.arrange(shared),
             Feed::Delivery { delivery, .. } => {
                 let log = self.logs.entry(delivery.connector.clone()).or_default();
                 match delivery.state {
@@ -253,6 +280,9 @@ impl Pane for Connectors {
             shared.dirty |= self.logs != logs;
             self.logs = logs;
             self.whole = *whole;
+            if shared.status.is_none() {
+                self.arrange(shared);
+            }
         }
         Vec::new()
     }

@@ -14,7 +14,7 @@ pub fn view(pane: &mut Connectors, frame: &mut Frame<'_>, area: Rect, shared: &S
     if pane.rows.is_empty() {
         let (head, line) = match &shared.status {
             None if !shared.is_watched() => {
-                ("the engine does not answer", "Which connectors there are, only the engine knows.")
+                ("the engine does not answer", "Neither the configuration nor the store names a connector.")
             }
             None => ("connecting …", "No word from the engine yet."),
             Some(_) => (
@@ -49,6 +49,8 @@ fn state<'a>(
         "on" if connector.dead > 0 => ("▲", "on", theme.warn),
         "on" => ("●", "on", theme.good),
         "off" => ("○", "off", theme.dim),
+        "not known" if shared.is_watch_only() => ("○", "not used", theme.accent),
+        "not known" => ("◌", "not known", theme.warn),
         "not used" => ("○", "not used", theme.accent),
         "paused" => ("▮", "paused", theme.bad),
         other => ("✖", other, theme.bad),
@@ -183,6 +185,10 @@ fn next_step(pane: &Connectors, c: &ConnectorStatus, shared: &Shared) -> String 
     match c.state.as_str() {
         "incomplete" => format!("complete it where it was made ({}), then :reload", c.origin),
         "paused" => format!("mend it, test with {}, then switch it on with {}", key(A::Test), key(A::Toggle)),
+        "off" if shared.is_watch_only() => format!(
+            "{} switches it on for an engine that delivers: under --watch-only nothing is sent, no test either",
+            key(A::Toggle)
+        ),
         "off" => format!("{} switches it on; {} sends a test", key(A::Toggle), key(A::Test)),
         "not used" => {
             "start without --watch-only to deliver; what waits is sent then, if it is not too old".to_owned()

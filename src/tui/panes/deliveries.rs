@@ -57,6 +57,10 @@ pub struct Deliveries {
     pub(super) dead_cursor: Cursor,
     pub(super) show_dead: bool,
     pub(super) query: EventQuery,
+    /// How many waiting messages pass, where not all do: of so many, and there may be more.
+    waiting: Option<(u64, bool)>,
+    /// How many waited when they were looked at.
+    waited: u64,
     /// Dead letters are to be read again.
     stale: bool,
     /// On the way to the oldest row, page by page.
@@ -75,7 +79,17 @@ impl Deliveries {
         self.window.restart();
         shared.dirty = true;
         self.arrange_dead(shared);
-        vec![self.page(None, shared), Effect::Query(Query::Dead)]
+        self.waiting = None;
+        let mut effects = vec![self.page(None, shared), Effect::Query(Query::Dead)];
+        effects.extend(self.count_waiting(shared));
+        effects
+    }
+
+    /// Asks how many of what waits pass, where not all do.
+    fn count_waiting(&mut self, shared: &Shared) -> Option<Effect> {
+        self.waited = shared.waiting();
+        (!self.query.is_all())
+            .then(|| Effect::Query(Query::Waiting { query: Box::new(self.query.clone()), now: shared.now }))
     }
 
     fn arrange_dead(&mut self, shared: &Shared) {
@@ -292,6 +306,14 @@ impl Pane for Deliveries {
                 shared.dirty = true;
                 self.more(shared)
             }
+            Answer::Waiting { query, found, more } => {
+                // One that was asked for another filter says nothing of this one.
+                if **query == self.query {
+                    shared.dirty |= self.waiting != Some((*found, *more));
+                    self.waiting = Some((*found, *more));
+                }
+                Vec::new()
+            }
             Answer::Dead { rows, total } => {
                 let same = self.dead_total == *total
                     && self.all_dead.iter().map(|(seq, _)| seq).eq(rows.iter().map(|(seq, _)| seq));
@@ -304,6 +326,14 @@ impl Pane for Deliveries {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// What waits changes with every message that comes or goes.
+    fn refresh(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        if shared.waiting() == self.waited {
+            return Vec::new();
+        }
+        self.count_waiting(shared).into_iter().collect()
     }
 
     fn steps_to(&self, line: u16) -> Option<i32> {
@@ -347,7 +377,16 @@ impl Pane for Deliveries {
         } else {
             format!("{} of {}", text::number(shown), text::number(total))
         };
-        format!("{dead} dead · {} waiting", text::number(shared.waiting()))
+        let total = shared.waiting();
+        let all = text::number(total);
+        let waiting = match self.waiting {
+            _ if self.query.is_all() || total == 0 => all,
+            Some((found, more)) => {
+                format!("{}{} of {all}", text::number(found.min(total)), if more { "+" } else { "" })
+            }
+            None => format!("… of {all}"),
+        };
+        format!("{dead} dead · {waiting} waiting")
     }
 
     fn view(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {

@@ -21,7 +21,7 @@ use crate::{
 const DEAD_ROWS: usize = 1_000;
 /// Rows of the log that are looked at for the newest of each connector.
 const LOG_ROWS: usize = 50_000;
-/// Waiting messages that are looked at for the next attempt.
+/// Waiting messages that are looked at.
 const WAITING: usize = 2_000;
 
 /// A page of deliveries.
@@ -53,6 +53,19 @@ pub fn dead(job: &Job<'_>) -> Result<Answer> {
     Ok(Answer::Dead { rows, total: snapshot.count(DEAD.name)? })
 }
 
+/// How many of the messages that wait pass.
+pub fn waiting(job: &Job<'_>, query: Box<EventQuery>, now: Timestamp) -> Result<Answer> {
+    let (mut found, mut looked) = (0, 0);
+    job.snapshot()?.scan(&OUTBOX, "", "", &mut |_, row| {
+        looked += 1;
+        let message = &row.notification;
+        let line = DeliveryRow::of(message, message.created_at, DeliveryState::Retrying, String::new());
+        found += u64::from(query.matches_delivery(&line, now));
+        looked < WAITING
+    })?;
+    Ok(Answer::Waiting { query, found, more: looked >= WAITING })
+}
+
 /// The newest delivery and failure of each connector, whichever engine made them, and the next attempt.
 pub fn connectors(job: &Job<'_>) -> Result<Option<Answer>> {
     let found: std::cell::RefCell<BTreeMap<String, ConnectorLog>> = std::cell::RefCell::default();
@@ -78,12 +91,17 @@ pub fn connectors(job: &Job<'_>) -> Result<Option<Answer>> {
     let mut rows = 0;
     job.snapshot()?.scan(&OUTBOX, "", "", &mut |_, row| {
         rows += 1;
+        let log = found.entry(row.notification.connector).or_default();
+        log.waiting += 1;
         if let Some(claim) = row.claim.filter(|c| c.attempts > 0) {
-            let log = found.entry(row.notification.connector).or_default();
             log.next_attempt = Some(log.next_attempt.map_or(claim.next_at, |at| at.min(claim.next_at)));
         }
         rows < WAITING
     })?;
+    let dead = pages::dead_letters_back(&job.snapshot()?, None, Limits::rows(DEAD_ROWS), &|_| true)?;
+    for (_, letter) in dead.rows {
+        found.entry(letter.row.notification.connector).or_default().dead += 1;
+    }
     Ok(Some(Answer::Connectors { logs: found, whole }))
 }
 

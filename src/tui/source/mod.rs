@@ -172,6 +172,7 @@ impl Worker {
             Query::Strip { scope, now } => events::strip(job, &scope, now),
             Query::Deliveries { below, query, now } => deliveries::page(job, below, &query, now),
             Query::Dead => deliveries::dead(job).map(Some),
+            Query::Waiting { query, now } => deliveries::waiting(job, query, now).map(Some),
             Query::Connectors => deliveries::connectors(job),
             Query::Scopes(clusters) => system::scopes(job, &clusters).map(Some),
             Query::Totals { pid } => system::totals(job, pid).map(Some),

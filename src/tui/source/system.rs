@@ -11,7 +11,7 @@ use super::Job;
 use crate::{
     event::Kind,
     store::{
-        DEAD, EVENTS, OBJECTS, OUTBOX, Read, Result, keys,
+        self, BASELINES, DEAD, EVENTS, META, OBJECTS, OUTBOX, Read, Result, keys,
         pages::{self, Limits},
     },
     tui::msg::{Answer, Totals},
@@ -32,8 +32,32 @@ pub fn totals(job: &Job<'_>, pid: u32) -> Result<Answer> {
         dead: snapshot.count(DEAD.name)?,
         outbox: snapshot.count(OUTBOX.name)?,
         gaps: gaps.rows.into_iter().map(|(_, gap)| gap).collect(),
+        whose: store::whose(&snapshot)?,
+        clusters: clusters(&snapshot)?,
         memory: memory(pid),
     }))
+}
+
+/// The clusters of which something was listed: what a configuration of earlier knew may have left its name behind.
+fn clusters(read: &impl Read) -> Result<Vec<String>> {
+    let mut names = BTreeSet::new();
+    for (key, name) in read.all(&META, &keys::prefix(&["name"]))? {
+        let listed = |uid: &str| -> Result<bool> {
+            let prefix = keys::prefix(&[uid]);
+            let mut any = false;
+            read.scan(&BASELINES, &prefix, &prefix, &mut |_, _| {
+                any = true;
+                false
+            })?;
+            Ok(any)
+        };
+        if let (Some(uid), Some(name)) = (keys::parts(&key).nth(1), name.as_str())
+            && listed(uid)?
+        {
+            names.insert(name.to_owned());
+        }
+    }
+    Ok(names.into_iter().collect())
 }
 
 /// Resident memory, from proc(5): `statm` counts pages, `status` says kB.

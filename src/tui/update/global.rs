@@ -6,7 +6,7 @@ use crate::{
     tui::{
         action::Action as A,
         effect::{About, Effect, Query},
-        model::{Level, Model},
+        model::{Level, Model, Shared},
         options::{Engine, Exit},
         overlays::{
             confirm::Confirm, help::Help, palette::Palette, range::Range, scope::ScopePicker, viewer::Viewer,
@@ -172,18 +172,29 @@ fn quit(model: &mut Model) -> Vec<Effect> {
         Engine::Attached(label) => format!("The engine ({label}) goes on without this screen."),
         Engine::Own if stops.is_empty() => "Watching stops with this process. What is stored stays, and what happens meanwhile is found at the next start.".to_owned(),
         Engine::Own => {
-            let waiting = text::count(model.shared.waiting(), "message");
             let demo = model.shared.status.as_ref().is_some_and(|s| s.mode == "demo");
-            let rest = match model.shared.waiting() {
-                0 => String::new(),
-                _ if demo => format!(" What waits ({waiting}) goes with the demo, as all of it."),
-                _ => format!(" What waits ({waiting}) is kept, and sent at the next start by those that are on."),
+            let messages = |n| text::count(n, "message");
+            let rest = match model.shared.waiting_for() {
+                (0, 0) => String::new(),
+                (on, off) if demo => format!(" What waits ({}) goes with the demo, as all of it.", messages(on + off)),
+                (on, 0) => format!(" What waits ({}) is kept, and sent at the next start.", messages(on)),
+                (0, off) => format!(" {}, until their connector is on again.", waits_on(off)),
+                (on, off) => format!(
+                    " What waits ({}) is kept, and sent at the next start; {}, until their connector is on again.",
+                    messages(on),
+                    waits_on(off)
+                ),
             };
             let next = if demo { "" } else { " To go on without a screen, start `barrelman forward`." };
             format!("Nobody will be told by: {}.{rest}{next}", stops.join(", "))
         }
     };
     vec![Effect::Show(Box::new(Confirm::new("Quit?", text, "y", "quit", vec![Effect::Quit(Exit::Quit)])))]
+}
+
+/// `1 message waits on`
+fn waits_on(messages: u64) -> String {
+    format!("{} {} on", text::count(messages, "message"), if messages == 1 { "waits" } else { "wait" })
 }
 
 fn take_over(model: &mut Model) -> Vec<Effect> {
@@ -196,7 +207,7 @@ fn take_over(model: &mut Model) -> Vec<Effect> {
         model.shared.say(Level::Bad, "there is nothing to take over: the engine is there");
         return Vec::new();
     }
-    let text = "This process starts to watch and to deliver, in place of the engine that is gone.".to_owned();
+    let text = starts(&model.shared);
     vec![Effect::Show(Box::new(Confirm::new(
         "Take over?",
         text,
@@ -204,4 +215,26 @@ fn take_over(model: &mut Model) -> Vec<Effect> {
         "take over",
         vec![Effect::Quit(Exit::TakeOver)],
     )))]
+}
+
+/// What begins with a take-over. What an engine that only watched has gathered goes out with it.
+fn starts(shared: &Shared) -> String {
+    if shared.watch_only {
+        return "This process starts to watch, in place of the engine that is gone. It delivers nothing either: \
+                --watch-only."
+            .to_owned();
+    }
+    let begins = "This process starts to watch and to deliver, in place of the engine that is gone";
+    let waiting = text::count(shared.waiting(), "message");
+    match (&shared.status, shared.waiting()) {
+        (Some(status), 0) if status.watch_only => {
+            format!("{begins}, which only watched: from now on people are told. Nothing waits.")
+        }
+        (Some(status), _) if status.watch_only => format!(
+            "{begins}, which only watched: from now on people are told, and what waits ({waiting}) goes out, where its \
+             connector is on."
+        ),
+        (_, 0) => format!("{begins}."),
+        _ => format!("{begins}. What waits ({waiting}) goes out, where its connector is on."),
+    }
 }

@@ -50,7 +50,10 @@ pub fn line(model: &Model, buf: &mut Buffer, area: Rect) {
 
 /// Which clusters, in a few words.
 fn clusters(shared: &Shared) -> String {
-    let names: Vec<&str> = shared.status.iter().flat_map(|s| &s.clusters).map(|c| c.name.as_str()).collect();
+    let told = shared.status.iter().flat_map(|s| &s.clusters).map(|c| &c.name);
+    // Where no engine says it, the store knows what it is of.
+    let stored = shared.totals.clusters.iter().filter(|_| shared.status.is_none());
+    let names: Vec<&str> = told.chain(stored).map(String::as_str).collect();
     match names.as_slice() {
         [] => "barrelman".to_owned(),
         [one] => (*one).to_owned(),
