@@ -615,6 +615,36 @@ fn the_wheel_and_a_click_choose_a_row_or_a_screen() {
 }
 
 #[test]
+fn the_wheel_moves_whatever_the_keys_are_and_neither_types_nor_answers() {
+    let bench = bench(200);
+    let keys = [("down".to_owned(), vec!["x".to_owned()])].into();
+    let mut h = bench.open_with(&Options { keys, ..Options::default() });
+    h.keys("2").settle();
+    let before = cursor(&mut h).0;
+    h.wheel(true).settle();
+    assert_eq!(cursor(&mut h).0, before + 3);
+    h.wheel(false).settle();
+    assert_eq!(cursor(&mut h).0, before);
+    // In a page it scrolls, in the filter it types nothing, to a question it says nothing.
+    h.keys("?");
+    let top = h.screen();
+    h.wheel(true);
+    assert_ne!(h.screen(), top);
+    h.keys("esc /").wheel(true);
+    assert!(!h.screen().contains(" / x"), "{}", h.screen());
+    h.keys("esc q").wheel(true).wheel(false);
+    assert!(h.screen().contains("Quit?"), "{}", h.screen());
+}
+
+#[test]
+fn a_refresh_with_nothing_away_says_that_it_was_one() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    let screen = h.keys("r").settle().screen();
+    assert!(h.asked.is_empty() && screen.contains("✓ read again from the store"), "{screen}");
+}
+
+#[test]
 fn twenty_streams_with_one_reason_are_one_entry_and_nothing_is_cut() {
     use barrelman::{event::Kind, status::StreamState};
     let bench = bench(20);

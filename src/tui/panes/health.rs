@@ -209,7 +209,7 @@ fn cluster_state(cluster: &ClusterStatus, shared: &Shared) -> (String, Style) {
                 .unwrap_or_default();
             if let Some((lost, all)) = shared.coming_back(cluster) {
                 let how = if lost > 0 { text::lost(lost, all) } else { "on all streams".to_owned() };
-                return (format!("◌ answers again, {how} · {why}{retry}"), theme.warn);
+                return (format!("◌ answers again, {how} · last asked: {why}{retry}"), theme.warn);
             }
             (format!("◌ DISCONNECTED for {} · {why}{retry}", shared.age(*since)), theme.bad)
         }

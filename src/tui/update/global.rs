@@ -99,6 +99,10 @@ fn act_of(action: feed::Action, about: &str) -> Effect {
 /// Everything is read again, and clusters that are away are tried at once.
 fn refresh(model: &mut Model) -> Vec<Effect> {
     let mut effects = Vec::new();
+    if model.shared.away().next().is_none() {
+        // Where nothing has changed nothing would be seen of it.
+        model.shared.say(Level::Good, "read again from the store");
+    }
     let away: Vec<String> = model.shared.away().map(|c| c.name.clone()).collect();
     effects.extend(away.into_iter().map(|cluster| {
         act_of(feed::Action::Reconnect { cluster: cluster.clone() }, &format!("trying {cluster}"))

@@ -1,18 +1,29 @@
 //! The mouse, where a person asked for it: the wheel moves, a click chooses a tab or a row.
 
+use crossterm::event::KeyCode;
+
 use super::keys;
 use crate::tui::{action::Action, effect::Effect, keymap::Chord, model::Model, panes::PANES, view};
 
 /// Rows of one notch.
 const NOTCH: usize = 3;
 
-/// As the keys of moving, so that it works in whatever is open.
+/// Moves in whatever is open, whichever keys do that: what lies over the screen knows the arrows, and a filter that is
+/// being written has nothing to move in.
 pub fn wheel(model: &mut Model, down: bool) -> Vec<Effect> {
-    let action = if down { Action::Down } else { Action::Up };
-    let chord: Option<Chord> = model.shared.keymap.chords(action).iter().rev().copied().next();
+    // A question waits for a key: to turn the wheel is no answer.
+    let asks = model.overlays.last().is_some_and(|o| o.says_all_in_its_keys());
+    if asks || model.prompt.is_some() || model.shared.is_too_small() {
+        return Vec::new();
+    }
+    (model.chosen, model.left_at) = (true, None);
     let mut effects = Vec::new();
-    for chord in std::iter::repeat_n(chord, NOTCH).flatten() {
-        effects.extend(keys::key(model, chord));
+    for _ in 0..NOTCH {
+        effects.extend(if model.overlays.is_empty() {
+            keys::act(model, if down { Action::Down } else { Action::Up })
+        } else {
+            keys::key(model, Chord::plain(if down { KeyCode::Down } else { KeyCode::Up }))
+        });
     }
     effects
 }

@@ -231,7 +231,7 @@ pub fn away_line(shared: &Shared) -> Option<String> {
     let name = &cluster.name;
     if let Some((lost, all)) = shared.coming_back(cluster) {
         let lost = text::lost(lost, all);
-        return Some(format!("◌ {name} answers again, {lost}{retry} (r: now) · {why}{others}"));
+        return Some(format!("◌ {name} answers again, {lost}{retry} (r: now) · last asked: {why}{others}"));
     }
     Some(format!(
         "◌ {name} DISCONNECTED {}{retry} (r: now) · {why}{others} · stored events stay",
