@@ -526,3 +526,21 @@ fn on_a_small_screen_the_list_of_who_was_told_gives_way_before_what_was_said() {
     let screen = h.resize(80, 60).screen();
     assert!(screen.contains("timeline ✓") && screen.contains("given up: 535"), "{screen}");
 }
+
+#[test]
+fn further_suspects_give_way_before_the_names_of_who_was_told() {
+    let (store, _dir) = sample::store(Some(20));
+    let pages: Arc<dyn Pages> = Arc::new(store);
+    let theme = ThemeChoice::Dark.resolve(None, None);
+    let mut h = Harness::new(&pages, &Options::default(), theme, (80, 24), sample::now());
+    h.settle();
+    let mut lines = Vec::new();
+    for height in 20..34 {
+        let screen = h.resize(80, height).screen();
+        let named = screen.contains("slack-oncall ✓");
+        let second = screen.contains("cm/payments-cfg");
+        assert!(named || !second, "{height}: {screen}");
+        lines.push((named, second));
+    }
+    assert!(lines.contains(&(true, false)) && lines.contains(&(true, true)), "{lines:?}");
+}

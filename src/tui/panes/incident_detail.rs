@@ -24,6 +24,8 @@ pub type Line = Vec<(String, Style)>;
 const LIKELY: f64 = 0.3;
 /// So many suspects have room beside all else; more only where they are likely.
 const SUSPECTS: usize = 2;
+/// Further suspects give way in a peek before anything else does.
+const MORE: usize = 8;
 /// Width of the word before each line.
 const WORD: usize = 9;
 
@@ -255,7 +257,7 @@ pub fn peek(
         let word = if i == 0 { "suspect" } else { "" };
         // Where hardly anything fits, what to do comes before what may have done it.
         let first = if height > 5 { 1 } else { 5 };
-        parts.push((if i == 0 { first } else { 8 + i }, one(word, &suspect(s, incident, shared))));
+        parts.push((if i == 0 { first } else { MORE + i }, one(word, &suspect(s, incident, shared))));
     }
     if let Some(d) = detail {
         if d.owners.len() > 1 {
@@ -273,22 +275,33 @@ pub fn peek(
     if let Some(look) = detail.and_then(|d| d.look.first()) {
         parts.push((2, one("look", &shared.command(&incident.cluster, &look.command))));
     }
-    let needed = |parts: &[(usize, Vec<Line>)]| parts.iter().map(|(_, lines)| lines.len()).sum::<usize>();
-    // Who was told of it is counted before a word of what it is about gives way; `d` has all of both.
+    let behind = parts.len() - told;
+    give_way(&mut parts, (height, MORE));
+    let told = parts.len() - behind;
     if needed(&parts) > height
         && let (Some((_, lines)), Some(d)) = (parts.get_mut(told), detail)
         && lines.len() > 1
         && !d.told.is_empty()
     {
+        // Who was told of it is counted before a word of what it is about gives way; `d` has all of both.
         let word = vec![(text::fit("told", WORD), theme.key)];
-        *lines =
-            vec![word.into_iter().chain(told::counts(&d.told, shared, width.saturating_sub(WORD))).collect()];
+        let counts = told::counts(&d.told, shared, width.saturating_sub(WORD));
+        *lines = vec![word.into_iter().chain(counts).collect()];
     }
-    while needed(&parts) > height {
-        let Some(least) = parts.iter().map(|(rank, _)| *rank).max().filter(|rank| *rank > 0) else { break };
-        parts.retain(|(rank, _)| *rank != least);
-    }
+    give_way(&mut parts, (height, 1));
     parts.into_iter().flat_map(|(_, lines)| lines).collect()
+}
+
+fn needed(parts: &[(usize, Vec<Line>)]) -> usize {
+    parts.iter().map(|(_, lines)| lines.len()).sum()
+}
+
+/// Takes out what matters least, down to a rank, until the rest fits.
+fn give_way(parts: &mut Vec<(usize, Vec<Line>)>, (height, rank): (usize, usize)) {
+    while needed(parts) > height {
+        let Some(least) = parts.iter().map(|(of, _)| *of).max().filter(|least| *least >= rank) else { break };
+        parts.retain(|(of, _)| *of != least);
+    }
 }
 
 /// `09:41:07 BackOff on Pod web-1 ×25`: at the time of its last repeat.
