@@ -186,7 +186,10 @@ impl Running {
         connectors::check_pages(&settings)?;
         let store = open_store(&settings, mode).await?;
         let signed = store::Whose { pid: std::process::id(), watch_only: settings.watch_only };
-        store::sign(&store, signed).await?;
+        // Only for who looks on: a full disk is no reason not to start.
+        if let Err(error) = store::sign(&store, signed).await {
+            tracing::warn!(%error, "the engine could not sign the store");
+        }
         let workshop = Workshop::new(&settings)?;
         let wired = connectors::wire(&settings, &store, &workshop)?;
         let engine = Engine::load(&store.snapshot()?, engine_config(&settings), wired.targets)?;
