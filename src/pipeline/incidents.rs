@@ -68,7 +68,7 @@ impl Engine {
                     None => Place::Pending(kube_reasons::spoken_for(reason).to_vec()),
                 })
             }
-            Role::Opens | Role::OneShot => match self.cause(event) {
+            Role::Opens | Role::OneShot => match self.cause(event, now) {
                 Cause::Of(id) => Ok(Place::Affected(id)),
                 Cause::Perhaps if !event.standing => Ok(Place::Held),
                 Cause::Own | Cause::Perhaps => self.member_of(tx, event, now),
@@ -395,7 +395,7 @@ impl Engine {
         if row.is_none() && event.role != Role::OneShot {
             return Ok(());
         }
-        let place = match self.cause(&event) {
+        let place = match self.cause(&event, now) {
             Cause::Of(id) => Place::Affected(id),
             Cause::Own | Cause::Perhaps => self.member_of(tx, &event, now)?,
         };

@@ -54,6 +54,14 @@ fn what_a_lost_node_takes_down_belongs_to_the_node() {
 }
 
 #[test]
+fn a_node_that_stays_lost_is_one_incident_also_when_its_pods_are_replaced() {
+    let mut rig = Rig::shop();
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.advance(1200);
+    assert_eq!(rig.told(), ["hook opened node_unhealthy critical"], "{:#?}", rig.story());
+}
+
+#[test]
 fn what_still_fails_five_minutes_after_its_node_is_back_is_its_own() {
     let mut rig = Rig::shop();
     all_on(&mut rig, "node-a");
@@ -454,6 +462,65 @@ fn nodes_that_are_silent_for_a_moment_after_an_outage_are_no_news() {
         rig.told().iter().filter(|t| t.contains("cluster") || t.contains("node")).cloned().collect();
     let once = ["hook opened cluster_unhealthy critical", "hook resolved cluster_unhealthy critical"];
     assert_eq!(told, once, "{:#?}", rig.story());
+}
+
+const NODES: [&str; 5] = ["node-a", "node-b", "node-c", "node-d", "node-e"];
+
+/// The API is away for two minutes; when it is back, all nodes are silent.
+fn all_silent_after_an_outage(mut rig: Rig) -> Rig {
+    let (uid, since) = (rig.watched[0].uid.clone(), rig.now());
+    rig.say(vec![Said::Away { cluster: uid, since, why: "connection refused".into() }]);
+    rig.say_for(120);
+    for node in NODES {
+        rig.sim().node_down(node, true).unwrap();
+    }
+    rig.start();
+    rig.advance(20);
+    rig
+}
+
+#[test]
+fn what_a_lost_node_took_down_is_no_trouble_of_its_own_because_all_nodes_are_silent_after_an_outage() {
+    let mut rig = Rig::shop();
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.advance(30);
+    let mut rig = all_silent_after_an_outage(rig);
+    for node in &NODES[1..] {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    rig.advance(900);
+    let node = rig.incident("Node//node-a");
+    let affected = rig.members(&node).into_iter().filter(|m| m.affected && m.ended_at.is_none());
+    assert!(
+        affected.filter(|m| m.event_type == EventType::WorkloadDegraded).count() == 2,
+        "{:#?}",
+        rig.story()
+    );
+    let once = [
+        "hook opened node_unhealthy critical",
+        "hook opened cluster_unhealthy critical",
+        "hook resolved cluster_unhealthy critical",
+    ];
+    assert_eq!(rig.told(), once, "{:#?}", rig.story());
+    rig.sim().node_down("node-a", false).unwrap();
+    rig.advance(900);
+    assert_eq!(rig.told()[3..], ["hook resolved node_unhealthy critical"], "{:#?}", rig.story());
+    assert!(rig.incidents().iter().all(|i| i.status == IncidentStatus::Resolved), "{:#?}", rig.story());
+}
+
+#[test]
+fn what_the_nodes_of_a_cluster_took_down_has_five_minutes_after_it() {
+    let mut rig = all_silent_after_an_outage(Rig::shop());
+    for node in NODES {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    rig.sim().fail_probes("shop/search").unwrap();
+    let own = |rig: &Rig| rig.told().iter().filter(|t| t.contains("service_unavailable")).count();
+    rig.advance(280);
+    assert_eq!(own(&rig), 0, "{:#?}", rig.story());
+    rig.advance(100);
+    assert_eq!(own(&rig), 1, "{:#?}", rig.story());
+    assert_eq!(rig.incident("Deployment/shop/search").status, IncidentStatus::Open);
 }
 
 #[test]
