@@ -105,6 +105,29 @@ fn many_nodes_at_once_are_the_clusters_trouble_and_untold_ones_are_taken_in() {
 }
 
 #[test]
+fn the_clusters_end_is_when_its_nodes_were_well_again_also_by_removal() {
+    let mut rig = Rig::shop();
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.advance(30);
+    rig.sim().node_down("node-a", false).unwrap();
+    rig.advance(20);
+    for node in ["node-b", "node-c"] {
+        rig.sim().node_down(node, true).unwrap();
+    }
+    rig.advance(10);
+    // With node-c away there is but one that is not ready; node-a has only to stay ready.
+    rig.sim();
+    rig.cluster().delete("nodes", "", "node-c").unwrap();
+    let removed = rig.now();
+    rig.advance(120);
+    let of_cluster = rig.events_of(EventType::ClusterUnhealthy);
+    let [began, end] = of_cluster.as_slice() else { panic!("{of_cluster:#?} {:#?}", rig.story()) };
+    assert!(end.timestamp >= removed && end.timestamp > began.timestamp, "{end:#?}");
+    assert!(!end.title.contains("over after 0 s"), "{}", end.title);
+    assert_eq!(end.details["duration_secs"], end.timestamp.duration_since(began.timestamp).as_secs());
+}
+
+#[test]
 fn a_node_that_was_taken_in_and_stays_lost_is_told_when_the_cluster_is_well() {
     let mut rig = Rig::shop();
     for node in ["node-a", "node-b", "node-c"] {
