@@ -48,6 +48,7 @@ pub use connect::hopeless;
 pub use diagnose::{Diagnosis, diagnose};
 pub use error::{Error, Fault};
 pub use rights::{Account, Extras, Rule, manifest as rbac, needed as rights, optional};
+pub use scope::is_glob;
 
 use crate::{
     config::{ClusterSettings, WatchSettings},
