@@ -47,7 +47,7 @@ pub use board::Board;
 pub use connect::hopeless;
 pub use diagnose::{Diagnosis, diagnose};
 pub use error::{Error, Fault};
-pub use rights::{Account, Extras, Rule, manifest as rbac, needed as rights, optional};
+pub use rights::{Account, Extras, Gap, Rule, gaps, manifest as rbac, needed as rights, optional};
 pub use scope::is_glob;
 
 use crate::{
