@@ -203,6 +203,7 @@ impl Engine {
             incident.reopened_at = Some(event.timestamp).max(incident.resolved_at.take());
             incident.reopened += 1;
             incident.refired_at = None;
+            incident.standing = event.standing;
             // What held it before is over: a one-shot alone ends quietly, as in an incident of its own.
             incident.holding = 0;
             incident.held = false;

@@ -503,6 +503,31 @@ fn all_silent_after_an_outage(mut rig: Rig) -> Rig {
 }
 
 #[test]
+fn a_clusters_trouble_that_stood_once_speaks_for_its_nodes_when_it_is_told_later() {
+    let mut rig = Rig::empty(HOOK);
+    rig.add("shop", |cluster| Some(barrelman::demo::Sim::demo(cluster, crate::support::noon(), 1.0)));
+    for node in NODES {
+        rig.sim().node_down(node, true).unwrap();
+    }
+    rig.start();
+    rig.advance(10);
+    assert!(rig.incident("Cluster//shop").standing, "{:#?}", rig.story());
+    for node in NODES {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    rig.advance(300);
+    assert_eq!(rig.told(), Vec::<String>::new(), "{:#?}", rig.story());
+    let mut rig = all_silent_after_an_outage(rig);
+    assert!(!rig.incident("Cluster//shop").standing, "{:#?}", rig.story());
+    for node in NODES {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    rig.advance(900);
+    let once = ["hook opened cluster_unhealthy critical", "hook resolved cluster_unhealthy critical"];
+    assert_eq!(rig.told(), once, "{:#?}", rig.story());
+}
+
+#[test]
 fn what_a_lost_node_took_down_is_no_trouble_of_its_own_because_all_nodes_are_silent_after_an_outage() {
     let mut rig = Rig::shop();
     rig.sim().node_down("node-a", true).unwrap();
