@@ -143,10 +143,16 @@ fn helm(action: Action, before: Option<&Object>, object: &Object) -> Option<Acti
 /// variable of a container.
 fn unchanged(before: &Object, after: &Object, fields: &Map<String, Value>) -> bool {
     data::fields(before).as_ref() == Some(fields)
-        && before.meta.generation == after.meta.generation
+        && before.meta.generation + i64::from(begins_to_go(before, after)) == after.meta.generation
         && data::values(before) == data::values(after)
         && before.meta.annotations == after.meta.annotations
         && before.meta.owners == after.meta.owners
+}
+
+/// The API server counts the beginning of a deletion as a new generation, of what it counts at all, though nobody wants
+/// anything else of the object. That it is gone is told when it is.
+fn begins_to_go(before: &Object, after: &Object) -> bool {
+    before.meta.deleted_at.is_none() && after.meta.deleted_at.is_some() && before.meta.generation > 0
 }
 
 fn title(object: &Object, action: Action) -> String {

@@ -1,17 +1,20 @@
 //! Causes go up: what fails because its node does is no incident of its own.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{cluster::Cluster, engine::Engine};
 use crate::{
     event::{Event, EventType, IncidentId, Kind, ObjectRef, Severity, incident::CLUSTER},
-    object::Object,
+    object::{Object, ObjectKey},
 };
 
 /// Node and Pod come by different watches, and the node's controller writes both within a second or so.
 const SLACK: SignedDuration = SignedDuration::from_secs(2);
+
+/// So long may a pod take that was made since the trouble began, in place of a lost one: it does not fail yet.
+const STARTS: SignedDuration = SignedDuration::from_mins(1);
 
 /// Whether a trouble is another's doing.
 pub(super) enum Cause {
@@ -34,7 +37,7 @@ pub(super) fn cluster_ref(cluster: &Cluster) -> ObjectRef {
 }
 
 impl Engine {
-    pub(super) fn cause(&self, event: &Event) -> Cause {
+    pub(super) fn cause(&self, event: &Event, now: Timestamp) -> Cause {
         let Some(cluster) = self.clusters.get(&event.cluster_uid) else { return Cause::Own };
         if event.event_type == EventType::NodeUnhealthy {
             // Of a cluster's trouble that stood at the first sight nobody was told.
@@ -54,50 +57,67 @@ impl Engine {
         if !goes_up {
             return Cause::Own;
         }
-        let nodes = failing_nodes(cluster, event);
-        if nodes.is_empty() {
-            return Cause::Own;
-        }
-        let incidents: Vec<_> = nodes.iter().map(|node| cluster.open.get(&node_key(node))).collect();
-        if let Some(Some(first)) = incidents.first()
-            && incidents.iter().all(|i| i.is_some_and(|i| i.since <= event.timestamp + SLACK))
-        {
-            return Cause::Of(first.id.clone());
-        }
-        let suspicious = |node: &String| {
-            cluster.open.contains_key(&node_key(node))
-                || cluster.world.find(Kind::Node, "", node).is_none_or(|n| may_fail(cluster, n))
+        let nodes = failing_nodes(cluster, event, now);
+        let troubles: Vec<_> = nodes.keys().filter_map(|node| node_trouble(cluster, node)).collect();
+        let Some(first) = troubles.iter().min_by_key(|(_, since)| *since) else {
+            let suspicious = !nodes.is_empty() && nodes.keys().all(|node| is_suspicious(cluster, node));
+            return if suspicious && event.severity == Severity::Critical {
+                Cause::Perhaps
+            } else {
+                Cause::Own
+            };
         };
-        if event.severity == Severity::Critical && nodes.iter().all(suspicious) {
-            return Cause::Perhaps;
+        let explained = |(node, since): (&String, &Timestamp)| {
+            let until = *since.max(&event.timestamp) + SLACK;
+            node_trouble(cluster, node).is_some_and(|(_, began)| began <= until)
+        };
+        if first.1 <= event.timestamp + SLACK && nodes.iter().all(explained) {
+            return Cause::Of(first.0.clone());
         }
-        Cause::Own
+        // The others' nodes may be found failing in a moment, also after an outage, when all of it comes at once.
+        if nodes.keys().all(|node| is_suspicious(cluster, node)) { Cause::Perhaps } else { Cause::Own }
     }
 }
 
-fn node_key(name: &str) -> String {
-    ObjectRef::new(Kind::Node, "", name, "").key()
+/// The open incident that tells of a node, its own or its cluster's, and since when the node is in trouble.
+fn node_trouble<'a>(cluster: &'a Cluster, node: &str) -> Option<(&'a IncidentId, Timestamp)> {
+    if let Some(own) = cluster.open.get(&ObjectRef::new(Kind::Node, "", node, "").key()) {
+        return Some((&own.id, own.since));
+    }
+    let whole = cluster.open.get(&cluster_ref(cluster).key())?;
+    let rows = cluster.firings.get(&ObjectKey::new(Kind::Node, "", node))?.iter();
+    let of_whole =
+        rows.filter(|f| f.event_type == EventType::NodeUnhealthy && f.incident.as_ref() == Some(&whole.id));
+    of_whole.map(|f| f.since).min().map(|since| (&whole.id, since))
 }
 
-/// The nodes under all failing pods of the event's workload.
-fn failing_nodes(cluster: &Cluster, event: &Event) -> BTreeSet<String> {
+fn is_suspicious(cluster: &Cluster, node: &str) -> bool {
+    node_trouble(cluster, node).is_some()
+        || cluster.world.find(Kind::Node, "", node).is_none_or(|n| may_fail(cluster, n))
+}
+
+/// The nodes under all failing pods of the event's workload, with the time since when the first of those there fails.
+fn failing_nodes(cluster: &Cluster, event: &Event, now: Timestamp) -> BTreeMap<String, Timestamp> {
     let world = &cluster.world;
-    let mut nodes = BTreeSet::new();
+    let mut nodes = BTreeMap::new();
     if let Some(node) = event.details.get("node").and_then(|n| n.as_str()) {
-        nodes.insert(node.to_owned());
+        nodes.insert(node.to_owned(), event.timestamp);
     }
     let mut pods = world.pods_below(&event.subject.uid, &event.subject.namespace);
     pods.extend(world.resolve(&event.subject).filter(|o| o.kind == Kind::Pod).cloned());
     for pod in pods {
         let Some(p) = pod.pod() else { continue };
-        if p.is_ready() || p.phase == "Succeeded" {
+        let starts = |at: Timestamp| at > event.timestamp && now.duration_since(at) < STARTS;
+        if p.is_ready() || p.phase == "Succeeded" || pod.meta.created_at.is_some_and(starts) {
             continue;
         }
         // A failing pod that no node has yet is nobody's doing: then the whole is not the nodes' doing either.
         if p.node.is_empty() {
-            return BTreeSet::new();
+            return BTreeMap::new();
         }
-        nodes.insert(p.node.to_string());
+        let since = p.condition("Ready").and_then(|c| c.since).unwrap_or(event.timestamp);
+        let first = nodes.entry(p.node.to_string()).or_insert(since);
+        *first = since.min(*first);
     }
     nodes
 }

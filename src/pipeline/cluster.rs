@@ -102,8 +102,6 @@ pub(super) struct Cluster {
     pub selected: HashSet<Kind>,
     streams: HashMap<(Kind, Str), StreamNote>,
     pub away_since: Option<Timestamp>,
-    /// The last time that it did not.
-    was_away: Option<(Timestamp, Timestamp)>,
     /// What a rule could not judge because lists were under way, by the key of its due row: those lists. Not in the
     /// store; the due rows are.
     awaiting: HashMap<String, Vec<Missed>>,
@@ -113,8 +111,16 @@ pub(super) struct Cluster {
     pub watched_until: Option<Timestamp>,
     /// It has answered this process.
     answered: bool,
-    /// The last time in which it was not seen: its API was away, or nobody watched.
-    unseen: Option<(Timestamp, Timestamp)>,
+    unseen: Option<Unseen>,
+}
+
+/// The last time in which a cluster was not seen: its API was away, or nobody watched.
+#[derive(Debug, Clone, Copy)]
+struct Unseen {
+    from: Timestamp,
+    to: Timestamp,
+    /// Since when the API was away.
+    away: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -148,7 +154,6 @@ impl Cluster {
             streams: HashMap::new(),
             awaiting: HashMap::new(),
             away_since: None,
-            was_away: None,
             live_since: None,
             watched_until: None,
             answered: false,
@@ -161,7 +166,6 @@ impl Cluster {
         self.streams.clone_from(&old.streams);
         self.awaiting.clone_from(&old.awaiting);
         self.away_since = old.away_since;
-        self.was_away = old.was_away;
         self.live_since = old.live_since;
         self.watched_until = old.watched_until;
         self.answered = old.answered;
@@ -214,19 +218,17 @@ impl Cluster {
     /// The API answers again; for how long it did not is kept for what comes back after it.
     pub fn back(&mut self, now: Timestamp) {
         let away = self.away_since.take();
-        if let Some(since) = away {
-            self.was_away = Some((since, now));
-        }
         let first = !std::mem::replace(&mut self.answered, true);
         let unwatched = self.watched_until.filter(|_| first);
         if let Some(from) = away.into_iter().chain(unwatched).min() {
-            self.unseen = Some((from, now));
+            self.unseen = Some(Unseen { from, to: now, away });
         }
     }
 
     /// Why a kind was not watched from then until now, in words.
     pub fn why_unwatched(&self, kind: Kind, from: Timestamp, now: Timestamp) -> String {
-        let outage = self.away_since.map(|since| (since, now)).or(self.was_away);
+        let before = || self.unseen.and_then(|unseen| Some((unseen.away?, unseen.to)));
+        let outage = self.away_since.map(|since| (since, now)).or_else(before);
         let away = outage.is_some_and(|(since, to)| from <= to && since.duration_since(from) < SEEN_AWAY);
         let began = self.live_since.filter(|began| from < *began);
         match began {
@@ -384,7 +386,7 @@ impl Memory for View<'_, '_> {
     }
 
     fn unseen(&self) -> Option<(Timestamp, Timestamp)> {
-        self.cluster.unseen
+        self.cluster.unseen.map(|unseen| (unseen.from, unseen.to))
     }
 
     fn is_live(&self, kind: Kind, namespace: &str) -> bool {

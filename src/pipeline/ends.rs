@@ -10,7 +10,7 @@ use super::{
     healing::SubjectState,
     judge::later,
     route::{Account, Deliver},
-    wording::{ending, lasted, removed, reworded},
+    wording::{WAS, ending, lasted, outlived, past, removed, reworded},
 };
 use crate::{
     event::{
@@ -115,23 +115,38 @@ impl Engine {
         };
         let own = self.newest_of(tx, incident, Status::Resolved, Some(&told.fingerprint))?;
         let (began, at) = (incident.since(), incident.resolved_at.unwrap_or(now));
-        // Its end says what it was like at last.
-        let words = own.as_ref().map(|own| (own.details.clone(), own.description.clone()));
-        let mut event = ending((*told).clone(), &told.fingerprint, began, Over { at, now, gone: false });
-        if let Some((details, description)) = words {
-            // But how long it lasted is the whole incident's.
-            let whole = ["began_at", "duration_secs"].map(|key| (key.to_owned(), event.details[key].clone()));
-            event.details = details;
-            event.details.extend(whole);
-            event.description = description;
-        }
+        // Its end says what it was like at last; but how long it lasted is the whole incident's.
+        let at_last = Event {
+            details: own.as_ref().unwrap_or(&told).details.clone(),
+            description: match &own {
+                Some(own) => own.description.clone(),
+                None => past(WAS, &told.description),
+            },
+            ..(*told).clone()
+        };
+        let mut event = ending(at_last, &told.fingerprint, began, Over { at, now, gone: false });
         if self.subject_state(incident) == SubjectState::Gone {
             event.subject = incident.subject.clone();
-            removed(&mut event);
+            if self.outlives(incident, &told) {
+                outlived(&mut event, &told);
+            } else {
+                removed(&mut event);
+            }
         }
         event.id = own.as_ref().unwrap_or(last).id.clone();
         event.incident = Some(incident.id.clone());
         Ok(Arc::new(event))
+    }
+
+    /// Whether what was told goes on without the incident.
+    fn outlives(&self, incident: &Incident, told: &Event) -> bool {
+        let cluster = self.clusters.get(&incident.cluster_uid);
+        let mut firing = cluster.into_iter().flat_map(|c| c.firings.values().flatten());
+        firing.any(|f| {
+            f.fingerprint == told.fingerprint
+                && f.incident.as_ref() != Some(&incident.id)
+                && f.healthy_since.is_none()
+        })
     }
 
     /// An incident is over: everybody who was told, or is about to be, is told.

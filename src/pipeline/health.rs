@@ -319,7 +319,11 @@ impl Engine {
         let Some(row) = tx.get(&MEMORY, &place)? else { return Ok(()) };
         tx.remove(&MEMORY, &place)?;
         match serde_json::from_value::<FiringRow>(row) {
-            Ok(row) => self.resolved(tx, uid, &row, Over { at, now, gone: false }),
+            Ok(row) => {
+                // Of many nodes the last to end may have been well before there were many: another was removed.
+                let at = if at > row.since { at } else { now };
+                self.resolved(tx, uid, &row, Over { at, now, gone: false })
+            }
             Err(_) => Ok(()),
         }
     }

@@ -68,7 +68,7 @@ impl Engine {
                     None => Place::Pending(kube_reasons::spoken_for(reason).to_vec()),
                 })
             }
-            Role::Opens | Role::OneShot => match self.cause(event) {
+            Role::Opens | Role::OneShot => match self.cause(event, now) {
                 Cause::Of(id) => Ok(Place::Affected(id)),
                 Cause::Perhaps if !event.standing => Ok(Place::Held),
                 Cause::Own | Cause::Perhaps => self.member_of(tx, event, now),
@@ -204,6 +204,7 @@ impl Engine {
             incident.reopened_at = Some(event.timestamp).max(incident.resolved_at.take());
             incident.reopened += 1;
             incident.refired_at = None;
+            incident.standing = event.standing;
             // What held it before is over: a one-shot alone ends quietly, as in an incident of its own.
             incident.holding = 0;
             incident.held = false;
@@ -396,7 +397,7 @@ impl Engine {
         if row.is_none() && event.role != Role::OneShot {
             return Ok(());
         }
-        let place = match self.cause(&event) {
+        let place = match self.cause(&event, now) {
             Cause::Of(id) => Place::Affected(id),
             Cause::Own | Cause::Perhaps => self.member_of(tx, &event, now)?,
         };

@@ -281,10 +281,18 @@ impl Engine {
 
     /// The cause is gone for a while, and these still fail: each is an incident of its own now.
     fn leftovers(&mut self, tx: &Tx<'_>, incident: &Incident, now: Timestamp) -> Result<()> {
-        let members: Vec<(String, Member)> = tx.all(&MEMBERS, &keys::prefix(&[incident.id.as_str()]))?;
+        let mut members: Vec<(String, Member)> = tx.all(&MEMBERS, &keys::prefix(&[incident.id.as_str()]))?;
+        let is_node = |member: &Member| member.event_type == EventType::NodeUnhealthy;
+        // A node that fails on is the cause of what fails on it. It needs no time to come to; what ran on it does.
+        members.sort_by_key(|(_, member)| !is_node(member));
+        let early = incident.resolved_at.is_some_and(|at| later(at, LEFTOVER) > now);
         let mut waits = false;
         for (_, member) in members {
             if !member.affected || member.ended_at.is_some() {
+                continue;
+            }
+            if early && !is_node(&member) {
+                waits = true;
                 continue;
             }
             let row = self.clusters.get(&incident.cluster_uid).and_then(|c| {

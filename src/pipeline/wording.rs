@@ -28,15 +28,33 @@ pub(super) fn reworded(mut event: Event, words: Option<&Words>) -> Event {
 
 /// The end of a trouble: it goes by the title under which it was told, and says what it was like at last.
 pub(super) fn ending_of(began: Event, row: &FiringRow, over: Over) -> Event {
-    let title = began.title.clone();
-    let told = began.description.clone();
-    let at_last = Event { title, ..reworded(began, row.words.as_ref()) };
-    let moved = at_last.description != told;
-    let mut event = ending(at_last, &row.fingerprint, row.since, over);
-    if moved {
-        event.description = event.description.replacen("It was: ", "It was at last: ", 1);
+    let (title, told) = (began.title.clone(), began.description.clone());
+    let mut at_last = Event { title, ..reworded(began, row.words.as_ref()) };
+    let lead = if at_last.description == told { WAS } else { WAS_AT_LAST };
+    at_last.description = past(lead, &at_last.description);
+    ending(at_last, &row.fingerprint, row.since, over)
+}
+
+/// What is said is not so any more.
+pub(super) const WAS: &str = "It was: ";
+/// And it was not as it had been told.
+const WAS_AT_LAST: &str = "It was at last: ";
+
+/// The description of what is over.
+pub(super) fn past(lead: &str, description: &str) -> String {
+    if description.is_empty() { String::new() } else { format!("{lead}{description}") }
+}
+
+/// The subject of an incident was removed, and the trouble that was told goes on without it: that is no end of it.
+pub(super) fn outlived(event: &mut Event, trouble: &Event) {
+    let how = format!("{} {} was removed", event.subject.kind, event.subject.name);
+    event.title = format!("{how}; still so: {}", trouble.title);
+    let object = trouble.object.resource();
+    event.description = format!("{how}, and what stays so is told anew, as a trouble of {object}.");
+    if !trouble.description.is_empty() {
+        event.description = format!("{} Now: {}", event.description, trouble.description);
     }
-    event
+    event.details.insert(REMOVED.into(), true.into());
 }
 
 /// Its end is that of its subject: that is no recovery.
@@ -50,7 +68,7 @@ pub(super) fn removed(event: &mut Event) {
     event.details.insert(REMOVED.into(), true.into());
 }
 
-/// The end of a trouble, made from the event that told it.
+/// The end of a trouble, made from the event that told it; `past` makes its description.
 pub(super) fn ending(mut event: Event, fingerprint: &Fingerprint, began: Timestamp, over: Over) -> Event {
     let Over { at, now, .. } = over;
     event.id = crate::event::EventId::new(
@@ -64,10 +82,6 @@ pub(super) fn ending(mut event: Event, fingerprint: &Fingerprint, began: Timesta
     event.details.insert("began_at".into(), began.to_string().into());
     event.details.insert("duration_secs".into(), at.duration_since(began).as_secs().max(0).into());
     event.title = format!("{} — over after {}", event.title, lasted(began, at));
-    if !event.description.is_empty() {
-        // It is not so any more.
-        event.description = format!("It was: {}", event.description);
-    }
     if over.gone && event.object == event.subject {
         removed(&mut event);
     }

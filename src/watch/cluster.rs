@@ -47,7 +47,10 @@ pub(super) struct Cluster {
 impl Cluster {
     /// The supervisor of a configured cluster.
     pub(super) fn new(index: usize, shared: Rc<Shared>, target: Target) -> Self {
-        let uid = shared.known_uids.get(&target.context).cloned();
+        // The first of several contexts speaks for their cluster.
+        let known = |target: &Target| shared.known_uids.get(&target.context);
+        let of_another = |uid: &&ClusterUid| shared.targets.iter().take(index).any(|t| known(t) == Some(uid));
+        let uid = known(&target).filter(|uid| !of_another(uid)).cloned();
         let (server, version) = shared.board.known(index);
         Self { index, shared, target, uid, server, version, state: ClusterState::Connecting }
     }
@@ -58,7 +61,11 @@ impl Cluster {
         self.introduce().await;
         let mut backoff = Backoff::default();
         let cx = loop {
-            match self.begin().await {
+            let begun = self.begin().await;
+            self.shared
+                .asked
+                .send_modify(|asked| asked.iter_mut().skip(self.index).take(1).for_each(|a| *a = true));
+            match begun {
                 Ok(begun) => break begun,
                 Err(error) => {
                     let wait = backoff.next(error.retry_after, rand::random());
@@ -109,6 +116,7 @@ impl Cluster {
         let told = |e| connect::explain(e, &access, now);
         let Version { git, minor } = discovery::version(&api).await.map_err(told)?;
         let uid = self.identify(&api, &access).await.map_err(told)?;
+        self.shared.those_before(self.index).await;
         self.claim(&uid)?;
         let mut kinds = self.shared.watch.kinds.clone();
         let scope = Scope::new(&self.shared.watch.namespaces);
@@ -191,7 +199,7 @@ impl Cluster {
         if *owner == self.index {
             return Ok(());
         }
-        let other = self.shared.names.get(*owner).cloned().unwrap_or_default();
+        let other = self.shared.targets.get(*owner).map(|t| t.name.clone()).unwrap_or_default();
         Err(Error::new(
             Fault::Twice,
             format!("{} is the same cluster as {other}, which is watched", self.target.name),
@@ -294,7 +302,11 @@ impl Cluster {
             }
             (ClusterState::Away { since, why, .. }, uid) => {
                 tracing::warn!(cluster = %name, %why, "away");
-                let Some(cluster) = uid else { return };
+                let watched = |uid: &ClusterUid| {
+                    self.shared.owners.borrow().get(uid).is_some_and(|owner| *owner != self.index)
+                };
+                // What another context watches is not away.
+                let Some(cluster) = uid.filter(|uid| !watched(uid)) else { return };
                 Said::Away { cluster, since: *since, why: why.clone() }
             }
             _ => return,

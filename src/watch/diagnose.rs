@@ -15,7 +15,7 @@ use super::{
     error::{Error, Fault, Result},
     resources::Resource,
     rights::{self, Extras, Rule},
-    scope::{Scope, glob},
+    scope::Scope,
 };
 use crate::{
     config::{ClusterSettings, WatchSettings},
@@ -248,8 +248,8 @@ async fn remark_on_namespaces(api: &Api, watch: &WatchSettings, found: &mut Diag
         Err(e) if e.fault == Fault::Forbidden => return Ok(()),
         names => names?,
     };
-    for pattern in scope.globs() {
-        if !names.iter().any(|name| glob(pattern, name)) {
+    for (pattern, glob) in scope.globs() {
+        if !names.iter().any(|name| glob.matches(name)) {
             found.remarks.push(format!("no namespace matches {pattern} now; one that comes will be watched"));
         }
     }

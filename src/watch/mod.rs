@@ -33,6 +33,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -47,7 +48,8 @@ pub use board::Board;
 pub use connect::hopeless;
 pub use diagnose::{Diagnosis, diagnose};
 pub use error::{Error, Fault};
-pub use rights::{Account, Extras, Rule, manifest as rbac, needed as rights, optional};
+pub use rights::{Account, Extras, Gap, Rule, gaps, manifest as rbac, needed as rights, optional};
+pub use scope::is_glob;
 
 use crate::{
     config::{ClusterSettings, WatchSettings},
@@ -100,6 +102,9 @@ pub struct Links {
     pub cancel: CancellationToken,
 }
 
+/// For each configured cluster, whether it was asked who it is.
+type AskedSender = tokio::sync::watch::Sender<Vec<bool>>;
+
 /// What the clusters of one run share.
 struct Shared {
     clusters: ClusterSettings,
@@ -110,9 +115,11 @@ struct Shared {
     stored: Option<Stored>,
     out: mpsc::Sender<Batch>,
     board: Board,
-    names: Vec<String>,
+    targets: Vec<connect::Target>,
     /// Which configured cluster has a uid.
     owners: RefCell<HashMap<ClusterUid, usize>>,
+    /// Whatever came of it.
+    asked: AskedSender,
     /// Clusters that were identified.
     live: RefCell<HashMap<ClusterUid, Rc<cx::Cx>>>,
 }
@@ -121,7 +128,19 @@ impl Shared {
     fn now(&self) -> Timestamp {
         (self.clock)()
     }
+
+    /// Of several contexts of one cluster the first watches it, in every run: it goes by that one's name. Waits until
+    /// all that are listed before were asked.
+    async fn those_before(&self, index: usize) {
+        let mut asked = self.asked.subscribe();
+        let all = asked.wait_for(|asked| asked.iter().take(index).all(|asked| *asked));
+        // One that does not answer at all keeps nobody.
+        let _ = tokio::time::timeout(BEFORE, all).await;
+    }
 }
+
+/// So long a cluster waits for those that are listed before it.
+const BEFORE: Duration = Duration::from_secs(5);
 
 /// Why a run ended otherwise than by its token.
 #[derive(Debug, thiserror::Error)]
@@ -182,8 +201,9 @@ pub async fn serve(options: Options, links: Links) -> Result<(), RunError> {
         stored: options.stored,
         out: links.out,
         board: links.board,
-        names: targets.iter().map(|t| t.name.clone()).collect(),
+        targets: targets.clone(),
         owners: RefCell::default(),
+        asked: AskedSender::new(vec![false; targets.len()]),
         live: RefCell::default(),
     });
     let mut tasks = JoinSet::new();

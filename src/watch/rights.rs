@@ -38,8 +38,7 @@ pub struct Extras {
 impl std::fmt::Display for Rule {
     /// As it would stand in a Role: `list,watch deployments.apps in namespace prod`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let dot = if self.group.is_empty() { "" } else { "." };
-        write!(f, "{} {}{dot}{}", self.verbs.join(","), self.resource, self.group)?;
+        write!(f, "{} {}", self.verbs.join(","), self.of())?;
         if let Some(name) = self.name {
             write!(f, " named {name}")?;
         }
@@ -48,6 +47,45 @@ impl std::fmt::Display for Rule {
             None => Ok(()),
         }
     }
+}
+
+impl Rule {
+    /// `deployments.apps`
+    fn of(&self) -> String {
+        let dot = if self.group.is_empty() { "" } else { "." };
+        format!("{}{dot}{}", self.resource, self.group)
+    }
+}
+
+/// Rights that are missing alike, as one: the same verbs in the same place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// `list`, `watch`
+    pub verbs: Vec<&'static str>,
+    /// `None` = the whole cluster.
+    pub namespace: Option<String>,
+    /// `pods`, `deployments.apps`
+    pub resources: Vec<String>,
+    /// All that is missing in that place, whatever the verbs, as the rules of a role on one line of YAML.
+    pub rules: String,
+}
+
+/// What is missing, by place and verbs, in the order in which it was found.
+pub fn gaps(missing: &[Rule]) -> Vec<Gap> {
+    let mut gaps: Vec<Gap> = Vec::new();
+    for rule in missing {
+        let resource = rule.name.map_or_else(|| rule.of(), |name| format!("{} named {name}", rule.of()));
+        match gaps.iter_mut().find(|g| g.verbs == rule.verbs && g.namespace == rule.namespace) {
+            Some(gap) => gap.resources.push(resource),
+            None => gaps.push(Gap {
+                verbs: rule.verbs.clone(),
+                namespace: rule.namespace.clone(),
+                resources: vec![resource],
+                rules: flow(missing.iter().filter(|r| r.namespace == rule.namespace)),
+            }),
+        }
+    }
+    gaps
 }
 
 /// The rule that a watch was refused for.
@@ -186,19 +224,26 @@ pub fn manifest(settings: &WatchSettings, extras: Extras, account: Account<'_>) 
     yaml
 }
 
-/// Rules of one role; resources of one group with the same verbs stand together.
-fn role_rules(rules: &[Rule]) -> String {
-    type Like<'a> = (&'a str, &'a [&'static str], Option<&'static str>);
-    let mut together: Vec<(Like<'_>, Vec<&str>)> = Vec::new();
+/// Of rules of one role: group, verbs and name, with the resources that share them.
+type Like<'a> = ((&'a str, &'a [&'static str], Option<&'static str>), Vec<&'a str>);
+
+/// Resources of one group with the same verbs stand together.
+fn together<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Like<'a>> {
+    let mut together: Vec<Like<'a>> = Vec::new();
     for rule in rules {
-        let like: Like<'_> = (&rule.group, &rule.verbs, rule.name);
+        let like = (rule.group.as_str(), rule.verbs.as_slice(), rule.name);
         match together.iter_mut().find(|(l, _)| *l == like) {
             Some((_, resources)) => resources.push(&rule.resource),
             None => together.push((like, vec![&rule.resource])),
         }
     }
+    together
+}
+
+/// Rules of one role.
+fn role_rules(rules: &[Rule]) -> String {
     let mut yaml = String::new();
-    for ((group, verbs, name), resources) in together {
+    for ((group, verbs, name), resources) in together(rules) {
         let _ = write!(yaml, "  - apiGroups: [\"{group}\"]\n    resources: [{}]\n", resources.join(", "));
         if let Some(name) = name {
             let _ = writeln!(yaml, "    resourceNames: [{name}]");
@@ -206,6 +251,17 @@ fn role_rules(rules: &[Rule]) -> String {
         let _ = writeln!(yaml, "    verbs: [{}]", verbs.join(", "));
     }
     yaml
+}
+
+/// The same on one line, to be read out of a message.
+fn flow<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> String {
+    let one = |((group, verbs, name), resources): Like<'a>| {
+        let named = name.map(|name| format!(", resourceNames: [{name}]")).unwrap_or_default();
+        let (resources, verbs) = (resources.join(", "), verbs.join(", "));
+        format!("{{apiGroups: [\"{group}\"], resources: [{resources}]{named}, verbs: [{verbs}]}}")
+    };
+    let each: Vec<String> = together(rules).into_iter().map(one).collect();
+    format!("rules: [{}]", each.join(", "))
 }
 
 /// A namespace's name as YAML: quoted where it could be read as something else than text (`123`, `null`, `yes`).

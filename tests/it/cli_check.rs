@@ -34,16 +34,50 @@ async fn a_cluster_with_every_right_is_well_and_a_missing_one_is_named() {
     );
     served.cluster.set_access(Access::full().deny("watch", "pods", None).deny("*", "nodes", None));
     let said = home.run_async(&["check"]).await.failed(1);
-    assert!(said.contains("the right is missing: watch pods\n✖"), "{said}");
-    let step = "nodes\n    → as somebody who may: barrelman rbac | kubectl apply -f -\n";
+    assert!(
+        said.contains("the right watch is missing for pods in the whole cluster\n✖"),
+        "only that: {said}"
+    );
+    assert!(said.contains("the right list,watch is missing for nodes in the whole cluster\n    →"), "{said}");
+    let step = "    → as somebody who may: barrelman rbac | kubectl apply -f -; or to a ClusterRole of yours add rules: [\
+        {apiGroups: [\"\"], resources: [pods], verbs: [watch]}, {apiGroups: [\"\"], resources: [nodes], verbs: [list, watch]}]\n";
     assert!(said.contains(step) && said.matches("barrelman rbac").count() == 1, "one step for both: {said}");
-    assert!(said.contains("the right is missing: list,watch nodes"), "{said}");
-    assert!(!said.contains("missing: list,watch pods"), "only what is missing: {said}");
     let said =
         home.run_async(&["check", "-n", "shop", "-n", "team-*", "-l", "app in (a, b)"]).await.failed(1);
     let step =
-        "→ as somebody who may: barrelman rbac -n shop -n 'team-*' -l 'app in (a, b)' | kubectl apply -f -\n";
+        "→ as somebody who may: barrelman rbac -n shop -n 'team-*' -l 'app in (a, b)' | kubectl apply -f -;";
     assert!(said.contains(step), "the flags of this call: {said}");
+    served.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_alike_is_one_finding_for_each_place() {
+    let (home, served) = cluster().await;
+    let access = Access::full().deny("list", "*", None).deny("watch", "*", None);
+    served.cluster.set_access(access);
+    let said = home.run_async(&["check", "-n", "shop", "-n", "team-*"]).await.failed(1);
+    let lines: Vec<&str> = said.lines().filter(|l| l.contains("is missing")).collect();
+    let [line] = lines.as_slice() else { panic!("{said}") };
+    assert!(
+        line.starts_with("✖ cluster ") && line.contains(": the right list,watch is missing for pods, "),
+        "{line}"
+    );
+    assert!(line.contains(", deployments.apps, ") && line.contains(", namespaces"), "{line}");
+    assert!(line.ends_with(" in the whole cluster, because of the glob team-*"), "{line}");
+    assert_eq!(said.matches("1 failure,").count(), 1, "{said}");
+    // The rules can be used as they stand.
+    let rules = said.split_once("; or to a ClusterRole of yours add ").unwrap().1.lines().next().unwrap();
+    let rules: Value = serde_saphyr::from_str(rules).unwrap();
+    let apps = rules["rules"].as_array().unwrap().iter().find(|r| r["apiGroups"][0] == "apps").unwrap();
+    assert!(apps["resources"].as_array().unwrap().contains(&json!("deployments")), "{rules}");
+    assert_eq!(apps["verbs"], json!(["list", "watch"]));
+    // A namespace that is not permitted, or does not exist, is one too.
+    let said = home.run_async(&["check", "-n", "shop,nope"]).await.failed(1);
+    for name in ["shop", "nope"] {
+        assert_eq!(said.matches(&format!(" in the namespace {name}\n")).count(), 1, "{said}");
+        assert!(said.contains(&format!("; or to a Role in {name} of yours add rules: [")), "{said}");
+    }
+    assert!(said.contains("\n2 failures,"), "{said}");
     served.shut_down().await;
 }
 

@@ -54,6 +54,14 @@ fn what_a_lost_node_takes_down_belongs_to_the_node() {
 }
 
 #[test]
+fn a_node_that_stays_lost_is_one_incident_also_when_its_pods_are_replaced() {
+    let mut rig = Rig::shop();
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.advance(1200);
+    assert_eq!(rig.told(), ["hook opened node_unhealthy critical"], "{:#?}", rig.story());
+}
+
+#[test]
 fn what_still_fails_five_minutes_after_its_node_is_back_is_its_own() {
     let mut rig = Rig::shop();
     all_on(&mut rig, "node-a");
@@ -94,6 +102,29 @@ fn many_nodes_at_once_are_the_clusters_trouble_and_untold_ones_are_taken_in() {
     let ends = rig.told().iter().filter(|t| t.contains("resolved cluster_unhealthy")).count();
     assert_eq!(ends, 1, "{:#?}", rig.story());
     assert!(rig.incidents().iter().all(|i| i.status == IncidentStatus::Resolved), "{:#?}", rig.story());
+}
+
+#[test]
+fn the_clusters_end_is_when_its_nodes_were_well_again_also_by_removal() {
+    let mut rig = Rig::shop();
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.advance(30);
+    rig.sim().node_down("node-a", false).unwrap();
+    rig.advance(20);
+    for node in ["node-b", "node-c"] {
+        rig.sim().node_down(node, true).unwrap();
+    }
+    rig.advance(10);
+    // With node-c away there is but one that is not ready; node-a has only to stay ready.
+    rig.sim();
+    rig.cluster().delete("nodes", "", "node-c").unwrap();
+    let removed = rig.now();
+    rig.advance(120);
+    let of_cluster = rig.events_of(EventType::ClusterUnhealthy);
+    let [began, end] = of_cluster.as_slice() else { panic!("{of_cluster:#?} {:#?}", rig.story()) };
+    assert!(end.timestamp >= removed && end.timestamp > began.timestamp, "{end:#?}");
+    assert!(!end.title.contains("over after 0 s"), "{}", end.title);
+    assert_eq!(end.details["duration_secs"], end.timestamp.duration_since(began.timestamp).as_secs());
 }
 
 #[test]
@@ -454,6 +485,90 @@ fn nodes_that_are_silent_for_a_moment_after_an_outage_are_no_news() {
         rig.told().iter().filter(|t| t.contains("cluster") || t.contains("node")).cloned().collect();
     let once = ["hook opened cluster_unhealthy critical", "hook resolved cluster_unhealthy critical"];
     assert_eq!(told, once, "{:#?}", rig.story());
+}
+
+const NODES: [&str; 5] = ["node-a", "node-b", "node-c", "node-d", "node-e"];
+
+/// The API is away for two minutes; when it is back, all nodes are silent.
+fn all_silent_after_an_outage(mut rig: Rig) -> Rig {
+    let (uid, since) = (rig.watched[0].uid.clone(), rig.now());
+    rig.say(vec![Said::Away { cluster: uid, since, why: "connection refused".into() }]);
+    rig.say_for(120);
+    for node in NODES {
+        rig.sim().node_down(node, true).unwrap();
+    }
+    rig.start();
+    rig.advance(20);
+    rig
+}
+
+#[test]
+fn a_clusters_trouble_that_stood_once_speaks_for_its_nodes_when_it_is_told_later() {
+    let mut rig = Rig::empty(HOOK);
+    rig.add("shop", |cluster| Some(barrelman::demo::Sim::demo(cluster, crate::support::noon(), 1.0)));
+    for node in NODES {
+        rig.sim().node_down(node, true).unwrap();
+    }
+    rig.start();
+    rig.advance(10);
+    assert!(rig.incident("Cluster//shop").standing, "{:#?}", rig.story());
+    for node in NODES {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    rig.advance(300);
+    assert_eq!(rig.told(), Vec::<String>::new(), "{:#?}", rig.story());
+    let mut rig = all_silent_after_an_outage(rig);
+    assert!(!rig.incident("Cluster//shop").standing, "{:#?}", rig.story());
+    for node in NODES {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    rig.advance(900);
+    let once = ["hook opened cluster_unhealthy critical", "hook resolved cluster_unhealthy critical"];
+    assert_eq!(rig.told(), once, "{:#?}", rig.story());
+}
+
+#[test]
+fn what_a_lost_node_took_down_is_no_trouble_of_its_own_because_all_nodes_are_silent_after_an_outage() {
+    let mut rig = Rig::shop();
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.advance(30);
+    let mut rig = all_silent_after_an_outage(rig);
+    for node in &NODES[1..] {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    rig.advance(900);
+    let node = rig.incident("Node//node-a");
+    let affected = rig.members(&node).into_iter().filter(|m| m.affected && m.ended_at.is_none());
+    assert!(
+        affected.filter(|m| m.event_type == EventType::WorkloadDegraded).count() == 2,
+        "{:#?}",
+        rig.story()
+    );
+    let once = [
+        "hook opened node_unhealthy critical",
+        "hook opened cluster_unhealthy critical",
+        "hook resolved cluster_unhealthy critical",
+    ];
+    assert_eq!(rig.told(), once, "{:#?}", rig.story());
+    rig.sim().node_down("node-a", false).unwrap();
+    rig.advance(900);
+    assert_eq!(rig.told()[3..], ["hook resolved node_unhealthy critical"], "{:#?}", rig.story());
+    assert!(rig.incidents().iter().all(|i| i.status == IncidentStatus::Resolved), "{:#?}", rig.story());
+}
+
+#[test]
+fn what_the_nodes_of_a_cluster_took_down_has_five_minutes_after_it() {
+    let mut rig = all_silent_after_an_outage(Rig::shop());
+    for node in NODES {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    rig.sim().fail_probes("shop/search").unwrap();
+    let own = |rig: &Rig| rig.told().iter().filter(|t| t.contains("service_unavailable")).count();
+    rig.advance(280);
+    assert_eq!(own(&rig), 0, "{:#?}", rig.story());
+    rig.advance(100);
+    assert_eq!(own(&rig), 1, "{:#?}", rig.story());
+    assert_eq!(rig.incident("Deployment/shop/search").status, IncidentStatus::Open);
 }
 
 #[test]

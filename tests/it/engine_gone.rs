@@ -2,7 +2,7 @@
 
 use barrelman::{
     event::{
-        EventType, Kind,
+        EventType, Kind, Status,
         incident::{IncidentStatus, Phase},
     },
     store::DeliveryState,
@@ -228,6 +228,29 @@ fn a_deleted_workload_ends_its_incident_and_its_service_is_one_of_its_own() {
     rig.advance(10);
     assert_eq!(rig.about(SEARCH_SERVICE, Phase::Resolved).len(), 1, "{:#?}", rig.story());
     assert_eq!(rig.sent.len(), told + 3, "{:#?}", rig.story());
+}
+
+#[test]
+fn an_end_by_removal_says_that_what_was_told_goes_on() {
+    let mut rig = Rig::shop();
+    rig.sim().fail_probes("shop/search").unwrap();
+    rig.advance(60);
+    assert_eq!(rig.told(), ["hook opened service_unavailable critical"], "{:#?}", rig.story());
+    delete_search(&mut rig);
+    rig.advance(20);
+    let end = &rig.sent[1].message;
+    assert_eq!((end.phase, end.event.status), (Phase::Resolved, Status::Resolved));
+    let title = "Deployment search was removed; still so: Service search has no ready endpoint";
+    assert_eq!(end.event.title, title);
+    let said = &end.event.description;
+    let way =
+        "Deployment search was removed, and what stays so is told anew, as a trouble of Service/search.";
+    assert!(said.starts_with(way) && !said.contains("It was"), "{said}");
+    let plain = barrelman::connector::text::Message::of(end).plain();
+    assert!(plain.contains(&format!("RESOLVED: {title}\n")) && !plain.contains("over after"), "{plain}");
+    // And so it is told.
+    rig.advance(60);
+    assert_eq!(rig.about(SEARCH_SERVICE, Phase::Opened).len(), 1, "{:#?}", rig.story());
 }
 
 #[test]

@@ -55,4 +55,5 @@ mod tui_pty;
 mod tui_sample;
 mod tui_screens;
 mod tui_truth;
+mod watch_contexts;
 mod watch_faults;

@@ -203,6 +203,35 @@ fn a_value_and_a_variable_are_changes_though_nothing_shown_is_different() {
 }
 
 #[test]
+fn a_failing_pod_that_begins_to_be_deleted_did_not_fail_again() {
+    let crashing = |version: &str, generation: i64, deleted: bool| {
+        let mut pod = pod(version, "Running", json!({}));
+        pod["metadata"]["generation"] = json!(generation);
+        if deleted {
+            pod["metadata"]["deletionTimestamp"] = json!("2025-01-15T10:59:00Z");
+        }
+        let state = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        pod["status"]["containerStatuses"][0]["restartCount"] = json!(3);
+        pod["status"]["containerStatuses"][0]["state"] = state;
+        pod
+    };
+    // Servers before 1.33 do not count the generations of Pods.
+    for generation in [0, 1] {
+        let (before, after) =
+            (crashing("1", generation, false), crashing("2", (generation * 2).min(2), true));
+        assert_eq!(post(&update(Kind::Pod, &before, &after)), None, "{generation}");
+    }
+    // What was changed with it is told, and what it dies of.
+    let resized = post(&update(Kind::Pod, &crashing("1", 1, false), &crashing("2", 3, true))).unwrap();
+    assert_eq!(resized["title"], "Pod waiting: CrashLoopBackOff: web-1");
+    let mut again = crashing("3", 2, true);
+    again["status"]["containerStatuses"][0]["restartCount"] = json!(4);
+    assert!(post(&update(Kind::Pod, &crashing("2", 2, true), &again)).is_some());
+    let gone = Change { after: None, ..update(Kind::Pod, &again, &again) };
+    assert_eq!(post(&gone).unwrap()["title"], "Pod Deleted: web-1");
+}
+
+#[test]
 fn a_helm_release_is_told_when_it_is_decided_and_each_id_once() {
     let secret = |version: &str, status: &str| {
         json!({"metadata": {"name": "sh.helm.release.v1.app.v1", "namespace": "shop", "uid": "h", "resourceVersion": version,

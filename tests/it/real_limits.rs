@@ -258,10 +258,8 @@ fn the_quick_start_in_a_cluster_works_on_a_fresh_one() {
     let said = home.run(&["check", "-n", "elsewhere", "--kubeconfig", path]).failed(1);
     let step =
         "barrelman rbac -n elsewhere --account lookout --install-namespace watch-tower | kubectl apply -f -";
-    assert!(
-        said.contains("the right is missing: list,watch pods in namespace elsewhere") && said.contains(step),
-        "{said}"
-    );
+    assert!(said.contains("the right list,watch is missing for pods, ") && said.contains(step), "{said}");
+    assert_eq!(said.matches(" in the namespace elsewhere\n").count(), 1, "{said}");
 
     let world = World::new();
     let (hook, beats) = (world.sink(), world.sink());

@@ -194,13 +194,15 @@ async fn beside_a_forwarder_that_only_watches_it_says_so_and_shows_what_waits() 
     let command = program(place.dir.path(), &["--config", &config]);
     let listed = place.command(&["connectors", "list"]);
     let tested = place.command(&["connectors", "test", "hook"]);
+    let deliveries = place.command(&["deliveries", "list"]);
+    let idle = "hook: 1 waiting, nothing is tried because the connector is not used";
     let flow = move || {
         served_there(&place);
         let mut t = Terminal::spawn(command, (120, 40));
         t.until("● LIVE").until("watch only").until("shows forward, pid ");
         t.press("6").until("○ not used").until("1 waiting").until("start without --watch-only");
         t.press("7").until("1 waiting");
-        for (mut command, words) in [(listed, "not used"), (tested, "--watch-only")] {
+        for (mut command, words) in [(listed, "not used"), (tested, "--watch-only"), (deliveries, idle)] {
             let out = command.output().unwrap();
             let said = [out.stdout, out.stderr].concat();
             assert!(String::from_utf8_lossy(&said).contains(words), "{}", String::from_utf8_lossy(&said));

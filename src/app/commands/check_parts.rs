@@ -38,7 +38,11 @@ pub async fn clusters(settings: &Settings, flags: &Flags, clock: Clock) -> (Vec<
     let reached = diagnoses.iter().filter(|d| d.problem.is_none()).count();
     let asked = diagnoses.len();
     let twice = twice(&diagnoses);
-    (diagnoses.iter().flat_map(|d| cluster(d, flags, clock)).chain(twice).collect(), reached, asked)
+    (
+        diagnoses.iter().flat_map(|d| cluster(d, (&settings.watch, flags), clock)).chain(twice).collect(),
+        reached,
+        asked,
+    )
 }
 
 /// Contexts that lead to one cluster: it is watched once.
@@ -54,7 +58,7 @@ fn twice(diagnoses: &[Diagnosis]) -> Vec<Finding> {
     findings
 }
 
-fn cluster(diagnosis: &Diagnosis, flags: &Flags, clock: Clock) -> Vec<Finding> {
+fn cluster(diagnosis: &Diagnosis, (settings, flags): (&WatchSettings, &Flags), clock: Clock) -> Vec<Finding> {
     let (area, what) = (Area::Cluster, format!("cluster {}", diagnosis.cluster));
     let mut findings = Vec::new();
     if let Some(problem) = &diagnosis.problem {
@@ -73,7 +77,7 @@ fn cluster(diagnosis: &Diagnosis, flags: &Flags, clock: Clock) -> Vec<Finding> {
             findings.push(Finding::warn(area, &what, text, next));
         }
     }
-    findings.extend(rights(diagnosis, &what, flags));
+    findings.extend(rights(diagnosis, &what, (settings, flags)));
     for kind in &diagnosis.absent {
         let text = format!("the server has no {}", kind.plural());
         let next = format!("nothing to do, or [watch.kinds] {} = false", kind.plural());
@@ -85,12 +89,18 @@ fn cluster(diagnosis: &Diagnosis, flags: &Flags, clock: Clock) -> Vec<Finding> {
     findings
 }
 
-fn rights(diagnosis: &Diagnosis, what: &str, flags: &Flags) -> Vec<Finding> {
+fn rights(diagnosis: &Diagnosis, what: &str, (settings, flags): (&WatchSettings, &Flags)) -> Vec<Finding> {
     let area = Area::Cluster;
     let mut findings = Vec::new();
-    for rule in &diagnosis.missing {
-        let next = grant(diagnosis, flags);
-        findings.push(Finding::fail(area, what, format!("the right is missing: {rule}"), next));
+    for gap in watch::gaps(&diagnosis.missing) {
+        let (place, role) = match &gap.namespace {
+            Some(namespace) => (format!("in the namespace {namespace}"), format!("Role in {namespace}")),
+            None => (format!("in the whole cluster{}", for_globs(settings)), "ClusterRole".to_owned()),
+        };
+        let (verbs, resources) = (gap.verbs.join(","), gap.resources.join(", "));
+        let text = format!("the right {verbs} is missing for {resources} {place}");
+        let next = format!("{}; or to a {role} of yours add {}", grant(diagnosis, flags), gap.rules);
+        findings.push(Finding::fail(area, what, text, next));
     }
     if !diagnosis.optional.is_empty() {
         let rules: Vec<String> = diagnosis.optional.iter().map(ToString::to_string).collect();
@@ -112,6 +122,17 @@ fn rights(diagnosis: &Diagnosis, what: &str, flags: &Flags) -> Vec<Finding> {
         findings.insert(0, Finding::ok(area, what, "every right that is needed is there"));
     }
     findings
+}
+
+/// Why rights in single namespaces do not do.
+fn for_globs(settings: &WatchSettings) -> String {
+    let globs: Vec<&str> =
+        settings.namespaces.iter().map(String::as_str).filter(|n| watch::is_glob(n)).collect();
+    match globs.as_slice() {
+        [] => String::new(),
+        [glob] => format!(", because of the glob {glob}"),
+        globs => format!(", because of the globs {}", globs.join(" and ")),
+    }
 }
 
 /// How a missing right is granted: with the flags and for the account of this very call.

@@ -1,6 +1,6 @@
 //! `deliveries list | retry | purge`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -135,6 +135,7 @@ async fn print(
     let reader = Reader::open(&resolved.settings.store.dir)?;
     let connector = which.connector.as_deref();
     known(connector, &resolved.settings, &reader).await?;
+    let idle = Idle::ask(&resolved.settings).await;
     let wanted = |name: &str, at: Timestamp| {
         connector.is_none_or(|c| c == name) && since.is_none_or(|s| at >= s) && until.is_none_or(|u| at <= u)
     };
@@ -150,13 +151,50 @@ async fn print(
             let keep = |d: &DeliveryRow| wanted(&d.connector, d.at);
             pages::deliveries_back(&reader.snapshot()?, below, Limits::rows(list.limit), &keep)
         };
-        let rows = newest(list.limit, &which.numbers, page)?;
+        let mut rows = newest(list.limit, &which.numbers, page)?;
+        if list.output == Output::Table {
+            // When it would have been tried is of no use to a person.
+            for (_, d) in &mut rows {
+                d.next_at = d.next_at.filter(|at| *at > now && idle.of(&d.connector).is_none());
+            }
+        }
         console.list(list.output, &rows.into_iter().map(|(n, d)| Sent(n, d)).collect::<Vec<_>>())?;
     }
     if list.output == Output::Table {
-        waiting(&reader, connector, console)?;
+        waiting(&reader, connector, &idle, console)?;
     }
     Ok(Exit::Ok)
+}
+
+/// Why nothing that waits is tried now.
+enum Idle {
+    /// The engine did not say.
+    Unknown,
+    /// Nobody is there to try.
+    NotRunning,
+    /// The running engine's connectors that are not on, each with its state.
+    Connectors(BTreeMap<String, String>),
+}
+
+impl Idle {
+    async fn ask(settings: &Settings) -> Self {
+        match running::status(&settings.store.dir).await {
+            Err(_) => Self::Unknown,
+            Ok(None) => Self::NotRunning,
+            Ok(Some(status)) => {
+                let idle = status.connectors.iter().filter(|c| c.state != "on");
+                Self::Connectors(idle.map(|c| (c.name.clone(), c.state.clone())).collect())
+            }
+        }
+    }
+
+    fn of(&self, connector: &str) -> Option<String> {
+        match self {
+            Self::Unknown => None,
+            Self::NotRunning => Some("no barrelman is running".into()),
+            Self::Connectors(idle) => idle.get(connector).map(|state| format!("the connector is {state}")),
+        }
+    }
 }
 
 /// Pages backwards until there are enough; oldest first.
@@ -181,7 +219,7 @@ fn newest<T>(
 }
 
 /// What waits, and how many dead letters there are.
-fn waiting(reader: &Reader, connector: Option<&str>, console: &mut Console<'_>) -> Result<()> {
+fn waiting(reader: &Reader, connector: Option<&str>, idle: &Idle, console: &mut Console<'_>) -> Result<()> {
     let snapshot = reader.snapshot()?;
     let counts = pages::outbox_counts(&snapshot, COUNTED)?;
     let dead = super::connectors::dead_counts(&snapshot)?;
@@ -191,11 +229,11 @@ fn waiting(reader: &Reader, connector: Option<&str>, console: &mut Console<'_>) 
     for (name, count) in counts.iter().filter(|(n, _)| ours(n)) {
         let more = if count.more { "more than " } else { "" };
         let oldest = count.oldest.map(|at| format!(", the oldest for {}", view.ago(at))).unwrap_or_default();
-        console.line(format!(
-            "{name}: {more}{} waiting, {} of them on the way{oldest}",
-            count.queued + count.claimed,
-            count.claimed
-        ))?;
+        let way = match idle.of(name) {
+            None => format!("{} of them on the way", count.claimed),
+            Some(why) => format!("nothing is tried because {why}"),
+        };
+        console.line(format!("{name}: {more}{} waiting, {way}{oldest}", count.queued + count.claimed))?;
     }
     for (name, n) in dead.iter().filter(|(n, _)| ours(n)) {
         let letters = counted(*n, "dead letter");

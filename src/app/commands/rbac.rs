@@ -18,7 +18,7 @@ pub fn run(args: &Rbac, resolved: &Resolved, console: &mut Console<'_>) -> Resul
     let account = Account { name: &args.account, namespace: &args.install_namespace };
     let extras = Extras { logs: settings.incidents.logs, manifests: true };
     let names = &settings.watch.namespaces;
-    let named = !names.is_empty() && !names.iter().any(|n| n.contains(['*', '?']));
+    let named = !names.is_empty() && !names.iter().any(|n| watch::is_glob(n));
     let scope = args.scope.unwrap_or(if named { Scope::Namespaced } else { Scope::Cluster });
     let watch = match scope {
         // One ClusterRole, whatever the namespaces; globs need to see which there are.

@@ -2,11 +2,13 @@
 
 use regex::{Regex, RegexBuilder};
 
-/// A shell-like pattern over a whole name: `*` any characters, `?` one, `\` takes the next literally. ASCII case
-/// does not matter.
+/// A shell-like pattern over a whole name: `*` any characters, `?` one, `\` takes the next literally. The only matcher
+/// of its kind: a regular expression for the same could be too large to compile, and anybody may write one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob {
     parts: Vec<Part>,
+    /// ASCII case matters.
+    exact: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +19,18 @@ enum Part {
 }
 
 impl Glob {
-    /// Any text is a glob.
+    /// Without regard to ASCII case. Any text is a glob.
     pub fn new(text: &str) -> Self {
+        Self::read(text, false)
+    }
+
+    /// `Web` is not `web`.
+    pub fn exact(text: &str) -> Self {
+        Self::read(text, true)
+    }
+
+    fn read(text: &str, exact: bool) -> Self {
+        let fold = |c: char| if exact { c } else { c.to_ascii_lowercase() };
         let mut parts = Vec::new();
         let mut chars = text.chars();
         while let Some(c) = chars.next() {
@@ -26,11 +38,11 @@ impl Glob {
                 '*' if parts.last() == Some(&Part::Many) => {}
                 '*' => parts.push(Part::Many),
                 '?' => parts.push(Part::One),
-                '\\' => parts.push(Part::Char(chars.next().unwrap_or('\\').to_ascii_lowercase())),
-                c => parts.push(Part::Char(c.to_ascii_lowercase())),
+                '\\' => parts.push(Part::Char(fold(chars.next().unwrap_or('\\')))),
+                c => parts.push(Part::Char(fold(c))),
             }
         }
-        Self { parts }
+        Self { parts, exact }
     }
 
     /// Whether the whole name fits.
@@ -54,7 +66,9 @@ impl Glob {
                     at += 1;
                     continue;
                 }
-                (Some(Part::Char(c)), Some(n)) if *c == n.to_ascii_lowercase() => {
+                (Some(Part::Char(c)), Some(n))
+                    if *c == n || (!self.exact && *c == n.to_ascii_lowercase()) =>
+                {
                     at += 1;
                     continue;
                 }
@@ -148,7 +162,10 @@ mod tests {
             ("**a", "bba", true),
         ] {
             assert_eq!(Glob::new(glob).matches(name), expected, "{glob} on {name}");
+            let lower = !glob.contains(char::is_uppercase);
+            assert_eq!(Glob::exact(glob).matches(name), expected && lower, "{glob} on {name}, exactly");
         }
+        assert!(Glob::exact("W*b").matches("Web") && !Glob::exact("W*b").matches("web"));
     }
 
     proptest::proptest! {
