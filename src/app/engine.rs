@@ -180,16 +180,20 @@ async fn open_store(settings: &Settings, mode: &str) -> Result<Store> {
     }
 }
 
+/// Only for who looks on: a full disk is no reason not to start.
+async fn sign(store: &Store, watch_only: bool) {
+    let signed = store::Whose { pid: std::process::id(), watch_only };
+    if let Err(error) = store::sign(store, signed).await {
+        tracing::warn!(%error, "the engine could not sign the store");
+    }
+}
+
 impl Running {
     /// Opens the store and starts everything.
     pub async fn start(settings: Settings, mode: &str) -> Result<Self> {
         connectors::check_pages(&settings)?;
         let store = open_store(&settings, mode).await?;
-        let signed = store::Whose { pid: std::process::id(), watch_only: settings.watch_only };
-        // Only for who looks on: a full disk is no reason not to start.
-        if let Err(error) = store::sign(&store, signed).await {
-            tracing::warn!(%error, "the engine could not sign the store");
-        }
+        sign(&store, settings.watch_only).await;
         let workshop = Workshop::new(&settings)?;
         let wired = connectors::wire(&settings, &store, &workshop)?;
         let engine = Engine::load(&store.snapshot()?, engine_config(&settings), wired.targets)?;

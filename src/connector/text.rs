@@ -10,6 +10,7 @@ use super::{Notification, signs::signature};
 use crate::event::{
     Event, Severity,
     incident::{IncidentFacts, Phase, Suspect},
+    over,
 };
 
 /// How many suspects are named.
@@ -61,10 +62,6 @@ pub struct Message {
     pub footer: String,
 }
 
-/// What the title of an end has between what was broken and for how long.
-const OVER: &str = " — over after ";
-/// The detail of an end that is that of its subject, whose first sentence then says so.
-pub const REMOVED: &str = "removed";
 /// Says that no change was seen before the trouble.
 pub const NOTHING_CHANGED: &str = "nothing that we watched";
 
@@ -133,7 +130,7 @@ impl Message {
 
 /// The end of its subject is no recovery.
 fn how_it_went(event: &Event) -> Vec<String> {
-    let removed = event.details.get(REMOVED).is_some_and(|r| r == true);
+    let removed = event.details.get(over::REMOVED).is_some_and(|r| r == true);
     let first = event.description.split_once(". ").map_or(event.description.as_str(), |(first, _)| first);
     removed.then(|| one_line(first.trim_end_matches('.'))).into_iter().collect()
 }
@@ -174,7 +171,7 @@ const fn word(phase: Phase) -> &'static str {
 fn title(event: &Event, facts: Option<&IncidentFacts>) -> String {
     // Of an end the place says from when to when; the event's own title counts one of its troubles alone.
     let whole = one_line(&event.title);
-    let title = whole.split_once(OVER).map_or(whole.as_str(), |(title, _)| title).to_owned();
+    let title = over::trouble(&whole).to_owned();
     match facts.map(|f| &f.subject).filter(|s| !title.contains(&s.name)) {
         Some(subject) => format!("{}: {title}", subject.resource()),
         None => title,

@@ -10,6 +10,7 @@ pub mod incident;
 mod kinds;
 mod model;
 mod nearest;
+pub mod over;
 pub mod sanitize;
 mod severity;
 mod shell;

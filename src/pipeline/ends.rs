@@ -10,12 +10,13 @@ use super::{
     healing::SubjectState,
     judge::later,
     route::{Account, Deliver},
-    wording::{WAS, ending, lasted, outlived, past, removed, reworded},
+    wording::{ending, lasted, outlived, removed, reworded},
 };
 use crate::{
     event::{
         Event, Severity, Status,
         incident::{Incident, IncidentStatus, Member, Phase},
+        over,
     },
     feed::Feed,
     store::{
@@ -120,7 +121,7 @@ impl Engine {
             details: own.as_ref().unwrap_or(&told).details.clone(),
             description: match &own {
                 Some(own) => own.description.clone(),
-                None => past(WAS, &told.description),
+                None => over::description(&told.description, false),
             },
             ..(*told).clone()
         };

@@ -4,8 +4,10 @@ use jiff::Timestamp;
 
 use super::firing::Over;
 use crate::{
-    connector::text::REMOVED,
-    event::{Event, Fingerprint, Status},
+    event::{
+        Event, Fingerprint, Status,
+        over::{self, REMOVED},
+    },
     store::{FiringRow, Words},
 };
 
@@ -27,22 +29,12 @@ pub(super) fn reworded(mut event: Event, words: Option<&Words>) -> Event {
 }
 
 /// The end of a trouble: it goes by the title under which it was told, and says what it was like at last.
-pub(super) fn ending_of(began: Event, row: &FiringRow, over: Over) -> Event {
+pub(super) fn ending_of(began: Event, row: &FiringRow, end: Over) -> Event {
     let (title, told) = (began.title.clone(), began.description.clone());
     let mut at_last = Event { title, ..reworded(began, row.words.as_ref()) };
-    let lead = if at_last.description == told { WAS } else { WAS_AT_LAST };
-    at_last.description = past(lead, &at_last.description);
-    ending(at_last, &row.fingerprint, row.since, over)
-}
-
-/// What is said is not so any more.
-pub(super) const WAS: &str = "It was: ";
-/// And it was not as it had been told.
-const WAS_AT_LAST: &str = "It was at last: ";
-
-/// The description of what is over.
-pub(super) fn past(lead: &str, description: &str) -> String {
-    if description.is_empty() { String::new() } else { format!("{lead}{description}") }
+    let moved = at_last.description != told;
+    at_last.description = over::description(&at_last.description, moved);
+    ending(at_last, &row.fingerprint, row.since, end)
 }
 
 /// The subject of an incident was removed, and the trouble that was told goes on without it: that is no end of it.
@@ -68,9 +60,9 @@ pub(super) fn removed(event: &mut Event) {
     event.details.insert(REMOVED.into(), true.into());
 }
 
-/// The end of a trouble, made from the event that told it; `past` makes its description.
-pub(super) fn ending(mut event: Event, fingerprint: &Fingerprint, began: Timestamp, over: Over) -> Event {
-    let Over { at, now, .. } = over;
+/// The end of a trouble, made from the event that told it, whose description says already what was.
+pub(super) fn ending(mut event: Event, fingerprint: &Fingerprint, began: Timestamp, end: Over) -> Event {
+    let Over { at, now, gone } = end;
     event.id = crate::event::EventId::new(
         &event.cluster_uid,
         &event.object.uid,
@@ -81,8 +73,8 @@ pub(super) fn ending(mut event: Event, fingerprint: &Fingerprint, began: Timesta
     event.status = Status::Resolved;
     event.details.insert("began_at".into(), began.to_string().into());
     event.details.insert("duration_secs".into(), at.duration_since(began).as_secs().max(0).into());
-    event.title = format!("{} — over after {}", event.title, lasted(began, at));
-    if over.gone && event.object == event.subject {
+    event.title = over::title(&event.title, &lasted(began, at));
+    if gone && event.object == event.subject {
         removed(&mut event);
     }
     event.timestamp = at;

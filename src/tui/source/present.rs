@@ -8,6 +8,7 @@ use crate::{
     event::{
         Event, EventType, Fingerprint, Kind, ObjectRef, Recommendation, Status,
         incident::{CLUSTER, Incident, IncidentStatus, Member},
+        over,
     },
     object::{Body, Condition, Object},
     store::{
@@ -117,13 +118,8 @@ fn at_last(read: &impl Read, incident: &Incident) -> Result<Option<Event>> {
     };
     let last = rows.into_iter().map(|(_, e)| e).filter(ended).max_by_key(|e| e.timestamp);
     Ok(last.map(|mut event| {
-        if let Some((title, _)) = event.title.rsplit_once(" — over after ") {
-            event.title = title.to_owned();
-        }
-        let said = ["It was at last: ", "It was: "].iter().find_map(|was| event.description.split_once(was));
-        if let Some((_, words)) = said {
-            event.description = words.to_owned();
-        }
+        event.title = over::trouble(&event.title).to_owned();
+        event.description = over::described(&event.description).to_owned();
         event
     }))
 }
