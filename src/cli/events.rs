@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   barrelman events
+  barrelman events -n payments --since 30m
   barrelman events 'type:trouble ns:payments|checkout' --since 2h
   barrelman events -o jsonl --since yesterday --until today > events.jsonl
   barrelman events --follow 'severity>=high -obj:canary-*'

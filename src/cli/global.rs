@@ -16,10 +16,10 @@ pub struct Global {
     /// Kubeconfig file [env: KUBECONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Kubeconfig context; again for several clusters at once
+    /// Kubeconfig context to watch, or of which to list; again for several clusters at once
     #[arg(long = "context", global = true, value_name = "NAME")]
     pub contexts: Vec<String>,
-    /// Namespace to watch, globs too (team-*); again, or with commas, for several [env: WATCH_NAMESPACES]
+    /// Namespace to watch, or of which to list, globs too (team-*); again, or with commas, for several [env: WATCH_NAMESPACES]
     #[arg(long = "namespace", short = 'n', global = true, value_name = "NAME")]
     pub namespaces: Vec<String>,
     /// Label selector, as in kubectl [env: RESOURCE_FILTER]
@@ -55,5 +55,34 @@ impl Global {
             name: self.name.clone(),
             listen: None,
         }
+    }
+
+    /// What the flags narrow lists of stored things to, in the filter language. `name`: the configured name of the
+    /// clusters, which with several contexts is a prefix.
+    pub fn scope(&self, name: Option<&str>) -> String {
+        let quoted = |value: &str| format!("\"{}\"", value.replace('\\', r"\\").replace('"', "\\\""));
+        let namespaces: Vec<&str> = self
+            .namespaces
+            .iter()
+            .flat_map(|n| n.split(','))
+            .map(str::trim)
+            .filter(|n| !n.is_empty())
+            .collect();
+        let mut clusters: Vec<String> = Vec::new();
+        for context in &self.contexts {
+            clusters.push(quoted(context));
+            clusters.extend(name.map(|name| quoted(&format!("{name}/{context}"))));
+        }
+        if self.contexts.len() == 1 {
+            clusters.extend(name.map(quoted));
+        }
+        let mut terms = Vec::new();
+        for (key, values) in [("ns", namespaces.join("|")), ("cluster", clusters.join("|"))] {
+            if !values.is_empty() {
+                terms.push(format!("{key}:{values}"));
+            }
+        }
+        terms.extend(self.selector.iter().map(|selector| format!("-l {selector}")));
+        terms.join(" ")
     }
 }

@@ -56,6 +56,32 @@ fn events_are_printed_newest_last_in_four_formats_beside_a_writer() {
 }
 
 #[test]
+fn the_flags_that_name_a_scope_narrow_what_is_listed() {
+    let home = Home::new();
+    let store = Store::open(&home.data()).unwrap();
+    for (name, namespace, cluster, app) in
+        [("a", "shop", "one", "web"), ("b", "team-a", "eu/two", "web"), ("c", "shop", "eu", "api")]
+    {
+        let mut event = event(name, 10);
+        event.object.namespace = namespace.into();
+        event.cluster = cluster.into();
+        event.labels.insert("app".into(), app.into());
+        store.write_blocking(move |tx| put_event(tx, &event)).unwrap();
+    }
+    let listed =
+        |args: &[&str]| titles(&home.run(&[&["events", "-o", "jsonl"], args].concat()).ok()).concat();
+    assert_eq!(listed(&["-n", "shop"]), "ac");
+    assert_eq!(listed(&["-n", "team-*,other"]), "b");
+    assert_eq!(listed(&["-n", "shop", "obj:a"]), "a");
+    assert_eq!(listed(&["--context", "one", "--context", "two"]), "a");
+    // A configured name is one cluster's, or stands before those of several.
+    assert_eq!(listed(&["--name", "eu", "--context", "two"]), "bc");
+    assert_eq!(listed(&["--name", "eu", "--context", "one", "--context", "two"]), "ab");
+    assert_eq!(listed(&["-l", "app=web", "-n", "shop"]), "a");
+    assert_eq!(home.run(&["incidents", "-o", "jsonl", "-n", "shop"]).ok(), "");
+}
+
+#[test]
 fn a_wrong_filter_is_shown_with_a_caret_and_a_missing_store_says_what_to_do() {
     let home = Home::new();
     let said = home.run(&["events", "ns:a", "typ:pod_*"]).failed(2);

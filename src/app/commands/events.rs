@@ -25,8 +25,12 @@ use crate::{
 ///
 /// # Errors
 /// A filter that cannot be used, no store, the disk.
-pub async fn run(args: &Events, resolved: &Resolved, console: &mut Console<'_>) -> Result<Exit> {
-    let filter = filter(&args.filter(), &console.tz)?;
+pub async fn run(
+    args: &Events,
+    (resolved, scope): (&Resolved, &str),
+    console: &mut Console<'_>,
+) -> Result<Exit> {
+    let filter = filter(&format!("{} {scope}", args.filter()), &console.tz)?;
     if args.follow && args.list.output == Output::Json {
         return Err(usage("-o json is one array, which never ends with --follow: use -o jsonl"));
     }

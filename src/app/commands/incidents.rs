@@ -33,8 +33,12 @@ const PARTS: usize = 200;
 ///
 /// # Errors
 /// A filter that cannot be used, no store, the disk.
-pub fn run(args: &Incidents, resolved: &Resolved, console: &mut Console<'_>) -> Result<Exit> {
-    let filter = filter(&args.filter(), &console.tz)?;
+pub fn run(
+    args: &Incidents,
+    (resolved, scope): (&Resolved, &str),
+    console: &mut Console<'_>,
+) -> Result<Exit> {
+    let filter = filter(&format!("{} {scope}", args.filter()), &console.tz)?;
     let reader = Reader::open(&resolved.settings.store.dir)?;
     if let Some(id) = &args.id {
         return one(id, args.list.output, &reader, console);

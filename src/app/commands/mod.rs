@@ -68,8 +68,16 @@ pub async fn one(cli: &Cli, command: &Command, console: &mut Console<'_>) -> Res
     };
     match command {
         Command::Events(args) if args.filter_help => events::filter_help(console),
-        Command::Events(args) => events::run(args, &loaded(console)?, console).await,
-        Command::Incidents(args) => incidents::run(args, &loaded(console)?, console),
+        Command::Events(args) => {
+            let resolved = loaded(console)?;
+            let scope = cli.global.scope(resolved.settings.clusters.name.as_deref());
+            events::run(args, (&resolved, &scope), console).await
+        }
+        Command::Incidents(args) => {
+            let resolved = loaded(console)?;
+            let scope = cli.global.scope(resolved.settings.clusters.name.as_deref());
+            incidents::run(args, (&resolved, &scope), console)
+        }
         Command::Connectors(args) => connectors::run(args, &loaded(console)?, console).await,
         Command::Deliveries(args) => deliveries::run(args, &loaded(console)?, console).await,
         // Its warnings are findings.
