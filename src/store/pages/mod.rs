@@ -6,6 +6,7 @@
 
 mod events;
 mod incidents;
+mod objects;
 mod queues;
 mod recovery;
 
@@ -18,6 +19,7 @@ pub use events::{
     oldest_event, seq_at,
 };
 pub use incidents::{ended_incidents, find_incident, incident, incidents_back, members, open_incidents};
+pub use objects::{is_listed, nodes_failing};
 pub use queues::{
     OutboxCount, audit_back, connectors, dead_letters_back, deliveries_about, deliveries_back, gaps_back,
     outbox_counts,

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     event::{
-        EventType, Fingerprint, Kind,
+        EventType, Fingerprint,
         incident::{Incident, IncidentStatus, Member},
     },
     object::{Object, ObjectKey},
@@ -92,10 +92,8 @@ fn over_at(read: &impl Read, incident: &Incident, row: &FiringRow) -> Result<Opt
         return Ok(Some(at));
     }
     // Many nodes were not ready: it goes with theirs.
-    let prefix = format!("{}{}/", keys::prefix(&[uid.as_str()]), Kind::Node);
-    let nodes: Vec<(String, FiringRow)> = read.all(&FIRINGS, &prefix)?;
     let mut last = None;
-    for (_, node) in nodes.iter().filter(|(_, f)| f.event_type == EventType::NodeUnhealthy) {
+    for node in super::nodes_failing(read, uid)? {
         last = last.max(due(keys::judge_due(uid, &node.rule, &node.key))?);
     }
     Ok(last)

@@ -12,7 +12,7 @@ use crate::{
     event::{ClusterUid, Event, IncidentId, Kind, ObjectRef, incident::Incident},
     object::{Body, Condition, Object, ObjectKey},
     store::{
-        BASELINES, OBJECTS, OUTBOX, Read, Result, keys,
+        OBJECTS, OUTBOX, Read, Result, keys,
         pages::{self, Limits},
     },
     tui::{
@@ -188,7 +188,7 @@ pub fn owners(read: &impl Read, event: &Event) -> Result<Vec<OwnerLine>> {
             Some(object) => state(object),
             None => match Kind::parse(&reference.kind) {
                 // Only what was listed can be known to be gone.
-                Some(kind) if listed(read, &event.cluster_uid, kind)? => "gone".to_owned(),
+                Some(kind) if pages::is_listed(read, &event.cluster_uid, Some(kind))? => "gone".to_owned(),
                 Some(_) => "not watched".to_owned(),
                 None => String::new(),
             },
@@ -214,17 +214,6 @@ pub fn owners(read: &impl Read, event: &Event) -> Result<Vec<OwnerLine>> {
     }
     chain.reverse();
     Ok(chain)
-}
-
-/// Whether the kind was listed, anywhere in its cluster.
-pub(super) fn listed(read: &impl Read, cluster: &ClusterUid, kind: Kind) -> Result<bool> {
-    let prefix = keys::prefix(&[cluster.as_str(), kind.as_str()]);
-    let mut any = false;
-    read.scan(&BASELINES, &prefix, &prefix, &mut |_, _| {
-        any = true;
-        false
-    })?;
-    Ok(any)
 }
 
 /// An object's state in a few words.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::incidents::{listed, object};
+use super::incidents::object;
 use crate::{
     event::{
         Event, EventType, Fingerprint, Kind, ObjectRef, Recommendation, Status,
@@ -12,7 +12,7 @@ use crate::{
     },
     object::{Body, Condition, Object},
     store::{
-        FIRINGS, FiringRow, INCIDENT_EVENTS, OBJECTS, Read, Result, keys,
+        FiringRow, INCIDENT_EVENTS, OBJECTS, Read, Result, keys,
         pages::{self, Limits, Now},
     },
     tui::{
@@ -43,7 +43,7 @@ fn is_gone(read: &impl Read, incident: &Incident, reference: &ObjectRef) -> Resu
     let Some(kind) = Kind::parse(&reference.kind) else { return Ok(false) };
     let stored = object(read, &incident.cluster_uid, reference)?;
     let same = |o: &Object| reference.uid.is_empty() || *o.meta.uid == *reference.uid;
-    Ok(!stored.as_ref().is_some_and(same) && listed(read, &incident.cluster_uid, kind)?)
+    Ok(!stored.as_ref().is_some_and(same) && pages::is_listed(read, &incident.cluster_uid, Some(kind))?)
 }
 
 /// A Pod of a node that is silent cannot change: of several as bad the one that can speaks.
@@ -232,19 +232,6 @@ fn pods_on(read: &impl Read, incident: &Incident) -> Result<BTreeMap<String, u64
     Ok(pods)
 }
 
-/// How many nodes of a cluster are not ready or have only to stay so, and how many are not ready.
-fn nodes_failing(read: &impl Read, incident: &Incident) -> Result<(u64, u64)> {
-    let prefix = format!("{}{}/", keys::prefix(&[incident.cluster_uid.as_str()]), Kind::Node);
-    let (mut failing, mut down) = (0, 0);
-    for (_, row) in read.all::<FiringRow>(&FIRINGS, &prefix)? {
-        if row.event_type == EventType::NodeUnhealthy && row.discriminator == "Ready" {
-            failing += 1;
-            down += u64::from(row.healthy_since.is_none());
-        }
-    }
-    Ok((failing, down))
-}
-
 /// How many have it, and where.
 #[derive(Default)]
 pub(super) struct Reach {
@@ -274,10 +261,11 @@ pub(super) fn reach(read: &impl Read, incident: &Incident, members: &[Member]) -
         }
     }
     if open && incident.subject.kind == CLUSTER {
-        let (failing, down) = nodes_failing(read, incident)?;
-        if failing > 0 {
-            reach.affected = text::count(failing, "node");
-            reach.healed = text::count(down, "node");
+        let nodes = pages::nodes_failing(read, &incident.cluster_uid)?;
+        let count = |down: bool| nodes.iter().filter(|n| !down || n.healthy_since.is_none()).count() as u64;
+        if !nodes.is_empty() {
+            reach.affected = text::count(count(false), "node");
+            reach.healed = text::count(count(true), "node");
             return Ok(reach);
         }
     }

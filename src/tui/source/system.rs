@@ -9,9 +9,9 @@ use std::{
 
 use super::Job;
 use crate::{
-    event::Kind,
+    event::{ClusterUid, Kind},
     store::{
-        self, BASELINES, DEAD, EVENTS, META, OBJECTS, OUTBOX, Read, Result, keys,
+        self, DEAD, EVENTS, META, OBJECTS, OUTBOX, Read, Result, keys,
         pages::{self, Limits},
     },
     tui::msg::{Answer, Totals},
@@ -42,17 +42,8 @@ pub fn totals(job: &Job<'_>, pid: u32) -> Result<Answer> {
 fn clusters(read: &impl Read) -> Result<Vec<String>> {
     let mut names = BTreeSet::new();
     for (key, name) in read.all(&META, &keys::prefix(&["name"]))? {
-        let listed = |uid: &str| -> Result<bool> {
-            let prefix = keys::prefix(&[uid]);
-            let mut any = false;
-            read.scan(&BASELINES, &prefix, &prefix, &mut |_, _| {
-                any = true;
-                false
-            })?;
-            Ok(any)
-        };
         if let (Some(uid), Some(name)) = (keys::parts(&key).nth(1), name.as_str())
-            && listed(uid)?
+            && pages::is_listed(read, &ClusterUid::from(uid), None)?
         {
             names.insert(name.to_owned());
         }
