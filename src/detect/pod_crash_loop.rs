@@ -28,6 +28,11 @@ const REMEMBERED: usize = 2 * RESTARTS;
 /// time at which one that is ready is judged again.
 const CALM_SECS: i64 = 60;
 
+/// The kubelet waits so long after the first crash that it lets wait, twice as long after each further one, up to the
+/// most (kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle, "Container restarts").
+const WAIT_SECS: i64 = 10;
+const MOST_WAIT_SECS: i64 = 300;
+
 /// The rule.
 pub struct Rule;
 
@@ -93,11 +98,16 @@ fn look(
             out.look_again.push(calm_at);
         }
     }
-    let between_crashes = since.is_some() && !container.ready && !is_done(pod, container);
+    let between_crashes =
+        since.is_some() && !container.ready && !is_done(pod, container) && !was_ready(object, container);
     if !backs_off(container) && !often && !between_crashes {
         return None;
     }
-    Some(Finding { draft: draft(object, container, recent.len(), (since, cx)), after_secs: 0 })
+    let draft = draft(object, container, recent.len(), (since, cx));
+    Some(Finding {
+        draft: draft.stands_since(looped_since(pod, object.meta.created_at, container)),
+        after_secs: 0,
+    })
 }
 
 /// What is remembered of a Pod, under its uid: by container the restarts that are known, and the times of the
@@ -156,6 +166,37 @@ fn restarted_at(container: &Container) -> Option<Timestamp> {
     }
 }
 
+/// Since when it has been crashing at the latest, where nobody saw it begin: so many crashes take so long to wait for.
+/// A Pod that has lived for long may have crashed at other times too: there the wait tells how many went before.
+fn looped_since(pod: &Pod, created_at: Option<Timestamp>, container: &Container) -> Option<Timestamp> {
+    let newest = container.newest_end()?.finished_at?;
+    let born = pod.started_at.or(created_at)?;
+    let crashes = if newest.duration_since(born).as_secs() <= WINDOW_SECS {
+        container.restarts
+    } else {
+        match wait_secs(container)? {
+            MOST_WAIT_SECS.. => container.restarts,
+            wait => (wait / WAIT_SECS).max(1).ilog2() + 1,
+        }
+    };
+    let waits = (1..crashes).map(|n| (WAIT_SECS << (n - 1).min(5)).min(MOST_WAIT_SECS));
+    let waited = SignedDuration::from_secs(waits.sum());
+    Some(newest.saturating_sub(waited).unwrap_or(born).max(born))
+}
+
+/// `back-off 1m20s restarting failed container=…`
+fn wait_secs(container: &Container) -> Option<i64> {
+    let message = pod_facts::waiting_message(container);
+    let wait = message.strip_prefix("back-off ")?.split(' ').next()?;
+    wait.parse::<SignedDuration>().ok().map(|wait| wait.as_secs())
+}
+
+/// It was ready since it was started: that it is not any more is another trouble, of its node or its probe.
+fn was_ready(object: &Object, container: &Container) -> bool {
+    let Some(ContainerState::Running { started_at: Some(started) }) = &container.state else { return false };
+    pod_facts::not_ready_since(object).is_some_and(|since| since > *started)
+}
+
 /// It ended well and is not to be started again.
 fn is_done(pod: &Pod, container: &Container) -> bool {
     let ended_well = matches!(&container.state, Some(ContainerState::Terminated(t)) if t.exit_code == 0);
@@ -206,4 +247,41 @@ fn draft(
         draft = pod_facts::ended(draft, end);
     }
     pod_facts::look(pod_facts::look_at_previous_logs(draft, container))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Terminated;
+
+    fn since(age: i64, restarts: u32, message: &str) -> i64 {
+        let at = |before: i64| Timestamp::from_second(1_000_000 - before).unwrap();
+        let end = Terminated { exit_code: 1, finished_at: Some(at(0)), ..Terminated::default() };
+        let container = Container {
+            restarts,
+            last: Some(Box::new(end)),
+            state: Some(ContainerState::Waiting {
+                reason: "CrashLoopBackOff".into(),
+                message: message.into(),
+            }),
+            ..Container::default()
+        };
+        let pod = Pod { started_at: Some(at(age)), ..Pod::default() };
+        let since = looped_since(&pod, None, &container);
+        since.map_or(-1, |since| at(0).as_second() - since.as_second())
+    }
+
+    #[test]
+    fn a_loop_that_nobody_saw_begin_has_lasted_for_as_long_as_its_crashes_take() {
+        let waits = |wait: &str| format!("back-off {wait} restarting failed container=app pod=a_b(c)");
+        // All that a young Pod has seen is this loop, also where it waits less than a kubelet does.
+        assert_eq!(since(500, 4, ""), 10 + 20 + 40);
+        assert_eq!(since(120, 21, &waits("10s")), 120);
+        // Of an old one the wait tells how many crashes went before.
+        assert_eq!(since(90_000, 40, &waits("10s")), 0);
+        assert_eq!(since(90_000, 40, &waits("1m20s")), 10 + 20 + 40);
+        assert_eq!(since(90_000, 8, &waits("5m0s")), 10 + 20 + 40 + 80 + 160 + 300 + 300);
+        assert_eq!(since(900, 40, &waits("5m0s")), 900);
+        assert_eq!(since(90_000, 40, ""), -1, "between two crashes nothing tells");
+    }
 }

@@ -98,6 +98,8 @@ pub enum ToldState {
 /// What the list says beside an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Beside {
+    /// What is there now, where that is not what gave the incident its name.
+    pub instead: Option<String>,
     /// `4/6 pods`, `23 pods`, `svc/web`: what has it.
     pub affected: String,
     /// The same once all of it has been well for a while; empty: no other words.

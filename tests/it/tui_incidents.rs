@@ -334,7 +334,11 @@ fn what_breaks_anew_says_so_and_names_the_change_of_this_time() {
     let page = page(&mut h);
     let words = flat(&page);
     assert!(words.contains(&format!("anew {}", anew.strftime("%Y-%m-%d %H:%M:%S"))), "{page}");
-    let before = words.split("Just before").nth(1).unwrap();
+    assert!(
+        words.contains("Just before it broke anew (") && words.contains("Just before its beginning ("),
+        "{page}"
+    );
+    let before = words.split_once("Just before").unwrap().1;
     let (this, first) =
         (before.find("2.15.0").expect("this time's"), before.find("web:nope").unwrap_or(usize::MAX));
     assert!(this < first, "{page}");
@@ -404,7 +408,7 @@ fn among_equals_what_is_broken_stands_above_what_heals() {
     };
     assert!(line(&mut h, "shop/search") < line(&mut h, "shop/cart"), "{}", h.screen());
     rig.sim().break_selector("shop/search", false).unwrap();
-    for _ in 0..9 {
+    for _ in 0..14 {
         rig.advance(1);
         hear(&mut rig, &mut h);
         told(&rig, &mut h);
@@ -543,4 +547,26 @@ fn further_suspects_give_way_before_the_names_of_who_was_told() {
         lines.push((named, second));
     }
     assert!(lines.contains(&(true, false)) && lines.contains(&(true, true)), "{lines:?}");
+}
+
+#[test]
+fn another_trouble_while_the_first_is_well_is_called_by_its_own_name() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/web", CRASHES, "crash").unwrap();
+    rig.advance(150);
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(100);
+    let mut h = open(&rig, (120, 60));
+    let healing = row(&mut h, "shop/web");
+    assert!(healing.contains('◒') && healing.contains("in crash loop"), "{healing}");
+    rig.news.clear();
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(50);
+    hear(&mut rig, &mut h);
+    let anew = row(&mut h, "shop/web");
+    assert!(anew.contains("anew ") && !anew.contains("in crash loop"), "{anew} {:#?}", rig.story());
+    let words = flat(&page(&mut h));
+    assert!(!words.contains("why Pod has restarted"), "{words}");
+    // The incident is the same one, and as bad as it was.
+    assert!(anew.contains('✖'), "{anew}");
 }

@@ -1,5 +1,6 @@
 //! One incident in words: the peek of five lines, the detail pane, and the page that `d` opens.
 
+use jiff::Timestamp;
 use ratatui::style::Style;
 
 use super::{incident_order::is_well, incidents_view::what, told};
@@ -73,10 +74,14 @@ fn worded(word: &str, rest: &str, theme: &Theme, width: usize, lines: usize) -> 
         .collect()
 }
 
+/// Before which beginning a change was, where an incident has two: what came after the first did not bring that about,
+/// but perhaps that it broke anew.
+fn anew(s: &Suspect, incident: &Incident) -> Option<Timestamp> {
+    incident.refired_at.filter(|_| s.at.as_second() > incident.since().as_second())
+}
+
 fn suspect(s: &Suspect, incident: &Incident, shared: &Shared) -> String {
-    // What came after its beginning did not bring it about: it was there before it broke anew.
-    let began = incident.refired_at.filter(|_| s.at.as_second() > incident.since().as_second());
-    let before = began.unwrap_or(incident.since()).as_second() - s.at.as_second();
+    let before = anew(s, incident).unwrap_or(incident.since()).as_second() - s.at.as_second();
     let level = if s.score >= 0.6 {
         "high"
     } else if s.score >= LIKELY {
@@ -254,7 +259,13 @@ pub fn peek(
     parts.extend(said(incident, detail).map(|said| (4, one("said", &said))));
     parts.extend(also(detail).map(|also| (3, one("also", &also))));
     for (i, s) in incident.suspects.iter().take(4).enumerate() {
-        let word = if i == 0 { "suspect" } else { "" };
+        let of_first = |s: &Suspect| incident.refired_at.is_some() && anew(s, incident).is_none();
+        let is_next = i > 0 && incident.suspects.get(i - 1).is_some_and(|before| !of_first(before));
+        let word = match i {
+            _ if of_first(s) && (i == 0 || is_next) => "at first",
+            0 => "suspect",
+            _ => "",
+        };
         // Where hardly anything fits, what to do comes before what may have done it.
         let first = if height > 5 { 1 } else { 5 };
         parts.push((if i == 0 { first } else { MORE + i }, one(word, &suspect(s, incident, shared))));
@@ -355,9 +366,18 @@ pub fn lines(
     if incident.suspects.is_empty() {
         lines.extend(worded("suspects", "nothing that we watched changed just before", theme, width, 2));
     } else {
-        lines.push(vec![("Just before (correlation, not proof)".to_owned(), theme.title)]);
         let shown = |(i, s): &(usize, &Suspect)| whole || s.score >= LIKELY || *i < SUSPECTS;
+        let mut heading = "";
         for (_, s) in incident.suspects.iter().enumerate().filter(shown) {
+            let of = match (incident.refired_at, anew(s, incident)) {
+                (None, _) => "Just before (correlation, not proof)",
+                (_, Some(_)) => "Just before it broke anew (correlation, not proof)",
+                _ => "Just before its beginning (correlation, not proof)",
+            };
+            if of != heading {
+                heading = of;
+                lines.push(vec![(of.to_owned(), theme.title)]);
+            }
             lines.extend(
                 text::wrap(&suspect(s, incident, shared), width, 3)
                     .into_iter()

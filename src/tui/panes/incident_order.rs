@@ -13,11 +13,11 @@ use crate::{
     store::pages::Recovery,
 };
 
-/// A container that runs between two crashes is no recovery: what is well for so long is called one, and stands below
-/// all that is broken. Until then its row says for how long it has been well.
+/// A container that runs between two crashes is no recovery: what is well for so long is called one. Until then its row
+/// says for how long it has been well.
 const WELL_FOR: SignedDuration = SignedDuration::from_secs(30);
-/// What is well for so long stands below what is broken and as bad. A restart that takes a moment moves nothing.
-const CALM_FOR: SignedDuration = SignedDuration::from_secs(5);
+/// What is well for so long stands below what is broken. A restart that takes a moment moves nothing.
+const CALM_FOR: SignedDuration = SignedDuration::from_secs(10);
 /// What broke again while it healed, so lately, alternates: it keeps its place until it recovers, for with every turn
 /// its row would jump down and up again.
 const ALTERNATES: SignedDuration = SignedDuration::from_mins(10);
@@ -51,9 +51,9 @@ pub enum Way {
     /// Broken, or well for a moment only.
     #[default]
     Broken,
-    /// Well for a short time: below what is broken and as bad.
+    /// Well for a short time.
     Healing,
-    /// Well for a while: below all that is broken.
+    /// Well for a while.
     Recovering,
 }
 
@@ -115,11 +115,8 @@ impl Ways {
             (Order::Subject, _) => a.subject.cmp(&b.subject),
             (Order::Worst, IncidentStatus::Open) => {
                 let (of_a, of_b) = (self.of(&a.id), self.of(&b.id));
-                let recovering = (of_a == Way::Recovering).cmp(&(of_b == Way::Recovering));
-                recovering
-                    .then(b.severity.cmp(&a.severity))
-                    .then(of_a.cmp(&of_b))
-                    .then(a.since().cmp(&b.since()))
+                let heals = (of_a != Way::Broken).cmp(&(of_b != Way::Broken));
+                heals.then(b.severity.cmp(&a.severity)).then(a.since().cmp(&b.since()))
             }
             (_, IncidentStatus::Open) => b.since().cmp(&a.since()),
             _ => b.resolved_at.cmp(&a.resolved_at),
@@ -142,13 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn what_heals_goes_below_its_equals_after_a_moment_and_below_all_after_a_while() {
+    fn what_heals_goes_below_what_is_broken_after_a_moment() {
         let (mut ways, id) = (Ways::default(), IncidentId::from("a"));
         ways.note(&id, None, at(0));
         let now = |ways: &Ways, secs| ways.now(&id, Some(&well(10)), at(secs));
         ways.note(&id, Some(&well(10)), at(11));
         assert_eq!(now(&ways, 11), Way::Broken);
-        assert_eq!(now(&ways, 15), Way::Healing);
+        assert_eq!(now(&ways, 19), Way::Broken);
+        assert_eq!(now(&ways, 20), Way::Healing);
         assert_eq!(now(&ways, 40), Way::Recovering);
         assert_eq!(ways.now(&id, None, at(41)), Way::Broken);
     }
@@ -158,10 +156,10 @@ mod tests {
         let (mut ways, id) = (Ways::default(), IncidentId::from("a"));
         let mut moved = 0;
         let mut last = Way::Broken;
-        // Eight seconds well, twelve broken, ten times over: it may move once, not with every turn.
+        // Twelve seconds well, eight broken, ten times over: it may move once, not with every turn.
         for secs in 0..200 {
             let since = secs / 20 * 20;
-            let recovery = (secs % 20 < 8).then(|| well(since));
+            let recovery = (secs % 20 < 12).then(|| well(since));
             ways.note(&id, recovery.as_ref(), at(secs));
             let way = ways.now(&id, recovery.as_ref(), at(secs));
             moved += u32::from(way != last);
@@ -172,7 +170,7 @@ mod tests {
         ways.note(&id, Some(&well(200)), at(200));
         assert_eq!(ways.now(&id, Some(&well(200)), at(229)), Way::Broken);
         assert_eq!(ways.now(&id, Some(&well(200)), at(230)), Way::Recovering);
-        assert_eq!(ways.now(&id, Some(&well(900)), at(906)), Way::Healing);
+        assert_eq!(ways.now(&id, Some(&well(900)), at(911)), Way::Healing);
     }
 
     #[test]

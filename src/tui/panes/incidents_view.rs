@@ -244,8 +244,9 @@ fn row(
     if let Some(at) = incident.refired_at.filter(|_| open && recovery.is_none()) {
         note = format!("{note}anew {}: ", text::short_clock(at, shared.now, &shared.tz));
     }
+    let said = beside.and_then(|b| b.instead.clone()).unwrap_or_else(|| what(incident));
     let standing = if incident.standing { " (standing)" } else { "" };
-    let what = format!("{note}{}{standing}", text::without_subject(&what(incident), &incident.subject));
+    let what = format!("{note}{}{standing}", text::without_subject(&said, &incident.subject));
     let affected = beside.map_or("", |b| {
         if recovering && !b.healed.is_empty() { b.healed.as_str() } else { b.affected.as_str() }
     });

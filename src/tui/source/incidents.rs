@@ -122,12 +122,15 @@ fn all_marks(read: &impl Read, incident: &Incident, waiting: &Waiting) -> Result
 fn beside(read: &impl Read, incident: &Incident, waiting: &Waiting) -> Result<Beside> {
     let members = pages::members(read, &incident.id, usize::MAX)?;
     let Reach { affected, healed, namespaces } = present::reach(read, incident, &members)?;
+    let now = pages::now(read, incident, &members)?;
+    let instead = present::instead(incident, &members, &now);
     Ok(Beside {
+        instead: instead.map(|row| present::title_of(read, row)).transpose()?.flatten(),
         affected,
         healed,
         namespaces,
         told: all_marks(read, incident, waiting)?,
-        recovery: pages::now(read, incident, &members)?.recovery,
+        recovery: now.recovery,
     })
 }
 

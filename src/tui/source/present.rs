@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
+
 use super::incidents::object;
 use crate::{
     event::{
@@ -58,12 +60,40 @@ fn is_on_silent_node(read: &impl Read, incident: &Incident, reference: &ObjectRe
     Ok(node.as_ref().is_some_and(|o| !ready(o)))
 }
 
+/// The trouble that is there in place of the one that gave the incident its name, which is over or was well before this
+/// one began. What merely lasts longer than the worst says no more of it than that.
+pub(super) fn instead<'a>(incident: &Incident, members: &[Member], now: &'a Now) -> Option<&'a FiringRow> {
+    if incident.status != IncidentStatus::Open {
+        return None;
+    }
+    // A moment is never over: it is what happened.
+    let is_named_so = |m: &Member| !m.holds && !m.affected && m.severity == incident.severity;
+    if members.iter().any(is_named_so) {
+        return None;
+    }
+    let named = now.firing.values().find(|row| row.event == incident.worst_event);
+    let well = named.map_or(Some(Timestamp::MIN), |row| row.healthy_since)?;
+    let open = members.iter().filter(|m| m.holds && !m.affected && m.ended_at.is_none());
+    let rows = open.filter_map(|m| now.firing.get(&m.fingerprint));
+    rows.filter(|row| row.healthy_since.is_none() && row.since > well)
+        .max_by_key(|row| (row.severity, std::cmp::Reverse(row.since)))
+}
+
+/// Its title, as it is now.
+pub(super) fn title_of(read: &impl Read, row: &FiringRow) -> Result<Option<String>> {
+    Ok(match &row.words {
+        Some(words) => Some(words.title.clone()),
+        None => pages::event(read, row.seq)?.map(|event| event.title),
+    })
+}
+
 /// What is there now and as bad as the incident; else what it was opened with.
 pub(super) fn speaker(
     read: &impl Read,
     incident: &Incident,
     (members, now): (&[Member], &Now),
 ) -> Result<Option<Speaker>> {
+    let instead = instead(incident, members, now);
     let mut best: Option<((bool, bool, bool), &FiringRow)> = None;
     let open = members.iter().filter(|m| m.holds && !m.affected && m.ended_at.is_none());
     for member in open.filter(|m| m.severity == incident.severity) {
@@ -77,12 +107,13 @@ pub(super) fn speaker(
             best = Some((rank, row));
         }
     }
-    let told = match &best {
-        Some((_, row)) => pages::event(read, row.seq)?,
+    let best = instead.or(best.map(|(_, row)| row));
+    let told = match best {
+        Some(row) => pages::event(read, row.seq)?,
         None => None,
     };
-    let event = match (told, &best) {
-        (Some(mut event), Some((_, row))) => {
+    let event = match (told, best) {
+        (Some(mut event), Some(row)) => {
             if let Some(words) = &row.words {
                 event.title.clone_from(&words.title);
                 event.description.clone_from(&words.description);
