@@ -102,11 +102,7 @@ async fn own(
 ) -> Result<tui::Exit> {
     outward::serve(&mut running, settings).await?;
     let (actions, asks) = mpsc::channel(ASKS);
-    let requests = running.requests.clone();
-    let stop_asks = running.stop_rest.clone();
-    running.tasks.run("questions", async move {
-        tokio::select! { () = pass(asks, requests) => {}, () = stop_asks.cancelled() => {} }
-    });
+    running.tasks.run("questions", pass(asks, running.requests.clone(), running.stop_rest.clone()));
     let link = Link {
         pages: Arc::new(running.store.clone()),
         feed: running.feed.subscribe(),
@@ -117,6 +113,8 @@ async fn own(
     let mut screen = screens.show(link, options)?;
     let died = loop {
         tokio::select! {
+            // Somebody who quits is not told that something else ended with it.
+            biased;
             exit = &mut screen => {
                 running.stop().await;
                 return exit;
@@ -148,12 +146,18 @@ async fn own(
     }
 }
 
-async fn pass(mut asks: mpsc::Receiver<tui::Ask>, requests: mpsc::Sender<Request>) {
-    while let Some(ask) = asks.recv().await {
-        if requests.send((ask.action, ask.reply)).await.is_err() {
-            return;
+/// Passes what the screen asks on to the engine, until it is stopped: a screen that ends asks no more, and that is no
+/// reason for the engine to end.
+async fn pass(mut asks: mpsc::Receiver<tui::Ask>, requests: mpsc::Sender<Request>, stop: CancellationToken) {
+    let passing = async {
+        while let Some(ask) = asks.recv().await {
+            if requests.send((ask.action, ask.reply)).await.is_err() {
+                return;
+            }
         }
-    }
+    };
+    tokio::select! { () = passing => {}, () = stop.cancelled() => return }
+    stop.cancelled().await;
 }
 
 /// Beside another process: its pages from the file, its feed and its hands over the socket.
@@ -201,5 +205,24 @@ impl Ends {
     async fn next(&mut self) {
         let each = self.0.iter_mut().map(|s| Box::pin(s.recv()));
         futures::future::select_all(each).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_screen_that_ends_ends_no_task_of_the_engine() {
+        let (actions, asks) = mpsc::channel(ASKS);
+        let (requests, _requests) = mpsc::channel(ASKS);
+        let stop = CancellationToken::new();
+        let mut passing = Box::pin(pass(asks, requests, stop.clone()));
+        drop(actions);
+        assert!(tokio::time::timeout(Duration::from_secs(5), &mut passing).await.is_err());
+        stop.cancel();
+        passing.await;
     }
 }

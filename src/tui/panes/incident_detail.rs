@@ -321,6 +321,36 @@ fn happened(event: &Event, shared: &Shared) -> String {
     format!("{} {}{times}", shared.clock(event.last_seen.max(event.timestamp)), event.title)
 }
 
+/// What changed just before, under the beginning that it was before.
+fn suspects(incident: &Incident, shared: &Shared, (width, whole): (usize, bool)) -> Vec<Line> {
+    let theme = &shared.theme;
+    if incident.suspects.is_empty() {
+        return worded("suspects", "nothing that we watched changed just before", theme, width, 2);
+    }
+    let mut lines = Vec::new();
+    let shown = |(i, s): &(usize, &Suspect)| whole || s.score >= LIKELY || *i < SUSPECTS;
+    let mut heading = "";
+    for (_, s) in incident.suspects.iter().enumerate().filter(shown) {
+        let of = match (incident.refired_at, anew(s, incident)) {
+            (None, _) => "Just before (correlation, not proof)",
+            (_, Some(_)) => "Just before it broke anew (correlation, not proof)",
+            _ => "Just before its beginning (correlation, not proof)",
+        };
+        if of != heading {
+            heading = of;
+            lines.push(vec![(of.to_owned(), theme.title)]);
+        }
+        let words = text::wrap(&suspect(s, incident, shared), width, 3);
+        lines.extend(words.into_iter().map(|l| vec![(l, Style::new())]));
+    }
+    let more = incident.suspects.iter().enumerate().filter(|s| !shown(s)).count();
+    if more > 0 {
+        let words = format!("and {}: d", text::count(more as u64, "less likely one"));
+        lines.push(vec![(words, theme.dim)]);
+    }
+    lines
+}
+
 /// The detail pane; `whole`: the page, which has room for everything.
 pub fn lines(
     incident: &Incident,
@@ -363,33 +393,7 @@ pub fn lines(
     lines.extend(worded("where", &place, theme, width, 1));
     lines.extend(who(detail, incident, shared, width));
     lines.push(Vec::new());
-    if incident.suspects.is_empty() {
-        lines.extend(worded("suspects", "nothing that we watched changed just before", theme, width, 2));
-    } else {
-        let shown = |(i, s): &(usize, &Suspect)| whole || s.score >= LIKELY || *i < SUSPECTS;
-        let mut heading = "";
-        for (_, s) in incident.suspects.iter().enumerate().filter(shown) {
-            let of = match (incident.refired_at, anew(s, incident)) {
-                (None, _) => "Just before (correlation, not proof)",
-                (_, Some(_)) => "Just before it broke anew (correlation, not proof)",
-                _ => "Just before its beginning (correlation, not proof)",
-            };
-            if of != heading {
-                heading = of;
-                lines.push(vec![(of.to_owned(), theme.title)]);
-            }
-            lines.extend(
-                text::wrap(&suspect(s, incident, shared), width, 3)
-                    .into_iter()
-                    .map(|l| vec![(l, Style::new())]),
-            );
-        }
-        let more = incident.suspects.iter().enumerate().filter(|s| !shown(s)).count();
-        if more > 0 {
-            let words = format!("and {}: d", text::count(more as u64, "less likely one"));
-            lines.push(vec![(words, theme.dim)]);
-        }
-    }
+    lines.extend(suspects(incident, shared, (width, whole)));
     let Some(d) = detail else { return lines };
     lines.push(Vec::new());
     for look in &d.look {
