@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{cluster::Cluster, engine::Engine};
+use super::{cluster::Cluster, engine::Engine, firing::Over};
 use crate::{
-    event::{Event, EventType, IncidentId, Kind, ObjectRef, Severity, incident::CLUSTER},
+    detect::{Finding, Origin},
+    event::{ClusterUid, Event, EventType, IncidentId, Kind, ObjectRef, Severity, Status, incident::CLUSTER},
     object::{Object, ObjectKey},
+    store::{MEMBERS, Read, Result, Tx, keys},
 };
 
 /// Node and Pod come by different watches, and the node's controller writes both within a second or so.
@@ -58,10 +60,17 @@ impl Engine {
             return Cause::Own;
         }
         let nodes = failing_nodes(cluster, event, now);
-        let troubles: Vec<_> = nodes.keys().filter_map(|node| node_trouble(cluster, node)).collect();
-        let Some(first) = troubles.iter().min_by_key(|(_, since)| *since) else {
-            let suspicious = !nodes.is_empty() && nodes.keys().all(|node| is_suspicious(cluster, node));
-            return if suspicious && event.severity == Severity::Critical {
+        let troubles: BTreeMap<&String, Trouble<'_>> = nodes
+            .iter()
+            .filter_map(|(node, since)| Some((node, node_trouble(cluster, node)?.covering(*since)?)))
+            .collect();
+        let suspicious = |node: &String| {
+            troubles.contains_key(node)
+                || cluster.world.find(Kind::Node, "", node).is_none_or(|n| may_fail(cluster, n))
+        };
+        let all_suspicious = !nodes.is_empty() && nodes.keys().all(suspicious);
+        let Some(first) = troubles.values().min_by_key(|t| t.since) else {
+            return if all_suspicious && event.severity == Severity::Critical {
                 Cause::Perhaps
             } else {
                 Cause::Own
@@ -69,31 +78,79 @@ impl Engine {
         };
         let explained = |(node, since): (&String, &Timestamp)| {
             let until = *since.max(&event.timestamp) + SLACK;
-            node_trouble(cluster, node).is_some_and(|(_, began)| began <= until)
+            troubles.get(node).is_some_and(|t| t.since <= until)
         };
-        if first.1 <= event.timestamp + SLACK && nodes.iter().all(explained) {
-            return Cause::Of(first.0.clone());
+        if first.since <= event.timestamp + SLACK && nodes.iter().all(explained) {
+            return Cause::Of(first.incident.clone());
         }
         // The others' nodes may be found failing in a moment, also after an outage, when all of it comes at once.
-        if nodes.keys().all(|node| is_suspicious(cluster, node)) { Cause::Perhaps } else { Cause::Own }
+        if all_suspicious { Cause::Perhaps } else { Cause::Own }
     }
 }
 
-/// The open incident that tells of a node, its own or its cluster's, and since when the node is in trouble.
-fn node_trouble<'a>(cluster: &'a Cluster, node: &str) -> Option<(&'a IncidentId, Timestamp)> {
+impl Engine {
+    /// What a node took down was well, and fails again when the node is well too: that is another trouble, and not the
+    /// node's doing. Ends what is remembered of the first; whether there was any.
+    pub(super) fn parts(
+        &mut self,
+        tx: &Tx<'_>,
+        uid: &ClusterUid,
+        rule: &str,
+        (key, findings): (&ObjectKey, &[Finding]),
+        now: Timestamp,
+    ) -> Result<bool> {
+        let rows = self.clusters.get(uid).map(|c| c.firings_of(key, rule)).unwrap_or_default();
+        let mut parted = false;
+        for row in rows {
+            let (Some(well), Some(incident)) = (row.healthy_since, &row.incident) else { continue };
+            let again = findings
+                .iter()
+                .find(|f| f.draft.event_type == row.event_type && f.draft.discriminator == row.discriminator);
+            let Some(again) = again else { continue };
+            if !tx.get(&MEMBERS, &keys::member(incident, &row.fingerprint))?.is_some_and(|m| m.affected) {
+                continue;
+            }
+            let event = self.build(uid, again.draft.clone().at(now), (Status::Firing, Origin::Live), now);
+            if matches!(self.cause(&event, now), Cause::Own) {
+                self.end(tx, uid, &row, Over { at: well, now, gone: false })?;
+                parted = true;
+            }
+        }
+        Ok(parted)
+    }
+}
+
+/// A node that is in trouble, or was until lately.
+struct Trouble<'a> {
+    /// The open incident that tells of it, its own or its cluster's.
+    incident: &'a IncidentId,
+    since: Timestamp,
+    /// It is well again since then, and has only to stay so.
+    well: Option<Timestamp>,
+}
+
+impl Trouble<'_> {
+    /// What begins to fail when the node is well again is not its doing.
+    fn covering(self, since: Timestamp) -> Option<Self> {
+        let is_after = self.well.is_some_and(|well| since > well + SLACK);
+        (!is_after).then_some(self)
+    }
+}
+
+fn node_trouble<'a>(cluster: &'a Cluster, node: &str) -> Option<Trouble<'a>> {
+    let rows = || {
+        let rows = cluster.firings.get(&ObjectKey::new(Kind::Node, "", node)).into_iter().flatten();
+        rows.filter(|f| f.event_type == EventType::NodeUnhealthy)
+    };
+    // Of several troubles of a node the last to end counts.
+    let well = rows().map(|f| f.healthy_since).min().flatten();
+    let well = well.and(rows().filter_map(|f| f.healthy_since).max());
     if let Some(own) = cluster.open.get(&ObjectRef::new(Kind::Node, "", node, "").key()) {
-        return Some((&own.id, own.since));
+        return Some(Trouble { incident: &own.id, since: own.since, well });
     }
     let whole = cluster.open.get(&cluster_ref(cluster).key())?;
-    let rows = cluster.firings.get(&ObjectKey::new(Kind::Node, "", node))?.iter();
-    let of_whole =
-        rows.filter(|f| f.event_type == EventType::NodeUnhealthy && f.incident.as_ref() == Some(&whole.id));
-    of_whole.map(|f| f.since).min().map(|since| (&whole.id, since))
-}
-
-fn is_suspicious(cluster: &Cluster, node: &str) -> bool {
-    node_trouble(cluster, node).is_some()
-        || cluster.world.find(Kind::Node, "", node).is_none_or(|n| may_fail(cluster, n))
+    let since = rows().filter(|f| f.incident.as_ref() == Some(&whole.id)).map(|f| f.since).min()?;
+    Some(Trouble { incident: &whole.id, since, well })
 }
 
 /// The nodes under all failing pods of the event's workload, with the time since when the first of those there fails.

@@ -238,7 +238,7 @@ impl Engine {
     }
 
     /// Stores the end of a trouble as an event, and takes it out of its incident.
-    fn end(&mut self, tx: &Tx<'_>, uid: &ClusterUid, row: &FiringRow, over: Over) -> Result<()> {
+    pub(super) fn end(&mut self, tx: &Tx<'_>, uid: &ClusterUid, row: &FiringRow, over: Over) -> Result<()> {
         let place = keys::firing(uid, &row.key, &row.rule, row.event_type.name(), &row.discriminator);
         tx.remove(&FIRINGS, &place)?;
         if let Some(cluster) = self.clusters.get_mut(uid) {

@@ -340,10 +340,12 @@ impl Engine {
             return Ok(());
         }
         let open = cluster.open.get(&event.subject.key()).map(|o| o.id.clone());
-        let blind = types.iter().all(|t| {
-            let kind = kube_reasons::judged_kind(*t).or_else(|| Kind::parse(&event.object.kind));
-            kind.is_none_or(|kind| cluster.is_shut(kind, &event.object.namespace))
-        });
+        let own = Kind::parse(&event.object.kind);
+        let is_shut = |kind: Kind| cluster.is_shut(kind, &event.object.namespace);
+        // Pods that are seen tell themselves that they are not ready, all of a workload as one, and in their own time.
+        let of_node = types == [EventType::NodeUnhealthy] && own == Some(Kind::Pod) && !is_shut(Kind::Pod);
+        let blind =
+            !of_node && types.iter().all(|t| kube_reasons::judged_kind(*t).or(own).is_none_or(is_shut));
         let place = match open {
             Some(id) => Place::Joins(id),
             None if blind => {

@@ -241,6 +241,11 @@ impl Engine {
                 || (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone(), baseline: true });
             return self.dues.set(tx, &place, Some(now + PLACING), what);
         }
+        if let Some(Verdict::Known(findings)) = &verdict
+            && self.parts(tx, uid, rule.name(), (key, findings), now)?
+        {
+            return self.judge(tx, uid, rule, key, origin, now);
+        }
         self.outputs(tx, uid, rule.name(), &mut out)?;
         for draft in std::mem::take(&mut out.drafts) {
             self.tell(tx, uid, draft, origin, now)?;

@@ -309,6 +309,8 @@ impl Engine {
             }
             let Some(event) = tx.entry(&EVENTS, row.seq)? else { continue };
             let place = self.find_place(tx, &event, now)?;
+            // Its node may be found failing in a moment: it is looked at again.
+            waits |= matches!(place, Place::Held);
             if let Place::Member { .. } | Place::Affected(_) = &place {
                 row.incident = place.incident().cloned();
                 let seq = row.seq;

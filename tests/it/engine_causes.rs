@@ -582,3 +582,46 @@ fn a_short_silence_of_the_api_is_no_trouble() {
     assert_eq!(rig.told(), Vec::<String>::new());
     assert_eq!(rig.now().duration_since(since), SignedDuration::from_secs(340));
 }
+
+#[test]
+fn what_breaks_when_its_node_is_back_is_told_at_once_and_by_itself() {
+    let mut rig = Rig::shop();
+    rig.sim().scale("shop/search", 1).unwrap();
+    rig.advance(30);
+    let node = rig
+        .cluster()
+        .list(Kind::Pod)
+        .iter()
+        .filter(|p| p["metadata"]["name"].as_str().unwrap().starts_with("search-"))
+        .map(|p| p["spec"]["nodeName"].as_str().unwrap().to_owned())
+        .collect::<Vec<_>>();
+    let [node] = node.as_slice() else { panic!("{node:?}") };
+    rig.sim().node_down(node, true).unwrap();
+    rig.advance(20);
+    rig.sim().node_down(node, false).unwrap();
+    rig.advance(15);
+    assert_eq!(rig.incident(&format!("Node//{node}")).status, IncidentStatus::Open, "{:#?}", rig.story());
+    rig.sim().fail_probes("shop/search").unwrap();
+    rig.advance(30);
+    assert_eq!(rig.about("Deployment/shop/search", Phase::Opened).len(), 1, "{:#?}", rig.story());
+    assert!(
+        rig.told().contains(&"hook opened service_unavailable critical".to_owned()),
+        "{:#?}",
+        rig.story()
+    );
+}
+
+#[test]
+fn a_silent_node_that_may_not_be_watched_is_one_trouble_of_its_workload() {
+    let mut rig = Rig::empty(HOOK);
+    rig.add("shop", |cluster| Some(barrelman::demo::Sim::demo(cluster, crate::support::noon(), 1.0)));
+    rig.watched[0].shut.push(Kind::Node);
+    rig.start();
+    rig.advance(5);
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.advance(20);
+    rig.sim().node_down("node-a", false).unwrap();
+    rig.advance(300);
+    let warned = rig.told().into_iter().filter(|t| t.contains("kubernetes_event")).count();
+    assert_eq!(warned, 0, "{:#?}", rig.story());
+}

@@ -570,3 +570,34 @@ fn another_trouble_while_the_first_is_well_is_called_by_its_own_name() {
     // The incident is the same one, and as bad as it was.
     assert!(anew.contains('✖'), "{anew}");
 }
+
+#[test]
+fn what_breaks_is_on_the_screen_wherever_the_cursor_stands() {
+    let mut rig = Rig::shop();
+    for app in ["shop/cart", "shop/search", "shop/web"] {
+        rig.sim().rollout(app, NOPE, "image").unwrap();
+        rig.advance(5);
+    }
+    rig.advance(60);
+    let mut h = open(&rig, (80, 16));
+    rig.news.clear();
+    h.keys("j k").settle();
+    // Worse ones come above it, while nobody touches a key.
+    for node in ["node-c", "node-d"] {
+        rig.sim().node_down(node, true).unwrap();
+        rig.advance(20);
+        hear(&mut rig, &mut h);
+        told(&rig, &mut h);
+        let screen = h.screen();
+        assert!(screen.contains("✖ node node-c") && !screen.contains(" above"), "{screen}");
+    }
+    // At the top again, the worst is followed.
+    h.keys("g").settle();
+    rig.sim().break_selector("payments/api", true).unwrap();
+    rig.advance(30);
+    hear(&mut rig, &mut h);
+    told(&rig, &mut h);
+    let screen = h.screen();
+    let first = screen.lines().find(|l| l.contains('▌')).unwrap();
+    assert!(first.contains('✖') && !screen.contains(" above"), "{screen}");
+}

@@ -76,7 +76,8 @@ pub struct Incidents {
     pub(super) elsewhere: usize,
     pub(super) cursor: Cursor,
     selected: Option<IncidentId>,
-    /// Somebody has moved, or an earlier session did: else the cursor stands on the first row, whatever comes.
+    /// Somebody has moved, or an earlier session did: else, and at the top again, the cursor stands on the first row,
+    /// whatever comes.
     moved: bool,
     /// How far each open one was on its way back when they were last arranged.
     ways: Ways,
@@ -143,7 +144,7 @@ impl Incidents {
         self.follow_cursor()
     }
 
-    /// Sorts and filters anew; the cursor stays on its incident and its line.
+    /// Sorts and filters anew; the cursor stays on its incident, and what is broken stays in sight.
     fn arrange(&mut self, shared: &mut Shared) {
         self.query.scope.clone_from(&shared.scope);
         let since = Self::ended_since(shared);
@@ -162,7 +163,7 @@ impl Incidents {
         self.rows = rows;
         let place = self.selected.as_ref().and_then(|id| self.rows.iter().position(|i| i.id == *id));
         let place = if self.moved { place } else { Some(0) };
-        self.cursor.follow(place, self.rows.len());
+        self.cursor.follow_down(place, self.rows.len());
         shared.open_incidents = self.all.values().filter(|i| i.status == IncidentStatus::Open).count();
         let open = self.all.values().filter(|i| i.status == IncidentStatus::Open);
         self.elsewhere = open.filter(|i| !self.is_in_scope(i)).count();
@@ -250,7 +251,7 @@ impl Pane for Incidents {
     }
 
     fn act(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
-        self.moved = true;
+        self.moved = action != A::Top;
         if self.cursor.act(action, self.rows.len()) {
             return self.follow_cursor();
         }

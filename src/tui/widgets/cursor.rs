@@ -49,6 +49,13 @@ impl Cursor {
         self.top = self.at.saturating_sub(line);
     }
 
+    /// The same in a list whose first rows matter most: what comes above pushes the row down, and hides nothing.
+    pub fn follow_down(&mut self, found: Option<usize>, rows: usize) {
+        let top = self.top;
+        self.follow(found, rows);
+        self.top = self.top.min(top);
+    }
+
     /// The visible rows of a list; scrolls as little as needed.
     pub fn visible(&mut self, rows: usize, height: usize) -> std::ops::Range<usize> {
         self.height = height;
