@@ -28,6 +28,11 @@ impl Dues {
         self.order.first().map(|(at, _)| *at)
     }
 
+    /// Everything, in no order.
+    pub fn rows(&self) -> impl Iterator<Item = &DueRow> {
+        self.rows.values()
+    }
+
     /// Whether something is due under this key.
     pub fn get(&self, key: &str) -> Option<&DueRow> {
         self.rows.get(key)

@@ -8,6 +8,7 @@ use super::{
     engine::Engine,
     firing::Over,
     healing::SubjectState,
+    incidents::is_of_now,
     judge::later,
     route::{Account, Deliver},
     wording::{ending, lasted, outlived, removed, reworded},
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     event::{
         Event, Severity, Status,
-        incident::{Incident, IncidentStatus, Member, Phase},
+        incident::{CLUSTER, Incident, IncidentStatus, Member, Phase},
         over,
     },
     feed::Feed,
@@ -115,8 +116,9 @@ impl Engine {
             None => return Ok(Arc::clone(last)),
         };
         let own = self.newest_of(tx, incident, Status::Resolved, Some(&told.fingerprint))?;
-        let (began, at) = (incident.since(), incident.resolved_at.unwrap_or(now));
-        // Its end says what it was like at last; but how long it lasted is the whole incident's.
+        let at = incident.resolved_at.unwrap_or(now);
+        let began = self.began(tx, incident, &told)?.min(at);
+        // Its end says what it was like at last; but how long it lasted is that of all that had this trouble.
         let at_last = Event {
             details: own.as_ref().unwrap_or(&told).details.clone(),
             description: match &own {
@@ -137,6 +139,23 @@ impl Engine {
         event.id = own.as_ref().unwrap_or(last).id.clone();
         event.incident = Some(incident.id.clone());
         Ok(Arc::new(event))
+    }
+
+    /// Since when an incident was what was told: from its beginning on, but where something else was there before.
+    fn began(&self, tx: &Tx<'_>, incident: &Incident, told: &Event) -> Result<Timestamp> {
+        let (mut of_told, mut of_others) = (None, None);
+        tx.scan(&MEMBERS, &keys::prefix(&[incident.id.as_str()]), "", &mut |_, member: Member| {
+            if member.holds && !member.affected && is_of_now(&member, incident.reopened_at) {
+                // A cluster's troubles are all of one type.
+                let same = member.event_type == told.event_type
+                    && (incident.subject.kind != CLUSTER || member.fingerprint == told.fingerprint);
+                let began = if same { &mut of_told } else { &mut of_others };
+                *began = Some(began.map_or(member.since, |at: Timestamp| at.min(member.since)));
+            }
+            true
+        })?;
+        let later = of_told.filter(|told| of_others.is_some_and(|other| other < *told));
+        Ok(later.unwrap_or(incident.since()))
     }
 
     /// Whether what was told goes on without the incident.

@@ -246,6 +246,12 @@ impl Engine {
         {
             return self.judge(tx, uid, rule, key, origin, now);
         }
+        if finds && origin == Origin::Live && self.stands_first(uid, rule, key, now) {
+            let what = || {
+                (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone(), baseline: false })
+            };
+            return self.dues.set(tx, &place, Some(now + PLACING), what);
+        }
         self.outputs(tx, uid, rule.name(), &mut out)?;
         for draft in std::mem::take(&mut out.drafts) {
             self.tell(tx, uid, draft, origin, now)?;
@@ -318,6 +324,17 @@ impl Engine {
         let mut kinds = ABOVE.iter().chain((key.kind == Kind::Service).then_some(&Kind::Pod));
         now.duration_since(since) > PLACED_AFTER
             || kinds.all(|kind| cluster.is_settled(*kind, &key.namespace))
+    }
+
+    /// Whether what stood at the first sight is still being placed: what belongs to it must not be told as new before.
+    fn stands_first(&self, uid: &ClusterUid, rule: &dyn Condition, key: &ObjectKey, now: Timestamp) -> bool {
+        let Some(cluster) = self.clusters.get(uid) else { return false };
+        cluster.watched_for(now) <= PLACED_AFTER
+            && cluster.firings_of(key, rule.name()).is_empty()
+            && self
+                .dues
+                .rows()
+                .any(|row| row.cluster == uid.0 && matches!(row.what, Due::Judge { baseline: true, .. }))
     }
 
     fn unsettled(&self, uid: &ClusterUid, rule: &dyn Condition, key: &ObjectKey) -> Vec<Missed> {

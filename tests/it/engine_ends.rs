@@ -330,3 +330,23 @@ fn every_pod_reads_the_root_certificate_so_nobody_is_told_of_it() {
     assert!(!web.suspects.is_empty());
     assert!(web.suspects.iter().all(|s| s.at <= web.opened_at), "{:#?}", web.suspects);
 }
+
+#[test]
+fn an_end_counts_from_its_own_trouble_where_another_was_there_before() {
+    let mut rig = Rig::shop();
+    // An image that cannot be pulled for ten minutes, then no ready endpoint for one.
+    rig.sim().rollout("shop/search", "registry.example/search:nope", "image").unwrap();
+    rig.advance(600);
+    rig.sim().fail_probes("shop/search").unwrap();
+    rig.advance(60);
+    let worse = rig.sent.last().unwrap().message.event.clone();
+    assert_eq!(worse.event_type, EventType::ServiceUnavailable, "{:#?}", rig.story());
+    rig.sim().rollback("shop/search").unwrap();
+    rig.sim().recover("shop/search").unwrap();
+    rig.advance(900);
+    let end = &rig.about("Deployment/shop/search", Phase::Resolved)[0].message;
+    assert!(end.event.title.starts_with(&format!("{} — over after ", worse.title)), "{}", end.event.title);
+    let secs = end.event.details["duration_secs"].as_i64().unwrap();
+    assert!((60..700).contains(&secs), "{secs} {:#?}", rig.story());
+    assert_eq!(end.event.details["began_at"], worse.timestamp.to_string());
+}
