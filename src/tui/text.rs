@@ -4,10 +4,14 @@
 //! input is driven by it.
 
 use jiff::{Timestamp, tz::TimeZone};
+use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthChar;
 
+/// The letters that conjoining Hangul begins its syllables with, in their order from U+1100 on, as they stand alone.
+const HANGUL: &str = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ";
+
 /// One character as it may be drawn, or nothing. Marks that join what stands before them are dropped, since
-/// terminals disagree about the width of the result.
+/// terminals disagree about the width of the result: each character that is left has cells of its own.
 fn inert(c: char) -> Option<char> {
     match c {
         '\t' | '\n' | '\r' => Some(' '),
@@ -18,10 +22,25 @@ fn inert(c: char) -> Option<char> {
         | '\u{20d0}'..='\u{20ff}' => None,
         // Two regional indicators are one flag in some terminals and two letters in others.
         '\u{1f1e6}'..='\u{1f1ff}' => char::from_u32(c as u32 - 0x1_f1e6 + u32::from(b'A')),
+        // Thai and Lao AM is a ring on the letter before, and the vowel AA, which stands by itself.
+        '\u{e33}' | '\u{eb3}' => char::from_u32(c as u32 - 1),
+        // The voice marks of half-width kana, as they stand by themselves.
+        '\u{ff9e}' | '\u{ff9f}' => char::from_u32(c as u32 - 0xff9e + 0x309b),
+        '\u{1100}'..='\u{1112}' => HANGUL.chars().nth(c as usize - 0x1100),
         c if crate::event::sanitize::clean(c.encode_utf8(&mut [0; 4])).is_empty() => None,
         // Other characters without a width (combining marks) would pile up on their neighbour.
-        c => c.width().filter(|w| *w > 0).map(|_| c),
+        c if c.width().is_none_or(|w| w == 0) || joins(['a', c]) => None,
+        // What joins what follows is a letter: its place is kept.
+        c if joins([c, 'a']) || joins([c, '\u{ac00}']) => Some('\u{fffd}'),
+        c => Some(c),
     }
+}
+
+/// The two are one in a cell, as a vowel sign is with its letter.
+fn joins(pair: [char; 2]) -> bool {
+    // Up to here there are no marks, and most text is.
+    const MARKS: char = '\u{300}';
+    pair.iter().any(|c| *c >= MARKS) && String::from_iter(pair).graphemes(true).nth(1).is_none()
 }
 
 /// The number of cells that `text` takes once it is inert.
@@ -313,6 +332,8 @@ mod tests {
         "漢字かな交じり文ｗｉｄｅ",
         "Z̸̡̢̛̗͉a̷͔͝l̵̰̈g̶̮̓o̷",
         "tab\there\nnew\rline",
+        "क्षि देवनागरी ไทย กำ ຳ வணக்கம் മലയാളം",
+        "ｶﾞﾊﾟ 한국 \u{1112}\u{1161}\u{11ab}\u{1100}\u{ae00} \u{d4e}ക \u{a960}가",
         "",
     ];
 
@@ -326,6 +347,7 @@ mod tests {
                     assert_eq!(width(&out), cells, "{text:?} at {cells}: {out:?}");
                     assert_eq!(unicode_width::UnicodeWidthStr::width(out.as_str()), cells, "{out:?}");
                     assert!(out.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{out:?}");
+                    assert!(out.graphemes(true).all(|g| g.chars().count() == 1), "{out:?}");
                 }
             }
         }
@@ -333,10 +355,41 @@ mod tests {
         assert_eq!(fit(&long, 10), "xxxxxxxxx…");
     }
 
+    #[test]
+    fn letters_keep_cells_of_their_own_whatever_joins_them() {
+        let inert = |text: &str| text.chars().filter_map(inert).collect::<String>();
+        assert_eq!(inert("क्षि देवनागरी"), "कष दवनगर");
+        assert_eq!(inert("ไทย กำ ຳ"), "ไทย กา າ");
+        assert_eq!(inert("ｶﾞﾊﾟ"), "ｶ゛ﾊ゜");
+        assert_eq!(inert("한국어 \u{1112}\u{1161}\u{1100}\u{ae00}"), "한국어 ㅎㄱ글");
+        assert_eq!(inert("🇩🇪 👍🏽 👩‍👩‍👧 漢字 Ünï é"), "DE 👍 👩👩👧 漢字 Ünï é");
+    }
+
+    #[test]
+    fn what_was_drawn_over_joined_letters_reaches_the_terminal() {
+        use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+        let area = Rect::new(0, 0, 40, 1);
+        for text in TORTURE {
+            let (mut before, after) = (Buffer::empty(area), Buffer::empty(area));
+            crate::tui::widgets::paint::pieces(&mut before, area, 0, &[(text, Style::new())]);
+            // Of each character the first cell is written anew; a wide one's second goes with it.
+            let drawn: Vec<u16> =
+                (0..40).filter(|x| before.cell((*x, 0)).is_some_and(|c| c.symbol() != " ")).collect();
+            let written: Vec<u16> = before.diff(&after).into_iter().map(|(x, ..)| x).collect();
+            for x in drawn {
+                let symbol = before.cell((x, 0)).map(|c| c.symbol().to_owned()).unwrap_or_default();
+                assert_eq!(symbol.chars().count(), 1, "{text:?}: {symbol:?}");
+                assert!(written.contains(&x), "{text:?}: {symbol:?}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_fits_and_wraps(text in "\\PC*|.*", cells in 1_usize..40, lines in 1_usize..5) {
-            prop_assert_eq!(width(&fit(&text, cells)), cells);
+            let fitted = fit(&text, cells);
+            prop_assert_eq!(width(&fitted), cells);
+            prop_assert!(fitted.graphemes(true).all(|g| g.chars().count() == 1), "{:?}", fitted);
             let wrapped = wrap(&text, cells, lines);
             prop_assert!(wrapped.len() <= lines);
             // A wide character does not fit into a single cell; everything else does.

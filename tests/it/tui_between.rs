@@ -181,6 +181,7 @@ fn under_watch_only_the_keys_of_a_connector_promise_no_message() {
     let screen = h.keys("6").settle().screen();
     assert!(flat(&screen).contains("under --watch-only nothing is sent, no test either"), "{screen}");
     assert!(!flat(&screen).contains("sends a test"), "{screen}");
+    assert!(!screen.lines().last().is_some_and(|footer| footer.contains("ctrl-t")), "{screen}");
     let screen = h.keys("j j space").screen();
     let words = flat(&screen);
     assert!(
@@ -313,5 +314,6 @@ fn beside_an_engine_that_hangs_the_store_and_the_configuration_say_what_they_kno
         let screen = h.keys("6").settle().screen();
         assert_eq!(screen.lines().take(2).any(|l| l.contains("watch only")), only, "{screen}");
         assert_eq!(screen.contains("○ not used"), only, "{screen}");
+        assert_eq!(screen.contains("6 Connectors(0 on)"), only, "{screen}");
     }
 }

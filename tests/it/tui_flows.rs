@@ -528,7 +528,7 @@ fn an_incident_that_heals_says_since_when_and_when_it_ends() {
     let screen = h.keys("j j").settle().screen();
     let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(screen.contains("◒") && screen.contains("recovering: "), "{screen}");
-    assert!(words.contains("recovering since 09:40:57,") && words.contains("closes at 09:41:57"), "{screen}");
+    assert!(words.contains("(since 09:40:57), closes at 09:41:57"), "{screen}");
 }
 
 #[test]

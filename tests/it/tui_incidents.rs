@@ -480,6 +480,11 @@ fn what_was_is_said_in_the_last_words_and_no_command_has_the_selector_of_the_tro
     let mut h = open(&rig, (140, 60));
     let was = why(&mut h, "was");
     assert!(restarts(&was).is_some_and(|n| n >= most), "{before} | {was}");
+    rig.advance(400);
+    assert_eq!(rig.incident(WEB).status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    let mut h = open(&rig, (140, 60));
+    let ended = why(&mut h, "why");
+    assert!(restarts(&ended).is_some_and(|n| n >= most), "{before} | {was} | {ended}");
     // A Service whose selector was wrong: the command looks by the one it has now.
     rig.sim().break_selector("shop/search", true).unwrap();
     rig.advance(90);

@@ -172,7 +172,9 @@ impl Pane for Connectors {
         if ill > 0 {
             return format!("({ill}!)");
         }
-        let unused = connectors.iter().any(|c| c.state == "not used");
+        // Without a word from the engine, what it wrote down at its start counts.
+        let unused = connectors.iter().any(|c| c.state == "not used")
+            || connectors.is_empty() && shared.is_watch_only() && !self.rows.is_empty();
         let on = connectors.iter().filter(|c| c.enabled && c.state != "not used").count();
         if on > 0 || unused { format!("({on} on)") } else { String::new() }
     }

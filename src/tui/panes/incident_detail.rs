@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use ratatui::style::Style;
 
-use super::{incident_order::is_well, incidents_view::what, told};
+use super::{incidents_view::what, told};
 use crate::{
     event::{
         Event, ObjectRef, Status,
@@ -175,12 +175,9 @@ fn who(detail: Option<&IncidentDetail>, incident: &Incident, shared: &Shared, wi
 
 /// It heals: since when, and when it will have healed.
 fn recovering(recovery: &Recovery, shared: &Shared) -> String {
-    let since = shared.clock(recovery.since);
-    let begins = if is_well(recovery, shared.known_to()) {
-        format!("recovering since {since}")
-    } else {
-        format!("well for {} (since {since})", text::age(recovery.since, shared.known_to()))
-    };
+    // Whether that is a recovery the list says, which knows how it went before.
+    let (lasts, since) = (text::age(recovery.since, shared.known_to()), shared.clock(recovery.since));
+    let begins = format!("well for {lasts} (since {since})");
     // Positive evidence closes an incident: without eyes there is none.
     if !shared.is_watched() || shared.away().next().is_some() {
         return format!("{begins}; whether it stays so is not known now");

@@ -13,13 +13,13 @@ use crate::{
     store::pages::Recovery,
 };
 
-/// A container that runs between two crashes is no recovery: what is well for so long is called one. Until then its row
-/// says for how long it has been well.
+/// A container that runs between two crashes is no recovery: what is well for so long, and for longer than it was before
+/// it last broke anew, is called one. Until then its row says for how long it has been well.
 const WELL_FOR: SignedDuration = SignedDuration::from_secs(30);
 /// What is well for so long stands below what is broken. A restart that takes a moment moves nothing.
 const CALM_FOR: SignedDuration = SignedDuration::from_secs(10);
 /// What broke again while it healed, so lately, alternates: it keeps its place until it recovers, for with every turn
-/// its row would jump down and up again.
+/// its row would jump down and up again. For so long it is remembered for how long it had been well.
 const ALTERNATES: SignedDuration = SignedDuration::from_mins(10);
 
 /// How the list is sorted.
@@ -57,9 +57,10 @@ pub enum Way {
     Recovering,
 }
 
-/// Its troubles have stayed away for long enough to be called a recovery.
-pub fn is_well(recovery: &Recovery, known_to: Timestamp) -> bool {
-    known_to.duration_since(recovery.since) >= WELL_FOR
+/// It was well for a while, and broke again.
+struct Relapse {
+    at: Timestamp,
+    was_well: SignedDuration,
 }
 
 /// What is remembered of each open incident, so that its row keeps calm.
@@ -67,7 +68,7 @@ pub fn is_well(recovery: &Recovery, known_to: Timestamp) -> bool {
 pub struct Ways {
     at: HashMap<IncidentId, Way>,
     well: HashMap<IncidentId, Timestamp>,
-    again: HashMap<IncidentId, Timestamp>,
+    again: HashMap<IncidentId, Vec<Relapse>>,
 }
 
 impl Ways {
@@ -83,21 +84,23 @@ impl Ways {
             None => self.well.remove(id),
         };
         // Another beginning is a relapse too: it was too short to be seen.
-        if was.is_some_and(|was| recovery.is_none_or(|r| r.since != was)) {
-            self.again.insert(id.clone(), known_to);
-        }
+        let ended = recovery.map_or(known_to, |r| r.since);
+        let Some(was) = was.filter(|was| recovery.is_none() || *was != ended) else { return };
+        let again = self.again.entry(id.clone()).or_default();
+        again.retain(|relapse| is_remembered(relapse, known_to));
+        again.push(Relapse { at: known_to, was_well: ended.duration_since(was) });
     }
 
     /// The way it is on now.
     pub fn now(&self, id: &IncidentId, recovery: Option<&Recovery>, known_to: Timestamp) -> Way {
         let Some(recovery) = recovery else { return Way::Broken };
-        let again = self.again.get(id).is_some_and(|at| known_to.duration_since(*at) < ALTERNATES);
-        if is_well(recovery, known_to) {
-            Way::Recovering
-        } else if !again && known_to.duration_since(recovery.since) >= CALM_FOR {
-            Way::Healing
-        } else {
-            Way::Broken
+        let well = known_to.duration_since(recovery.since);
+        let again = self.again.get(id).into_iter().flatten().filter(|r| is_remembered(r, known_to));
+        match again.map(|relapse| relapse.was_well).max() {
+            Some(before) if well <= before => Way::Broken,
+            _ if well >= WELL_FOR => Way::Recovering,
+            None if well >= CALM_FOR => Way::Healing,
+            _ => Way::Broken,
         }
     }
 
@@ -123,6 +126,10 @@ impl Ways {
         };
         ended.then(if reverse { by.reverse() } else { by }).then_with(|| a.id.cmp(&b.id))
     }
+}
+
+fn is_remembered(relapse: &Relapse, known_to: Timestamp) -> bool {
+    known_to.duration_since(relapse.at) < ALTERNATES
 }
 
 #[cfg(test)]
@@ -171,6 +178,28 @@ mod tests {
         assert_eq!(ways.now(&id, Some(&well(200)), at(229)), Way::Broken);
         assert_eq!(ways.now(&id, Some(&well(200)), at(230)), Way::Recovering);
         assert_eq!(ways.now(&id, Some(&well(900)), at(911)), Way::Healing);
+    }
+
+    #[test]
+    fn what_runs_for_longer_than_a_while_recovers_when_it_outlives_its_last_runs() {
+        let (mut ways, id) = (Ways::default(), IncidentId::from("a"));
+        let mut recovered = Vec::new();
+        // Forty seconds well, twenty broken, and once fifty and ten. Of the first run nobody knows yet what it is.
+        for secs in 0..540 {
+            let (turn, part) = (secs / 60, secs % 60);
+            let recovery = (part < if turn == 4 { 50 } else { 40 }).then(|| well(turn * 60));
+            ways.note(&id, recovery.as_ref(), at(secs));
+            let way = ways.now(&id, recovery.as_ref(), at(secs));
+            assert!(turn == 0 || way != Way::Healing, "{secs}");
+            if way == Way::Recovering && recovered.last() != Some(&turn) {
+                recovered.push(turn);
+            }
+        }
+        assert_eq!(recovered, [0, 4], "only a run without a longer one before it");
+        // The longest of all that are remembered counts, not the last; in the end it does recover.
+        ways.note(&id, Some(&well(540)), at(540));
+        assert_eq!(ways.now(&id, Some(&well(540)), at(590)), Way::Broken);
+        assert_eq!(ways.now(&id, Some(&well(540)), at(591)), Way::Recovering);
     }
 
     #[test]

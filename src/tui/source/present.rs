@@ -121,12 +121,17 @@ pub(super) fn speaker(
             }
             event
         }
-        _ => match at_last(read, incident)? {
-            Some(event) => event,
-            None => match pages::event_by_id(read, incident.worst_event.as_str())? {
-                Some((_, event)) => event,
-                None => return Ok(None),
-            },
+        _ => match (at_last(read, incident)?, pages::event_by_id(read, incident.worst_event.as_str())?) {
+            (Some(event), _) if incident.status == IncidentStatus::Open => event,
+            (last, Some((_, mut event))) => {
+                // What has ended keeps its name, and of the same trouble the last words.
+                let same = last.filter(|e| e.event_type == event.event_type && !e.description.is_empty());
+                if let Some(last) = same {
+                    event.description = last.description;
+                }
+                event
+            }
+            _ => return Ok(None),
         },
     };
     let gone = is_gone(read, incident, &event.object)?;
@@ -136,9 +141,6 @@ pub(super) fn speaker(
 /// The trouble that ended last, of those as bad as the incident, in its last words: the event that opened the incident
 /// may tell of the first of many restarts. Where it is over, nothing is to be done about it.
 fn at_last(read: &impl Read, incident: &Incident) -> Result<Option<Event>> {
-    if incident.status != IncidentStatus::Open {
-        return Ok(None);
-    }
     let rows = pages::events_of_incident(read, &incident.id, None, Limits::rows(NEWEST))?.rows;
     let began = incident.since();
     let ended = |e: &Event| {

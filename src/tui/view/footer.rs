@@ -57,7 +57,8 @@ fn keys(model: &Model) -> Vec<&'static Binding> {
     all.sort_by_key(|b| b.footer);
     let rest = own.iter().chain(GLOBAL).filter(|b| b.footer == 0);
     all.extend(rest);
-    all.retain(|b| !model.shared.keymap.chords(b.action).is_empty());
+    let sends = !model.shared.watch_only && !model.shared.is_watch_only();
+    all.retain(|b| !model.shared.keymap.chords(b.action).is_empty() && (sends || b.action != Action::Test));
     if let Some(pane) = model.panes.get(model.current) {
         let (row, filter) = (pane.has_row(), pane.filter().is_some());
         all.retain(|b| (row || !wants_row(b.action)) && (filter || b.action != Action::Filter));
