@@ -57,6 +57,11 @@ impl Fault {
     pub fn unauthorized() -> Self {
         Fault::Refuse(Failure::new(401, "Unauthorized", "Unauthorized"))
     }
+    /// 403 of a server that has just started: nobody's roles are known to it yet.
+    pub fn forbidden() -> Self {
+        let text = "forbidden: User \"system:serviceaccount:barrelman:barrelman\" cannot watch resource: RBAC: not found";
+        Fault::Refuse(Failure::new(403, "Forbidden", text))
+    }
 }
 
 /// Which requests a rule is for.
@@ -65,6 +70,7 @@ pub struct Rule {
     verb: Option<String>,
     resource: Option<String>,
     namespace: Option<String>,
+    path: Option<String>,
     skip: u32,
     times: Option<u32>,
     fault: Option<Fault>,
@@ -90,6 +96,11 @@ impl Rule {
         self.namespace = Some(namespace.to_owned());
         self
     }
+    /// Only this path, without its query (`/readyz`), as the request begins: no fault of single lines.
+    pub fn path(mut self, path: &str) -> Self {
+        self.path = Some(path.to_owned());
+        self
+    }
     /// Only so often; then it is gone.
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
@@ -105,6 +116,7 @@ impl Rule {
         self.verb.as_deref().is_none_or(|v| v == request.verb)
             && self.resource.as_deref().is_none_or(|r| r == request.resource)
             && self.namespace.as_deref().is_none_or(|n| n == request.namespace)
+            && self.path.as_deref().is_none_or(|p| p == request.path)
     }
 }
 
@@ -125,6 +137,8 @@ pub(super) struct Asked<'a> {
     pub verb: &'a str,
     pub resource: &'a str,
     pub namespace: &'a str,
+    /// Without its query; empty for a line of an open watch.
+    pub path: &'a str,
 }
 
 /// Most different paths that are counted; later ones are counted as `other`.
@@ -282,7 +296,8 @@ impl Faults {
 mod tests {
     use super::*;
 
-    const LIST: Asked<'static> = Asked { verb: "list", resource: "pods", namespace: "" };
+    const LIST: Asked<'static> =
+        Asked { verb: "list", resource: "pods", namespace: "", path: "/api/v1/pods" };
 
     #[test]
     fn a_rule_strikes_its_requests_so_often_and_is_gone() {

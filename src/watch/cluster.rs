@@ -19,6 +19,7 @@ use super::{
     error::{Error, Fault, Result},
     probe::{PROBES, Probe, ready},
     projection::Decoder,
+    refusal::Server,
     resources::Resource,
     scope::Scope,
     streams::{LINGER, Streams},
@@ -66,7 +67,14 @@ impl Cluster {
                 .asked
                 .send_modify(|asked| asked.iter_mut().skip(self.index).take(1).for_each(|a| *a = true));
             match begun {
-                Ok(begun) => break begun,
+                Ok(cx) => {
+                    // Reached in the end, it may have only just started.
+                    let back = matches!(self.state, ClusterState::Away { .. }).then(Instant::now);
+                    cx.server.set(Server { back, ..Server::default() });
+                    // Whether a first refusal is to be believed. What is amiss is found by the streams.
+                    let _ = ready(&cx).await;
+                    break cx;
+                }
                 Err(error) => {
                     let wait = backoff.next(error.retry_after, rand::random());
                     self.away(&error, wait).await;
@@ -143,6 +151,7 @@ impl Cluster {
             heard: Cell::new(Instant::now()),
             trouble: RefCell::new(None),
             troubled: Notify::new(),
+            server: Cell::default(),
             back: Notify::new(),
             resources: RefCell::new(resources),
             namespaces: Namespaces::default(),

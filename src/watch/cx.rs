@@ -14,8 +14,8 @@ use tokio::{
 };
 
 use super::{
-    Batch, Clock, Stored, api::Api, board::Board, error::Error, projection::Decoder, resources::Resource,
-    scope::Scope,
+    Batch, Clock, Stored, api::Api, board::Board, error::Error, projection::Decoder, refusal::Server,
+    resources::Resource, scope::Scope,
 };
 use crate::{
     config::WatchSettings,
@@ -44,7 +44,7 @@ pub struct Cx {
     pub board: Board,
     /// The clock.
     pub clock: Clock,
-    /// What the store has, for scopes under a selector.
+    /// What the store has of a stream's scope.
     pub stored: Option<Stored>,
     /// The server takes streaming lists, as far as is known.
     pub streaming: Cell<bool>,
@@ -54,8 +54,10 @@ pub struct Cx {
     pub trouble: RefCell<Option<Error>>,
     /// When the credentials have to be made anew, where only we do that.
     pub renew_at: Cell<Option<Instant>>,
-    /// Set with `trouble`.
+    /// The server is to be asked whether it is ready: set with `trouble`, and where a refusal is in doubt.
     pub troubled: Notify,
+    /// What the server says of itself.
+    pub server: Cell<Server>,
     /// The API came back: streams that wait try at once.
     pub back: Notify,
     /// How each kind is read; kinds that the server does not have are missing.

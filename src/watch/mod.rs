@@ -22,6 +22,7 @@ mod list;
 mod plugin;
 mod probe;
 mod projection;
+mod refusal;
 mod resources;
 mod rights;
 mod scope;
@@ -68,8 +69,9 @@ pub type Clock = fn() -> Timestamp;
 /// enough that a slow engine stops the reading before it costs memory.
 pub const CHANNEL: usize = 16;
 
-/// Place and uid of each object that the store has in a stream's scope. Asked once per stream, and only under a
-/// selector: what is missing from the first list may have left the selector, which is no deletion.
+/// Place and uid of each object that the store has in a stream's scope. Asked once per stream, under a selector: what
+/// is missing from the first list may have left the selector, which is no deletion. And of a stream that is refused
+/// before it was ever live: where something is stored, the right was there.
 pub type Stored = Arc<dyn Fn(&StreamId) -> Vec<(ObjectKey, Str)> + Send + Sync>;
 
 /// What to watch, and as whom.
@@ -85,7 +87,7 @@ pub struct Options {
     pub known_uids: BTreeMap<String, ClusterUid>,
     /// The clock.
     pub clock: Clock,
-    /// What the store has of a scope under a selector. `None`: nothing is known of the time before this run.
+    /// What the store has of a stream's scope. `None`: nothing is known of the time before this run.
     pub stored: Option<Stored>,
 }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     cx::Cx,
     error::{Error, Fault, Result},
+    refusal::{Readiness, Server},
 };
 
 /// With no word from the server for this long, it is asked whether it is ready.
@@ -17,13 +18,23 @@ const PROBE_WITHIN: Duration = Duration::from_secs(5);
 pub(super) const PROBES: u32 = 2;
 /// The pause between failed probes, while they are few.
 const PROBE_AGAIN: Duration = Duration::from_secs(2);
-/// `/readyz`. A server that refuses the question is there.
+
+/// `/readyz`. A server that refuses the question is there. What it says is kept for those that it refuses.
 pub(super) async fn ready(cx: &Cx) -> Result<()> {
     let answer = tokio::time::timeout(PROBE_WITHIN, cx.api.get("/readyz")).await;
-    match answer.unwrap_or_else(|_| Err(Error::timed_out("/readyz", PROBE_WITHIN))) {
-        Err(e) if matches!(e.fault, Fault::Forbidden | Fault::NotFound | Fault::Throttled) => Ok(()),
-        answer => answer.map(drop),
-    }
+    let answer = answer.unwrap_or_else(|_| Err(Error::timed_out("/readyz", PROBE_WITHIN)));
+    let (readiness, answer) = match answer {
+        Ok(_) => (Readiness::Ready(Instant::now()), Ok(())),
+        Err(e) if matches!(e.fault, Fault::Forbidden | Fault::NotFound | Fault::Throttled) => {
+            (Readiness::Unknown, Ok(()))
+        }
+        Err(e) => (Readiness::Not, Err(e)),
+    };
+    let before = cx.server.get();
+    let returned = before.readiness == Readiness::Not && answer.is_ok();
+    let back = if returned { Some(Instant::now()) } else { before.back };
+    cx.server.set(Server { readiness, back });
+    answer
 }
 
 /// When to ask next.

@@ -13,6 +13,7 @@ use super::{
     backoff::{Backoff, LONGEST},
     cx::Cx,
     error::{Error, Fault},
+    refusal::{Refusals, Verdict},
     resources::{Resource, encode},
     rights,
 };
@@ -41,6 +42,8 @@ pub(super) struct Stream {
     /// Lists in a row that held something unnameable.
     pub(super) unnamed_lists: u32,
     pub(super) backoff: Backoff,
+    /// What it was refused.
+    refusals: Refusals,
     /// When the server last had no history for us.
     gone_at: Option<Instant>,
     /// Under a selector: what is in it, so that what a list no longer has can be asked about.
@@ -81,6 +84,7 @@ impl Stream {
             paged: false,
             unnamed_lists: 0,
             backoff: Backoff::default(),
+            refusals: Refusals::default(),
             gone_at: None,
             selected,
             out: Batch::new(),
@@ -100,8 +104,9 @@ impl Stream {
                 Some(version) => self.follow(&version).await,
             };
             self.flush().await;
-            if let Err(error) = step {
-                self.recover(error).await;
+            match step {
+                Ok(()) => self.refusals.worked(),
+                Err(error) => self.recover(error).await,
             }
         }
     }
@@ -116,12 +121,12 @@ impl Stream {
             let last = self.gone_at.replace(Instant::now());
             at_once = error.fault == Fault::Gone && last.is_none_or(|at| at.elapsed() > GONE_AGAIN);
         }
+        if error.fault != Fault::Forbidden {
+            self.refusals.interrupted();
+        }
         let slow = self.cx.settings.poll_interval.mul_f64(0.9 + rand::random::<f64>() * 0.2);
         let (state, wait) = match error.fault {
-            Fault::Forbidden => (
-                StreamState::Forbidden { missing: rights::missing(&self.resource, &self.id.namespace) },
-                slow,
-            ),
+            Fault::Forbidden => self.refused(slow),
             Fault::NotFound => (StreamState::Absent, slow),
             // The request itself is wrong (a selector that the server refuses): haste changes nothing.
             Fault::Refused => (self.cx.retrying(LONGEST), LONGEST),
@@ -134,17 +139,36 @@ impl Stream {
         self.say(state, &error.to_string());
         self.flush().await;
         let away = error.fault.is_away();
+        // What a server does not permit, or does not have, may be another matter after its restart.
+        let wakes = away || matches!(error.fault, Fault::Forbidden | Fault::NotFound);
         if away {
             self.cx.trouble.replace(Some(error));
             self.cx.troubled.notify_one();
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            // Only those who wait for the API; a missing right is not back because the server is.
-            () = self.cx.back.notified(), if away => {
+            () = self.cx.back.notified(), if wakes => {
+                self.refusals.interrupted();
                 tokio::time::sleep(STAGGER.mul_f64(rand::random())).await;
             }
         }
+    }
+
+    /// What a 403 means, and when to try again. While it is in doubt, the server is asked whether it is ready.
+    fn refused(&mut self, slow: Duration) -> (StreamState, Duration) {
+        let stored = || self.cx.stored.as_ref().is_some_and(|stored| !stored(&self.id).is_empty());
+        let server = self.cx.server.get();
+        let Verdict { believed, again } = self.refusals.judge(Instant::now(), server, stored, rand::random());
+        if again.is_some() {
+            self.cx.troubled.notify_one();
+        }
+        let wait = again.unwrap_or(slow).min(slow);
+        let state = if believed {
+            StreamState::Forbidden { missing: rights::missing(&self.resource, &self.id.namespace) }
+        } else {
+            self.cx.retrying(wait)
+        };
+        (state, wait)
     }
 
     /// Shows and tells a state, if it is another than before.
@@ -155,6 +179,9 @@ impl Stream {
                 error.clone_into(&mut s.last_error);
             }
         });
+        if state == StreamState::Live {
+            self.refusals.worked();
+        }
         let first = self.state == StreamState::Syncing && state == StreamState::Syncing;
         if self.state != state || first {
             self.log_change(&state, error);
@@ -208,6 +235,7 @@ impl Stream {
     fn log_change(&mut self, state: &StreamState, error: &str) {
         let id = &self.id;
         match state {
+            StreamState::Live if self.is_shut() => tracing::info!(stream = %id, "watched now"),
             StreamState::Live => tracing::debug!(stream = %id, "live"),
             StreamState::Syncing => return tracing::debug!(stream = %id, selector = %id.selector, "listing"),
             StreamState::Retrying { .. } => {
@@ -222,6 +250,11 @@ impl Stream {
             StreamState::Absent => tracing::info!(stream = %id, "the server does not have it"),
         }
         self.logged = Some(state.clone());
+    }
+
+    /// The log said last that it is not watched.
+    fn is_shut(&self) -> bool {
+        matches!(self.logged, Some(StreamState::Forbidden { .. } | StreamState::Absent))
     }
 
     fn is_optional(&self) -> bool {

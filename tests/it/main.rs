@@ -57,3 +57,4 @@ mod tui_screens;
 mod tui_truth;
 mod watch_contexts;
 mod watch_faults;
+mod watch_refused;

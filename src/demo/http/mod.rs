@@ -52,7 +52,7 @@ async fn answer(cluster: &Cluster, request: Request) -> Result<Response, Failure
         Route::Object(at) => (at.resource.plural, at.namespace.as_str()),
         Route::Document(_) | Route::Review(_) | Route::Health => ("", ""),
     };
-    let asked = Asked { verb, resource, namespace };
+    let asked = Asked { verb, resource, namespace, path: &path };
     let fault = strike(cluster, &asked).await?;
     match route {
         Route::Health => Ok(reply(StatusCode::OK, "text/plain", "ok")),

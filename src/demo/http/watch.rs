@@ -244,7 +244,8 @@ impl Watch {
 
     /// Joins lines to a chunk, with the fault of a single line where one is due.
     fn spoil(&mut self, lines: &[Bytes]) -> Bytes {
-        let asked = Asked { verb: "watch", resource: self.resource.plural, namespace: &self.namespace };
+        let asked =
+            Asked { verb: "watch", resource: self.resource.plural, namespace: &self.namespace, path: "" };
         let mut out = BytesMut::with_capacity(lines.iter().map(Bytes::len).sum());
         match self.cluster.faults().take_line(&asked) {
             Some(Fault::CutLine) => {
