@@ -1,9 +1,12 @@
 //! One incident in words: the peek of five lines, the detail pane, and the page that `d` opens.
 
-use jiff::Timestamp;
 use ratatui::style::Style;
 
-use super::{incidents_view::what, told};
+use super::{
+    incident_suspects::{anew, suspect, suspects},
+    incidents_view::what,
+    told,
+};
 use crate::{
     event::{
         Event, ObjectRef, Status,
@@ -21,10 +24,6 @@ use crate::{
 /// A line of pieces.
 pub type Line = Vec<(String, Style)>;
 
-/// What scores less has hardly to do with it.
-const LIKELY: f64 = 0.3;
-/// So many suspects have room beside all else; more only where they are likely.
-const SUSPECTS: usize = 2;
 /// Further suspects give way in a peek before anything else does.
 const MORE: usize = 8;
 /// Width of the word before each line.
@@ -62,7 +61,8 @@ fn events(incident: &Incident, detail: Option<&IncidentDetail>) -> String {
     }
 }
 
-fn worded(word: &str, rest: &str, theme: &Theme, width: usize, lines: usize) -> Vec<Line> {
+/// A word, and what is said of it, wrapped beside it.
+pub(super) fn worded(word: &str, rest: &str, theme: &Theme, width: usize, lines: usize) -> Vec<Line> {
     let room = width.saturating_sub(WORD).max(1);
     text::wrap(rest, room, lines)
         .into_iter()
@@ -72,35 +72,6 @@ fn worded(word: &str, rest: &str, theme: &Theme, width: usize, lines: usize) -> 
             vec![(text::fit(word, WORD), theme.key), (line, Style::new())]
         })
         .collect()
-}
-
-/// Before which beginning a change was, where an incident has two: what came after the first did not bring that about,
-/// but perhaps that it broke anew.
-fn anew(s: &Suspect, incident: &Incident) -> Option<Timestamp> {
-    incident.refired_at.filter(|_| s.at.as_second() > incident.since().as_second())
-}
-
-fn suspect(s: &Suspect, incident: &Incident, shared: &Shared) -> String {
-    let before = anew(s, incident).unwrap_or(incident.since()).as_second() - s.at.as_second();
-    let level = if s.score >= 0.6 {
-        "high"
-    } else if s.score >= LIKELY {
-        "med "
-    } else {
-        "low "
-    };
-    let manager = if s.manager.is_empty() { String::new() } else { format!(" by {}", s.manager) };
-    let when = if shared.absolute {
-        text::full(s.at, &shared.tz)
-    } else {
-        format!("−{}", text::span(before.max(0)))
-    };
-    format!(
-        "{level} {when} {} {}{manager} ({})",
-        text::object(&s.object),
-        text::without_object(&s.title, &s.object),
-        s.link
-    )
 }
 
 fn owners(chain: &[OwnerLine]) -> String {
@@ -316,36 +287,6 @@ fn give_way(parts: &mut Vec<(usize, Vec<Line>)>, (height, rank): (usize, usize))
 fn happened(event: &Event, shared: &Shared) -> String {
     let times = if event.count > 1 { format!(" ×{}", event.count) } else { String::new() };
     format!("{} {}{times}", shared.clock(event.last_seen.max(event.timestamp)), event.title)
-}
-
-/// What changed just before, under the beginning that it was before.
-fn suspects(incident: &Incident, shared: &Shared, (width, whole): (usize, bool)) -> Vec<Line> {
-    let theme = &shared.theme;
-    if incident.suspects.is_empty() {
-        return worded("suspects", "nothing that we watched changed just before", theme, width, 2);
-    }
-    let mut lines = Vec::new();
-    let shown = |(i, s): &(usize, &Suspect)| whole || s.score >= LIKELY || *i < SUSPECTS;
-    let mut heading = "";
-    for (_, s) in incident.suspects.iter().enumerate().filter(shown) {
-        let of = match (incident.refired_at, anew(s, incident)) {
-            (None, _) => "Just before (correlation, not proof)",
-            (_, Some(_)) => "Just before it broke anew (correlation, not proof)",
-            _ => "Just before its beginning (correlation, not proof)",
-        };
-        if of != heading {
-            heading = of;
-            lines.push(vec![(of.to_owned(), theme.title)]);
-        }
-        let words = text::wrap(&suspect(s, incident, shared), width, 3);
-        lines.extend(words.into_iter().map(|l| vec![(l, Style::new())]));
-    }
-    let more = incident.suspects.iter().enumerate().filter(|s| !shown(s)).count();
-    if more > 0 {
-        let words = format!("and {}: d", text::count(more as u64, "less likely one"));
-        lines.push(vec![(words, theme.dim)]);
-    }
-    lines
 }
 
 /// The detail pane; `whole`: the page, which has room for everything.

@@ -10,6 +10,7 @@ mod facets;
 mod health;
 mod incident_detail;
 mod incident_order;
+mod incident_suspects;
 mod incidents;
 mod incidents_view;
 mod sorted;
