@@ -32,7 +32,7 @@ use crate::{
     connector::{Built, Clock, Connector, Deliver, Problem, settings_hash},
     status::ConnectorStatus,
     store::{
-        self, CONNECTOR_STATES, ConnectorState, DEAD_HEADS, DeliveryRow, DeliveryState, Read, Store,
+        self, CONNECTOR_STATES, ConnectorState, DeliveryRow, DeliveryState, Read, Store,
         pages::{self, Limits},
     },
 };
@@ -233,7 +233,10 @@ impl Dispatcher {
             self.stop(&name).await;
             self.tell_left_behind(&name)?;
         }
-        let before = Before { dead: self.count_dead()?, log: self.newest_deliveries()? };
+        let before = Before {
+            dead: pages::dead_counts(&self.deps.store.snapshot()?)?,
+            log: self.newest_deliveries()?,
+        };
         for definition in definitions {
             self.apply_one(definition, &before).await?;
         }
@@ -397,15 +400,6 @@ impl Dispatcher {
         let snapshot = self.deps.store.snapshot()?;
         let page = pages::deliveries_back(&snapshot, None, Limits::rows(Limits::EXAMINE), &|_| true)?;
         Ok(page.rows.into_iter().map(|(_, row)| row).collect())
-    }
-
-    fn count_dead(&self) -> store::Result<BTreeMap<String, u64>> {
-        let mut counts = BTreeMap::new();
-        self.deps.store.snapshot()?.read_log(&DEAD_HEADS, 0, &mut |_, head| {
-            *counts.entry(head.row.notification.connector).or_insert(0) += 1;
-            true
-        })?;
-        Ok(counts)
     }
 }
 

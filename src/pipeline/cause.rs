@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{cluster::Cluster, engine::Engine, firing::Over};
+use super::{
+    cluster::Cluster,
+    engine::Engine,
+    firing::{Over, is_of},
+};
 use crate::{
     detect::{Finding, Origin},
     event::{ClusterUid, Event, EventType, IncidentId, Kind, ObjectRef, Severity, Status, incident::CLUSTER},
@@ -86,9 +90,7 @@ impl Engine {
         // The others' nodes may be found failing in a moment, also after an outage, when all of it comes at once.
         if all_suspicious { Cause::Perhaps } else { Cause::Own }
     }
-}
 
-impl Engine {
     /// What a node took down was well, and fails again when the node is well too: that is another trouble, and not the
     /// node's doing. Ends what is remembered of the first; whether there was any.
     pub(super) fn parts(
@@ -103,9 +105,7 @@ impl Engine {
         let mut parted = false;
         for row in rows {
             let (Some(well), Some(incident)) = (row.healthy_since, &row.incident) else { continue };
-            let again = findings
-                .iter()
-                .find(|f| f.draft.event_type == row.event_type && f.draft.discriminator == row.discriminator);
+            let again = findings.iter().find(|f| is_of(&row, &f.draft));
             let Some(again) = again else { continue };
             if !tx.get(&MEMBERS, &keys::member(incident, &row.fingerprint))?.is_some_and(|m| m.affected) {
                 continue;

@@ -95,9 +95,7 @@ impl Engine {
 
     /// With the newest words of the trouble that it told.
     pub(super) fn as_it_is(&self, incident: &Incident, event: Event) -> Event {
-        let cluster = self.clusters.get(&incident.cluster_uid);
-        let mut firing = cluster.into_iter().flat_map(|c| c.firings.values().flatten());
-        let row = firing.find(|f| f.fingerprint == event.fingerprint);
+        let row = self.firing_in(&incident.cluster_uid).find(|f| f.fingerprint == event.fingerprint);
         reworded(event, row.and_then(|f| f.words.as_ref()))
     }
 
@@ -160,9 +158,7 @@ impl Engine {
 
     /// Whether what was told goes on without the incident.
     fn outlives(&self, incident: &Incident, told: &Event) -> bool {
-        let cluster = self.clusters.get(&incident.cluster_uid);
-        let mut firing = cluster.into_iter().flat_map(|c| c.firings.values().flatten());
-        firing.any(|f| {
+        self.firing_in(&incident.cluster_uid).any(|f| {
             f.fingerprint == told.fingerprint
                 && f.incident.as_ref() != Some(&incident.id)
                 && f.healthy_since.is_none()

@@ -73,6 +73,11 @@ impl Engine {
         if event_type == EventType::NodeUnhealthy { self.nodes_changed(tx, uid, (now, now)) } else { Ok(()) }
     }
 
+    /// What fires in a cluster, of all its objects.
+    pub(super) fn firing_in(&self, uid: &ClusterUid) -> impl Iterator<Item = &FiringRow> {
+        self.clusters.get(uid).into_iter().flat_map(|c| c.firings.values().flatten())
+    }
+
     /// It was so before we first looked, although its threshold passed only now.
     fn stood_at_baseline(&self, uid: &ClusterUid, draft: &Draft) -> bool {
         let meta = &draft.object.meta;
@@ -246,6 +251,11 @@ impl Engine {
         }
         self.resolved(tx, uid, row, over)
     }
+}
+
+/// Whether it is this trouble, of the object that was looked at.
+pub(super) fn is_of(row: &FiringRow, draft: &Draft) -> bool {
+    row.event_type == draft.event_type && row.discriminator == draft.discriminator
 }
 
 pub(super) fn words(draft: &Draft) -> Words {

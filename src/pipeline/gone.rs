@@ -77,9 +77,10 @@ impl Engine {
             return Ok(false);
         }
         for (key, mut member) in holding {
-            let cluster = self.clusters.get(&incident.cluster_uid);
-            let mut firing = cluster.into_iter().flat_map(|c| c.firings.values().flatten());
-            if let Some(mut row) = firing.find(|f| f.fingerprint == member.fingerprint).cloned() {
+            let mut firing = self.firing_in(&incident.cluster_uid);
+            let row = firing.find(|f| f.fingerprint == member.fingerprint).cloned();
+            drop(firing);
+            if let Some(mut row) = row {
                 row.incident = None;
                 self.put_firing(tx, &incident.cluster_uid.clone(), row)?;
             }
@@ -104,10 +105,10 @@ impl Engine {
         let members: Vec<(String, Member)> = tx.all(&MEMBERS, &keys::prefix(&[incident.id.as_str()]))?;
         let mut waits = false;
         for (_, member) in members.iter().filter(|(_, m)| m.holds && !m.affected) {
-            let row = self.clusters.get(uid).and_then(|c| {
-                let mut rows = c.firings.values().flatten();
-                rows.find(|f| f.fingerprint == member.fingerprint && f.incident.is_none()).cloned()
-            });
+            let row = self
+                .firing_in(uid)
+                .find(|f| f.fingerprint == member.fingerprint && f.incident.is_none())
+                .cloned();
             let Some(row) = row else { continue };
             // It may be about to end; or the last of what the subject owned is still there, and it is known by that.
             if row.healthy_since.is_some() || self.subject_of(uid, &row.key) == Some(incident.subject.key()) {

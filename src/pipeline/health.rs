@@ -117,12 +117,8 @@ impl Engine {
     ) -> Result<()> {
         let Some(cluster) = self.clusters.get(uid) else { return Ok(()) };
         let total = cluster.world.of_kind(Kind::Node).count();
-        let failing: Vec<&FiringRow> = cluster
-            .firings
-            .values()
-            .flatten()
-            .filter(|f| f.event_type == EventType::NodeUnhealthy && f.discriminator == "Ready")
-            .collect();
+        let failing: Vec<&FiringRow> =
+            cluster.firings.values().flatten().filter(|f| f.is_lost_node()).collect();
         let standing = failing.iter().all(|f| f.standing);
         let own = Own { standing, ..Own::of_cluster(cluster, "nodes") };
         let are_many = |count: usize| count >= NODES && count * NODE_SHARE > total;

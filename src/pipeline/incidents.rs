@@ -390,11 +390,7 @@ impl Engine {
     /// The node had its moment: an event that was held opens its own incident, or is the node's doing.
     pub(super) fn held(&mut self, tx: &Tx<'_>, uid: &ClusterUid, seq: u64, now: Timestamp) -> Result<()> {
         let Some(event) = tx.entry(&EVENTS, seq)? else { return Ok(()) };
-        let row = self
-            .clusters
-            .get(uid)
-            .and_then(|c| c.firings.values().flatten().find(|f| f.event == event.id))
-            .cloned();
+        let row = self.firing_in(uid).find(|f| f.event == event.id).cloned();
         // It healed within the second. A one-shot has no such row.
         if row.is_none() && event.role != Role::OneShot {
             return Ok(());

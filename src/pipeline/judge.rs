@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     cluster::{Cluster, Missed, View},
     engine::Engine,
+    firing::is_of,
     ignore::unannotated,
 };
 use crate::{
@@ -235,22 +236,20 @@ impl Engine {
         let (verdict, mut missed) =
             self.call(tx, uid, rule.name(), now, |cx| rule.judge(&object, cx, &mut out));
         let finds = matches!(&verdict, Some(Verdict::Known(findings)) if !findings.is_empty());
-        if finds && origin == Origin::Baseline && !self.is_placed(uid, key, now) {
+        let first = origin == Origin::Baseline;
+        let waits = finds
+            && if first { !self.is_placed(uid, key, now) } else { self.stands_first(uid, rule, key, now) };
+        if waits {
             // Nor is anything remembered: to the rule the next look is the first one still.
-            let what =
-                || (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone(), baseline: true });
+            let what = || {
+                (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone(), baseline: first })
+            };
             return self.dues.set(tx, &place, Some(now + PLACING), what);
         }
         if let Some(Verdict::Known(findings)) = &verdict
             && self.parts(tx, uid, rule.name(), (key, findings), now)?
         {
             return self.judge(tx, uid, rule, key, origin, now);
-        }
-        if finds && origin == Origin::Live && self.stands_first(uid, rule, key, now) {
-            let what = || {
-                (uid.0.clone(), Due::Judge { rule: rule.name().into(), key: key.clone(), baseline: false })
-            };
-            return self.dues.set(tx, &place, Some(now + PLACING), what);
         }
         self.outputs(tx, uid, rule.name(), &mut out)?;
         for draft in std::mem::take(&mut out.drafts) {
@@ -261,10 +260,7 @@ impl Engine {
             let mut firing =
                 self.clusters.get(uid).map(|c| c.firings_of(key, rule.name())).unwrap_or_default();
             for finding in findings {
-                let known = firing.iter().position(|f| {
-                    f.event_type == finding.draft.event_type && f.discriminator == finding.draft.discriminator
-                });
-                if let Some(position) = known {
+                if let Some(position) = firing.iter().position(|f| is_of(f, &finding.draft)) {
                     if let Some(at) = self.still(tx, uid, firing.swap_remove(position), finding.draft, now)? {
                         next = Some(next.map_or(at, |n| n.min(at)));
                     }

@@ -295,14 +295,13 @@ impl Engine {
                 waits = true;
                 continue;
             }
-            let row = self.clusters.get(&incident.cluster_uid).and_then(|c| {
-                c.firings.values().flatten().find(|f| f.fingerprint == member.fingerprint).cloned()
-            });
-            let Some(mut row) = row else { continue };
             // One that was taken over already belongs elsewhere.
-            if row.incident.as_ref() != Some(&incident.id) {
-                continue;
-            }
+            let row = self
+                .firing_in(&incident.cluster_uid)
+                .find(|f| f.fingerprint == member.fingerprint)
+                .filter(|f| f.incident.as_ref() == Some(&incident.id))
+                .cloned();
+            let Some(mut row) = row else { continue };
             if row.healthy_since.is_some() {
                 waits = true;
                 continue;
@@ -333,9 +332,8 @@ impl Engine {
         let ids: Vec<IncidentId> = nodes.filter(|o| !o.standing).map(|o| o.id.clone()).collect();
         let mut waits = false;
         for id in ids {
-            let cluster = self.clusters.get(&incident.cluster_uid);
-            let mut rows = cluster.into_iter().flat_map(|c| c.firings.values().flatten());
-            if !rows.any(|f| f.incident.as_ref() == Some(&id) && f.healthy_since.is_none()) {
+            let fails = |f: &FiringRow| f.incident.as_ref() == Some(&id) && f.healthy_since.is_none();
+            if !self.firing_in(&incident.cluster_uid).any(fails) {
                 waits = true;
                 continue;
             }

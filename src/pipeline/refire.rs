@@ -40,11 +40,11 @@ impl Engine {
 
     /// Since when none of an incident's troubles is there, if none is.
     fn well_before(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Timestamp>> {
-        let Some(cluster) = self.clusters.get(&incident.cluster_uid) else { return Ok(None) };
         let mut since = None;
-        for row in cluster.firings.values().flatten().filter(|f| f.incident.as_ref() == Some(&incident.id)) {
+        let uid = &incident.cluster_uid;
+        for row in self.firing_in(uid).filter(|f| f.incident.as_ref() == Some(&incident.id)) {
             // What it takes down with it says nothing of it.
-            let own = || self.subject_of(&incident.cluster_uid, &row.key) == Some(incident.subject.key());
+            let own = || self.subject_of(uid, &row.key) == Some(incident.subject.key());
             match row.healthy_since {
                 None if own() => return Ok(None),
                 healthy => since = since.max(healthy),

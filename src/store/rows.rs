@@ -57,6 +57,13 @@ pub struct FiringRow {
     pub words: Option<Words>,
 }
 
+impl FiringRow {
+    /// A node does not answer, or did so until lately.
+    pub fn is_lost_node(&self) -> bool {
+        self.event_type == EventType::NodeUnhealthy && self.discriminator == "Ready"
+    }
+}
+
 /// The step of an incident's life at which its subject has been well for long enough.
 pub const HEAL: &str = "heal";
 

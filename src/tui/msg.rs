@@ -266,7 +266,7 @@ pub struct ConnectorLog {
     pub next_attempt: Option<Timestamp>,
     /// Messages that wait, as far as they were looked at.
     pub waiting: u64,
-    /// Dead letters, as far as they were looked at.
+    /// Dead letters.
     pub dead: u64,
 }
 

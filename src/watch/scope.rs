@@ -15,7 +15,7 @@ impl Scope {
         let mut scope = Self::default();
         for text in namespaces.iter().map(|n| n.trim()).filter(|n| !n.is_empty()) {
             if is_glob(text) {
-                scope.globs.push((text.to_owned(), Glob::new(text)));
+                scope.globs.push((text.to_owned(), Glob::exact(text)));
             } else if !scope.names.iter().any(|n| n == text) {
                 scope.names.push(text.into());
             }
@@ -65,6 +65,9 @@ mod tests {
         let scope = Scope::new(&["prod".into(), "team-*".into(), " ".into(), "prod".into()]);
         assert_eq!((scope.names().len(), scope.globs().len()), (1, 1));
         assert!(scope.has("prod") && scope.has("team-a") && !scope.has("production") && !scope.has("a-team"));
+        let wide = Scope::new(&["a*b?c".into(), "*-prod".into(), "Team-*".into()]);
+        assert!(wide.has("axxbyc") && !wide.has("axxbc") && wide.has("a-b-prod"));
+        assert!(!wide.has("team-a"), "a name is what it is");
         assert!(Scope::new(&[]).is_all() && Scope::new(&["*".into(), "prod".into()]).is_all());
     }
 }

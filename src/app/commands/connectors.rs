@@ -1,6 +1,6 @@
 //! `connectors list | add | enable | disable | test | remove | import | export`. No secret is ever printed.
 
-use std::{collections::BTreeMap, io::Read as _};
+use std::io::Read as _;
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
@@ -20,8 +20,7 @@ use crate::{
     feed::Action,
     status::ConnectorStatus,
     store::{
-        CONNECTOR_STATES, ConnectorState, DEAD_HEADS, DeliveryState, Error as StoreError, Read, Reader,
-        Snapshot,
+        CONNECTOR_STATES, ConnectorState, DeliveryState, Error as StoreError, Read, Reader, Snapshot,
         pages::{self, Limits},
     },
 };
@@ -225,7 +224,7 @@ fn resting(spec: &ConnectorSpec, workshop: &Workshop, read: Option<&Snapshot>) -
 /// Queues, dead letters, the last deliveries that the newest rows of the log tell of.
 fn fill_in(rows: &mut [ConnectorStatus], snapshot: &Snapshot) -> Result<()> {
     let waiting = pages::outbox_counts(snapshot, COUNTED)?;
-    let dead = dead_counts(snapshot)?;
+    let dead = pages::dead_counts(snapshot)?;
     let log = pages::deliveries_back(snapshot, None, Limits::rows(Limits::EXAMINE), &|_| true)?;
     for row in rows {
         if let Some(count) = waiting.get(&row.name) {
@@ -238,19 +237,6 @@ fn fill_in(rows: &mut [ConnectorStatus], snapshot: &Snapshot) -> Result<()> {
         row.last_error = failed.map(|d| (d.at, d.detail.clone()));
     }
     Ok(())
-}
-
-/// Dead letters by connector.
-///
-/// # Errors
-/// The disk.
-pub fn dead_counts(read: &impl Read) -> Result<BTreeMap<String, u64>> {
-    let mut counts = BTreeMap::new();
-    read.read_log(&DEAD_HEADS, 0, &mut |_, head| {
-        *counts.entry(head.row.notification.connector).or_insert(0) += 1;
-        true
-    })?;
-    Ok(counts)
 }
 
 impl Listed for ConnectorStatus {

@@ -73,7 +73,7 @@ async fn known(connector: Option<&str>, settings: &Settings, reader: &Reader) ->
     let snapshot = reader.snapshot()?;
     let mut names: BTreeSet<String> = all_specs(settings, &snapshot)?.into_iter().map(|s| s.name).collect();
     names.extend(pages::outbox_counts(&snapshot, COUNTED)?.into_keys());
-    names.extend(super::connectors::dead_counts(&snapshot)?.into_keys());
+    names.extend(pages::dead_counts(&snapshot)?.into_keys());
     drop(snapshot);
     // An engine that was started with another configuration knows its own.
     let status = running::status(&settings.store.dir).await.ok().flatten();
@@ -222,7 +222,7 @@ fn newest<T>(
 fn waiting(reader: &Reader, connector: Option<&str>, idle: &Idle, console: &mut Console<'_>) -> Result<()> {
     let snapshot = reader.snapshot()?;
     let counts = pages::outbox_counts(&snapshot, COUNTED)?;
-    let dead = super::connectors::dead_counts(&snapshot)?;
+    let dead = pages::dead_counts(&snapshot)?;
     drop(snapshot);
     let view = console.view();
     let ours = |name: &str| connector.is_none_or(|c| c == name);

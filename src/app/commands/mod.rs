@@ -66,17 +66,16 @@ pub async fn one(cli: &Cli, command: &Command, console: &mut Console<'_>) -> Res
         }
         Ok(resolved)
     };
+    let scope = |resolved: &Resolved| cli.global.scope(resolved.settings.clusters.name.as_deref());
     match command {
         Command::Events(args) if args.filter_help => events::filter_help(console),
         Command::Events(args) => {
             let resolved = loaded(console)?;
-            let scope = cli.global.scope(resolved.settings.clusters.name.as_deref());
-            events::run(args, (&resolved, &scope), console).await
+            events::run(args, (&resolved, &scope(&resolved)), console).await
         }
         Command::Incidents(args) => {
             let resolved = loaded(console)?;
-            let scope = cli.global.scope(resolved.settings.clusters.name.as_deref());
-            incidents::run(args, (&resolved, &scope), console)
+            incidents::run(args, (&resolved, &scope(&resolved)), console)
         }
         Command::Connectors(args) => connectors::run(args, &loaded(console)?, console).await,
         Command::Deliveries(args) => deliveries::run(args, &loaded(console)?, console).await,

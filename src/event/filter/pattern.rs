@@ -160,6 +160,11 @@ mod tests {
             ("", "", true),
             ("", "a", false),
             ("**a", "bba", true),
+            ("*", "a", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abb", false),
+            ("a?", "ab", true),
+            ("a", "ab", false),
         ] {
             assert_eq!(Glob::new(glob).matches(name), expected, "{glob} on {name}");
             let lower = !glob.contains(char::is_uppercase);

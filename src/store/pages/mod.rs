@@ -21,8 +21,8 @@ pub use events::{
 pub use incidents::{ended_incidents, find_incident, incident, incidents_back, members, open_incidents};
 pub use objects::{is_listed, nodes_failing};
 pub use queues::{
-    OutboxCount, audit_back, connectors, dead_letters_back, deliveries_about, deliveries_back, gaps_back,
-    outbox_counts,
+    OutboxCount, audit_back, connectors, dead_counts, dead_letters_back, deliveries_about, deliveries_back,
+    gaps_back, outbox_counts,
 };
 pub use recovery::{Now, Recovery, Waits, now};
 

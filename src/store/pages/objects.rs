@@ -1,7 +1,7 @@
 //! What is known of the objects of a cluster.
 
 use crate::{
-    event::{ClusterUid, EventType, Kind},
+    event::{ClusterUid, Kind},
     store::{BASELINES, FIRINGS, FiringRow, error::Result, keys, tx::Read},
 };
 
@@ -29,6 +29,5 @@ pub fn is_listed(read: &impl Read, cluster: &ClusterUid, kind: Option<Kind>) -> 
 pub fn nodes_failing(read: &impl Read, cluster: &ClusterUid) -> Result<Vec<FiringRow>> {
     let prefix = format!("{}{}/", keys::prefix(&[cluster.as_str()]), Kind::Node);
     let rows: Vec<(String, FiringRow)> = read.all(&FIRINGS, &prefix)?;
-    let failing = |f: &FiringRow| f.event_type == EventType::NodeUnhealthy && f.discriminator == "Ready";
-    Ok(rows.into_iter().map(|(_, row)| row).filter(failing).collect())
+    Ok(rows.into_iter().map(|(_, row)| row).filter(FiringRow::is_lost_node).collect())
 }

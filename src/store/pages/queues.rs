@@ -7,8 +7,8 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::{Limits, Page, back, ended, keep_if};
 use crate::store::{
-    AUDIT, AuditRow, CONNECTOR_STATES, CONNECTORS, ConnectorRow, ConnectorState, DEAD, DELIVERIES,
-    DELIVERIES_BY, DeadLetter, DeliveryRow, GAPS, GapRow, OUTBOX,
+    AUDIT, AuditRow, CONNECTOR_STATES, CONNECTORS, ConnectorRow, ConnectorState, DEAD, DEAD_HEADS,
+    DELIVERIES, DELIVERIES_BY, DeadLetter, DeliveryRow, GAPS, GapRow, OUTBOX,
     error::Result,
     keys,
     schema::{Keyed, keyed},
@@ -65,6 +65,19 @@ pub fn dead_letters_back(
     wanted: &dyn Fn(&DeadLetter) -> bool,
 ) -> Result<Page<(u64, DeadLetter)>> {
     back(read, &DEAD, below, limits, &|row| keep_if(wanted(row)))
+}
+
+/// Dead letters by connector.
+///
+/// # Errors
+/// The disk.
+pub fn dead_counts(read: &impl Read) -> Result<BTreeMap<String, u64>> {
+    let mut counts = BTreeMap::new();
+    read.read_log(&DEAD_HEADS, 0, &mut |_, head| {
+        *counts.entry(head.row.notification.connector).or_insert(0) += 1;
+        true
+    })?;
+    Ok(counts)
 }
 
 /// The audit log, newest first, from below a cursor.

@@ -98,9 +98,8 @@ pub fn connectors(job: &Job<'_>) -> Result<Option<Answer>> {
         }
         rows < WAITING
     })?;
-    let dead = pages::dead_letters_back(&job.snapshot()?, None, Limits::rows(DEAD_ROWS), &|_| true)?;
-    for (_, letter) in dead.rows {
-        found.entry(letter.row.notification.connector).or_default().dead += 1;
+    for (connector, dead) in pages::dead_counts(&job.snapshot()?)? {
+        found.entry(connector).or_default().dead = dead;
     }
     Ok(Some(Answer::Connectors { logs: found, whole }))
 }

@@ -121,9 +121,12 @@ pub(super) fn speaker(
             }
             event
         }
-        _ => match (at_last(read, incident)?, pages::event_by_id(read, incident.worst_event.as_str())?) {
-            (Some(event), _) if incident.status == IncidentStatus::Open => event,
-            (last, Some((_, mut event))) => {
+        _ => match at_last(read, incident)? {
+            Some(event) if incident.status == IncidentStatus::Open => event,
+            last => {
+                let Some((_, mut event)) = pages::event_by_id(read, incident.worst_event.as_str())? else {
+                    return Ok(None);
+                };
                 // What has ended keeps its name, and of the same trouble the last words.
                 let same = last.filter(|e| e.event_type == event.event_type && !e.description.is_empty());
                 if let Some(last) = same {
@@ -131,7 +134,6 @@ pub(super) fn speaker(
                 }
                 event
             }
-            _ => return Ok(None),
         },
     };
     let gone = is_gone(read, incident, &event.object)?;
