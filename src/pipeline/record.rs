@@ -77,6 +77,11 @@ impl Engine {
         let room = plausible(since.min(first.observed_at), now).saturating_sub(first.count);
         first.count += grown.clamp(1, room.max(1));
         tx.put(&FOLDS, &key, &FoldRow { counted: claimed, ..row })?;
+        // One reason has many messages: the newest is what the cluster says now.
+        if event.event_type == EventType::KubernetesEvent && event.timestamp >= first.last_seen {
+            first.description.clone_from(&event.description);
+            first.details.clone_from(&event.details);
+        }
         first.last_seen = first.last_seen.max(event.timestamp);
         tx.put_entry(&EVENTS, row.seq, &first)?;
         // The repeat's own id is known too: it may be found again by a relist.

@@ -253,6 +253,7 @@ fn a_warning_that_nobody_speaks_for_leads_and_is_folded() {
             .update("events", "shop", "quota", |e| {
                 e["count"] = json!(count);
                 e["lastTimestamp"] = json!(last);
+                e["message"] = json!(format!("said {count} times"));
             })
             .unwrap();
         rig.advance(30);
@@ -265,6 +266,14 @@ fn a_warning_that_nobody_speaks_for_leads_and_is_folded() {
     let events = ours(&rig);
     assert_eq!(events.len(), 1, "{events:#?}");
     assert_eq!(events[0].count, 5);
+    // The row speaks as the cluster did last, also when an older one is seen after it.
+    let mut older = warning(&rig, "before", &pod, "SomeControllerSays", 1);
+    older["lastTimestamp"] = json!((rig.now() - SignedDuration::from_secs(300)).to_string());
+    rig.cluster().create(older).unwrap();
+    rig.advance(30);
+    let events = ours(&rig);
+    assert_eq!((events.len(), events[0].description.as_str()), (1, "said 5 times"), "{events:#?}");
+    assert_eq!(events[0].details["message"], "said 5 times");
     assert_eq!(rig.sent.len(), 1);
     // After the window it is a new event.
     rig.advance(700);
