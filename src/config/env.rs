@@ -97,9 +97,14 @@ pub(super) fn names() -> Vec<String> {
 }
 
 fn one(option: &'static Opt, env: &Env, layers: &mut Layers) {
-    let mut set = option.env_names().filter_map(|name| env.get(&name).map(|value| (name, value)));
-    let Some((name, value)) = set.next() else { return };
-    for (other, _) in set.filter(|(_, v)| *v != value) {
+    let set: Vec<_> =
+        option.env_names().filter_map(|name| env.get(&name).map(|value| (name, value))).collect();
+    let mut said = set.iter().filter(|(_, value)| !value.trim().is_empty());
+    // An empty variable is none, as charts and compose files set them; but the PainChain document has an empty
+    // WATCH_NAMESPACES mean all.
+    let all = || set.first().filter(|_| matches!(option.takes, Type::Namespaces));
+    let Some((name, value)) = said.next().or_else(all) else { return };
+    for (other, _) in said.filter(|(_, v)| v != value) {
         layers.warn(format!("{other} is ignored, because {name} says otherwise"));
     }
     let separator = match option.takes {
@@ -107,7 +112,7 @@ fn one(option: &'static Opt, env: &Env, layers: &mut Layers) {
         Type::Filters => Some('\n'),
         _ => Some(','),
     };
-    layers.set(option, &Raw::Text(value.clone()), separator, &format!("environment {name}"));
+    layers.set(option, &Raw::Text((*value).clone()), separator, &format!("environment {name}"));
 }
 
 /// A `BARRELMAN_*` that nobody reads is a slip. Not an error: a Service called barrelman puts names of its own into
@@ -134,7 +139,7 @@ fn first<'a>(env: &'a Env, names: &[&'a str]) -> Option<(&'a str, &'a str)> {
 }
 
 /// `PAINCHAIN_API_URL` alone makes an enabled painchain connector, named by `CONNECTOR_NAME`. One of the file with
-/// the same name and type is overridden instead.
+/// the same name and type, or to the same address, is overridden instead.
 pub(super) fn painchain(env: &Env, layers: &mut Layers, connectors: &mut Vec<ConnectorSpec>) {
     const OPTIONAL: [(&str, &str); 4] = [
         ("PAINCHAIN_TOKEN", "token"),
@@ -149,7 +154,7 @@ pub(super) fn painchain(env: &Env, layers: &mut Layers, connectors: &mut Vec<Con
         }
         return;
     };
-    let origin = format!("environment {name}");
+    let (variable, origin) = (name, format!("environment {name}"));
     if let Err(message) = Type::Url.check(&Raw::Text(url.to_owned()), None) {
         layers.problem(&origin, "", message);
     }
@@ -172,7 +177,20 @@ pub(super) fn painchain(env: &Env, layers: &mut Layers, connectors: &mut Vec<Con
             Err(message) => layers.problem(&format!("environment {variable}"), "", message),
         }
     }
-    let name = layers.text("clusters.name").unwrap_or_else(|| "painchain".to_owned());
+    let mut name = layers.text("clusters.name").unwrap_or_else(|| "painchain".to_owned());
+    if !connectors.iter().any(|c| c.name == name) {
+        let theirs: Vec<&ConnectorSpec> = connectors.iter().filter(|c| c.kind == "painchain").collect();
+        // Beside it, a second one would post every change twice.
+        if let Some(same) = theirs.iter().find(|c| addresses(c, variable, url)) {
+            name.clone_from(&same.name);
+        } else if let Some(other) = theirs.first() {
+            layers.warn(format!(
+                "{origin} makes a connector {name:?} beside {:?} of the file: every change is posted to both; leave one \
+                 out, or give both one name",
+                other.name
+            ));
+        }
+    }
     match connectors.iter_mut().find(|c| c.name == name) {
         Some(spec) if spec.kind == "painchain" => {
             spec.config.extend(config);
@@ -193,4 +211,12 @@ pub(super) fn painchain(env: &Env, layers: &mut Layers, connectors: &mut Vec<Con
             origin: Origin::Environment,
         }),
     }
+}
+
+/// Whether a connector posts to this address, written out or as the variable that holds it.
+fn addresses(spec: &ConnectorSpec, variable: &str, url: &str) -> bool {
+    let theirs = spec.config.get("api_url").and_then(Json::as_str);
+    theirs.is_some_and(|theirs| {
+        theirs.trim_end_matches('/') == url.trim_end_matches('/') || theirs == format!("${{{variable}}}")
+    })
 }

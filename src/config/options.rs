@@ -116,9 +116,9 @@ impl Opt {
         self.path.rsplit_once('.').map_or(self.path, |(_, key)| key)
     }
 
-    /// Every name in the environment, the strongest first.
+    /// Every name in the environment, the strongest first: ours was meant for us, others are read by many.
     pub fn env_names(&self) -> impl Iterator<Item = String> {
         let own = format!("BARRELMAN_{}", self.path.replace('.', "_").to_uppercase());
-        self.env.iter().map(|n| (*n).to_owned()).chain(std::iter::once(own))
+        std::iter::once(own).chain(self.env.iter().map(|n| (*n).to_owned()))
     }
 }

@@ -130,6 +130,29 @@ fn flags_win_over_environment_over_file_over_defaults() {
 }
 
 #[test]
+fn an_empty_variable_is_none_and_leaves_the_word_to_another() {
+    let file = "[clusters]\nkubeconfig = [\"/file\"]\n";
+    let env = [
+        ("WATCH_NAMESPACES", ""),
+        ("NAMESPACES", "team-a"),
+        ("CONNECTOR_NAME", " "),
+        ("CLUSTER_NAME", "prod"),
+        ("POLL_INTERVAL_SECONDS", ""),
+        ("POLL_INTERVAL", "60"),
+        ("KUBECONFIG", ""),
+    ];
+    let Resolved { settings: s, warnings, .. } = ok(file, &env);
+    assert_eq!((s.watch.namespaces, s.clusters.name), (vec!["team-a".to_owned()], Some("prod".to_owned())));
+    assert_eq!(s.watch.poll_interval, Duration::from_secs(60));
+    assert_eq!(s.clusters.kubeconfig, [std::path::Path::new("/file")]);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let both = [("KUBECONFIG", "/shell"), ("BARRELMAN_CLUSTERS_KUBECONFIG", "/ours")];
+    let Resolved { settings: s, warnings, .. } = ok(file, &both);
+    assert_eq!(s.clusters.kubeconfig, [std::path::Path::new("/ours")], "what was meant for us");
+    assert!(warnings[0].0.contains("KUBECONFIG is ignored"), "{warnings:?}");
+}
+
+#[test]
 fn a_kubeconfig_on_the_command_line_wins_over_in_cluster() {
     let mut all = sources("", &[("IN_CLUSTER", "true")]);
     all.flags.contexts = vec!["prod".into()];
@@ -363,6 +386,26 @@ fn the_environment_overrides_a_painchain_connector_of_the_same_name() {
     assert!(clash[0].contains("the file has one of type slack"), "{clash:?}");
     let lonely = ok("", &[("PAINCHAIN_TOKEN", "x")]);
     assert!(lonely.warnings[0].0.contains("no effect without PAINCHAIN_API_URL"));
+}
+
+#[test]
+fn the_environment_makes_no_second_painchain_connector_to_the_same_address() {
+    let of = |url: &str| {
+        format!(
+            "[[connectors]]\nname = \"timeline\"\ntype = \"painchain\"\nconfig = {{ api_url = \"{url}\" }}\n"
+        )
+    };
+    let env = [("CONNECTOR_NAME", "prod"), ("PAINCHAIN_API_URL", "https://backend.example:8000")];
+    for same in ["https://backend.example:8000/", "${PAINCHAIN_API_URL}"] {
+        let resolved = ok(&of(same), &env);
+        let [spec] = resolved.settings.connectors.as_slice() else { panic!("{same}") };
+        assert_eq!((spec.name.as_str(), spec.enabled), ("timeline", true));
+        assert!(resolved.warnings.is_empty(), "{:?}", resolved.warnings);
+    }
+    let resolved = ok(&of("https://other.example"), &env);
+    assert_eq!(resolved.settings.connectors.len(), 2);
+    let said = &resolved.warnings[0].0;
+    assert!(said.contains("\"prod\" beside \"timeline\" of the file"), "{said}");
 }
 
 #[test]

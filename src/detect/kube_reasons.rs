@@ -108,7 +108,7 @@ const TABLE: &[Row] = &[
         ],
         &[T::NodeUnhealthy],
     ),
-    (&["RemovingNode", "DeletingNode"], &[T::NodeScaledDown]),
+    (&["RemovingNode", "DeletingNode", "SpotInterrupted", "TerminatingOnInterruption"], &[T::NodeScaledDown]),
     // volumes
     (&["FailedBinding", "ProvisioningFailed"], &[T::PvcPending, T::PodUnschedulable]),
     (
@@ -150,6 +150,10 @@ const NOISE: &[&str] = &[
     "PortNotAllocated",
     "FailedPlacement",
     "NodeShutdown",
+    // Karpenter's way of taking a node out of service, pod by pod.
+    "FailedDraining",
+    "AwaitingVolumeDetachment",
+    "InstanceTerminating",
 ];
 
 /// Words in a message that say that the next try will do: a lost race, or an end that everybody knows of.

@@ -96,6 +96,19 @@ fn a_connector_is_added_switched_listed_exported_and_removed() {
 }
 
 #[test]
+fn a_slip_in_a_name_or_directory_makes_no_store() {
+    let home = Home::new();
+    for command in
+        [&["test", "nope"][..], &["enable", "nope"], &["disable", "nope"], &["remove", "nope", "--yes"]]
+    {
+        let said = home.run(&[&["connectors"], command].concat());
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.err.contains("no connector \"nope\"") && said.err.contains("--data-dir"), "{said:?}");
+    }
+    assert!(!home.data().join("barrelman.redb").exists());
+}
+
+#[test]
 fn both_shapes_of_the_guide_are_imported_and_an_export_loads_again() {
     let home = Home::new();
     let one = home.file("one.json", GUIDE);

@@ -15,7 +15,7 @@ use crate::{
     dispatch::{Deps, Dispatcher, Nobody},
     feed::Action,
     status::Status,
-    store::Store,
+    store::{Error as StoreError, Reader, Store},
 };
 
 /// An engine answers within this time: a test waits for a service's own time-out.
@@ -33,10 +33,32 @@ pub async fn act(settings: &Settings, action: Action) -> Result<String> {
     if let Some(done) = ask(&settings.store.dir, action.clone()).await? {
         return Ok(done);
     }
+    known(settings, &action)?;
     let alone = Alone::open(settings).await?;
     let done = alone.act(action).await;
     alone.close().await;
     done
+}
+
+/// A slip in a name, or in a directory, makes no store.
+fn known(settings: &Settings, action: &Action) -> Result<()> {
+    let (Action::EnableConnector { name, .. }
+    | Action::RemoveConnector { name }
+    | Action::TestConnector { name }) = action
+    else {
+        return Ok(());
+    };
+    if settings.connectors.iter().any(|c| c.name == *name) {
+        return Ok(());
+    }
+    match Reader::open(&settings.store.dir) {
+        Err(error @ StoreError::Missing(_)) => bail!(
+            "there is no connector {name:?} in the configuration, and {error}; `barrelman connectors list` names \
+             what there is"
+        ),
+        // What else is wrong is said when it is opened for writing.
+        _ => Ok(()),
+    }
 }
 
 /// Asks the running engine; `None` if none runs.
