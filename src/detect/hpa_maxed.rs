@@ -41,7 +41,9 @@ fn draft(object: &Arc<Object>, hpa: &Autoscaler, limited: &Row, cx: &Context<'_>
         object,
         format!("Autoscaler {name} is at its maximum of {} replicas", hpa.max),
     )
-    .at_or(limited.since, cx.now)
+    // It may have been limited before by how fast it may grow: its condition was true then already. It is at its maximum
+    // since it scaled for the last time.
+    .at_or(limited.since.max(hpa.scaled_at.filter(|at| *at <= cx.now)), cx.now)
     .description(format!("{target}: {}", limited.message))
     .detail("target", target)
     .detail("current", hpa.current)

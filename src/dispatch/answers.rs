@@ -76,7 +76,9 @@ impl Worker {
             self.pace.failed(now, self.deps.chance());
         }
         if let Some(after) = after {
-            self.pace.pause(later(now, after));
+            let until = later(now, after);
+            self.pace.pause(until);
+            self.silence = Some(until);
         }
         let chance = self.deps.chance();
         let Some(entry) = self.queue.get_mut(seq) else { return };
@@ -124,7 +126,8 @@ impl Worker {
         let answers = row.claim.as_ref().map(|c| c.answers.clone()).unwrap_or_default();
         let answered = answers.iter().filter_map(|s| Some(Arc::clone(&self.queue.get(*s)?.row))).collect();
         self.queue.set(seq, State::Ending);
-        self.endings.push(Ending { row, answered, verdict, at, took, status });
+        let silence = self.silence.take().map(|until| (until, self.destination.settings_hash.clone()));
+        self.endings.push(Ending { row, answered, verdict, at, took, status, silence });
     }
 
     pub(super) fn start_end_write(&mut self) {

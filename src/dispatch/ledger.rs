@@ -126,6 +126,8 @@ pub struct Ending {
     pub took: Duration,
     /// The status of its answer; 0 where there was none.
     pub status: u16,
+    /// The service asked for silence until then; with a hash of the connector's settings.
+    pub silence: Option<(Timestamp, String)>,
 }
 
 impl Ending {
@@ -161,6 +163,9 @@ fn end_one(tx: &Tx<'_>, one: &Ending, logged: &mut Logged) -> store::Result<Opti
     let connector = row.notification.connector.as_str();
     if let Some(old) = row.claim.as_ref().and_then(|c| c.log) {
         unlog(tx, row, old)?;
+    }
+    if let Some((until, hash)) = &one.silence {
+        keep_silence(tx, connector, *until, hash)?;
     }
     match &one.verdict {
         Verdict::Retry { row: claimed, detail } => {
@@ -214,6 +219,16 @@ fn end_one(tx: &Tx<'_>, one: &Ending, logged: &mut Logged) -> store::Result<Opti
             Ok(None)
         }
     }
+}
+
+/// A start after a kill goes on waiting. The longest wait of those settings counts.
+fn keep_silence(tx: &Tx<'_>, name: &str, until: Timestamp, hash: &str) -> store::Result<()> {
+    let mut state = tx.get(&CONNECTOR_STATES, name)?.unwrap_or_default();
+    if state.silent_until.as_ref().is_some_and(|(known, of)| of == hash && *known >= until) {
+        return Ok(());
+    }
+    state.silent_until = Some((until, hash.to_owned()));
+    tx.put(&CONNECTOR_STATES, name, &state)
 }
 
 fn pause_connector(tx: &Tx<'_>, name: &str, at: Timestamp, why: &str, hash: &str) -> store::Result<()> {

@@ -266,6 +266,7 @@ impl Dispatcher {
         let state = self.resume_if_changed(&spec.name, &destination.settings_hash).await?;
         let enabled =
             if spec.origin == Origin::Store { spec.enabled } else { state.enabled.unwrap_or(spec.enabled) };
+        let silence = self.silence(&state, &destination.settings_hash);
         let control = Control { enabled, paused: state.paused };
         let same = |r: &Running| {
             r.destination.settings_hash == destination.settings_hash
@@ -281,11 +282,17 @@ impl Dispatcher {
             return Ok(());
         }
         self.stop(&spec.name).await;
-        self.start(&spec, destination, control, before).await;
+        self.start(&spec, destination, (control, silence), before).await;
         Ok(())
     }
 
-    async fn start(&self, spec: &ConnectorSpec, destination: Destination, control: Control, before: &Before) {
+    async fn start(
+        &self,
+        spec: &ConnectorSpec,
+        destination: Destination,
+        (control, silence): (Control, Option<Timestamp>),
+        before: &Before,
+    ) {
         let status = ConnectorStatus {
             name: spec.name.clone(),
             kind: spec.kind.clone(),
@@ -322,7 +329,8 @@ impl Dispatcher {
             destination,
             shared,
             (Arc::clone(&self.deps), Arc::clone(&self.asked)),
-        );
+        )
+        .silent_until(silence);
         self.with(|w| w.insert(spec.name.clone(), running));
         // The task is gone only when the program ends.
         drop(self.starts.send(Start { worker, stop, stopped }).await);
@@ -344,6 +352,14 @@ impl Dispatcher {
             return Ok(state);
         }
         self.resume_stored(name, "its settings changed").await
+    }
+
+    /// Until when its service asked for silence, under the same settings. Never longer than it may be asked for: the
+    /// clock may have been set back since.
+    fn silence(&self, state: &ConnectorState, hash: &str) -> Option<Timestamp> {
+        let (until, of) = state.silent_until.as_ref()?;
+        let most = pace::later(self.deps.now(), self.deps.horizon);
+        (of == hash && *until > self.deps.now()).then(|| (*until).min(most))
     }
 
     /// From now on, unclaimed rows older than this go out as one digest.

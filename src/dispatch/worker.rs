@@ -100,6 +100,8 @@ pub(super) struct Worker {
     pub(super) asked: Arc<Asked>,
     /// Why lines were left out the last time.
     pub(super) no_lines: Option<Arc<str>>,
+    /// The service has just asked for silence until then: written down with its answer.
+    pub(super) silence: Option<Timestamp>,
     pub(super) endings: Vec<Ending>,
     /// Answers that are being written down.
     pub(super) writing: usize,
@@ -135,6 +137,7 @@ impl Worker {
             held: FuturesUnordered::new(),
             asked,
             no_lines: None,
+            silence: None,
             endings: Vec::new(),
             writing: 0,
             claim_write: None,
@@ -145,6 +148,14 @@ impl Worker {
             swept_at: Timestamp::MIN,
             stopping: false,
         }
+    }
+
+    /// What an earlier process was asked for holds on.
+    pub fn silent_until(mut self, until: Option<Timestamp>) -> Self {
+        if let Some(until) = until {
+            self.pace.pause(until);
+        }
+        self
     }
 
     /// Runs until `stop`, then finishes what is on the wire, at most 5 s.

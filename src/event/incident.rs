@@ -43,6 +43,9 @@ pub struct Incident {
     pub resolved_at: Option<Timestamp>,
     /// The type of the worst event so far.
     pub event_type: EventType,
+    /// The type of the event that opened it, this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_by: Option<EventType>,
     /// Its severity.
     pub severity: Severity,
     /// Its title.

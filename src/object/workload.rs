@@ -213,6 +213,9 @@ pub struct Autoscaler {
     /// status.desiredReplicas
     #[serde(default)]
     pub desired: u32,
+    /// status.lastScaleTime
+    #[serde(default)]
+    pub scaled_at: Option<Timestamp>,
     /// status.conditions; for v1 read from its annotation.
     #[serde(default)]
     pub conditions: Vec<Condition>,

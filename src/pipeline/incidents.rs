@@ -76,7 +76,7 @@ impl Engine {
         }
     }
 
-    fn member_of(&self, tx: &Tx<'_>, event: &Event, now: Timestamp) -> Result<Place> {
+    pub(super) fn member_of(&self, tx: &Tx<'_>, event: &Event, now: Timestamp) -> Result<Place> {
         let newest = tx.get(&INCIDENT_OF, &keys::incident_of(&event.cluster_uid, &event.subject))?;
         let newest: Option<Incident> = match newest {
             Some(id) => tx.get(&INCIDENTS, &id)?,
@@ -105,6 +105,7 @@ impl Engine {
             last_at: event.timestamp,
             resolved_at: None,
             event_type: event.event_type,
+            opened_by: Some(event.event_type),
             severity: event.severity,
             title: event.title.clone(),
             description: event.description.clone(),
@@ -204,6 +205,7 @@ impl Engine {
             incident.reopened_at = Some(event.timestamp).max(incident.resolved_at.take());
             incident.reopened += 1;
             incident.refired_at = None;
+            incident.opened_by = Some(event.event_type);
             incident.standing = event.standing;
             // What held it before is over: a one-shot alone ends quietly, as in an incident of its own.
             incident.holding = 0;

@@ -96,10 +96,13 @@ impl Engine {
     /// What gave an incident its name is over: another trouble that is as bad, and goes on, does from now on.
     fn rename(&self, tx: &Tx<'_>, incident: &mut Incident) -> Result<()> {
         let mut newest: Option<Member> = None;
+        // What ends although an autoscaler goes on does not end under its name.
+        let may_name =
+            |m: &Member| m.event_type != EventType::HpaMaxed || incident.opened_by == Some(m.event_type);
         tx.scan(&MEMBERS, &keys::prefix(&[incident.id.as_str()]), "", &mut |_, member: Member| {
             let open = member.holds && !member.affected && member.ended_at.is_none();
             let as_bad = member.severity == incident.severity;
-            if open && as_bad && newest.as_ref().is_none_or(|n| n.since < member.since) {
+            if open && as_bad && may_name(&member) && newest.as_ref().is_none_or(|n| n.since < member.since) {
                 newest = Some(member);
             }
             true
@@ -144,11 +147,12 @@ impl Engine {
     fn try_resolve(
         &mut self,
         tx: &Tx<'_>,
-        incident: Incident,
+        mut incident: Incident,
         event: Option<&Arc<Event>>,
         (at, now): (Timestamp, Timestamp),
     ) -> Result<()> {
-        if incident.status != IncidentStatus::Open || incident.holding > 0 {
+        let scaling = self.only_scaling(tx, &incident)?.filter(|s| s.after_trouble);
+        if incident.status != IncidentStatus::Open || (incident.holding > 0 && scaling.is_none()) {
             return Ok(());
         }
         let state = self.subject_state(&incident);
@@ -172,7 +176,14 @@ impl Engine {
             // All that held it open goes on without it.
             last = self.worst(tx, &incident)?;
         }
-        self.resolve(tx, incident, last.as_ref(), (at, now))
+        let Some(scaling) = scaling else { return self.resolve(tx, incident, last.as_ref(), (at, now)) };
+        if self.scaling_ends(tx, &incident, &scaling, now)? {
+            return Ok(());
+        }
+        let rows = self.part_scaling(tx, &mut incident, scaling)?;
+        let ended = incident.clone();
+        self.resolve(tx, incident, last.as_ref(), (at, now))?;
+        self.scale_alone(tx, &ended, rows, now)
     }
 
     /// The event that ended the last of an incident's troubles.
@@ -207,7 +218,7 @@ impl Engine {
     }
 
     /// With an event: everybody who was told is told. Without: quietly.
-    fn resolve(
+    pub(super) fn resolve(
         &mut self,
         tx: &Tx<'_>,
         mut incident: Incident,
@@ -244,17 +255,12 @@ impl Engine {
         change: &Change,
         now: Timestamp,
     ) -> Result<()> {
-        let Some(cluster) = self.clusters.get(uid) else { return Ok(()) };
-        if cluster.open.is_empty() {
+        if self.clusters.get(uid).is_none_or(|cluster| cluster.open.is_empty()) {
             return Ok(());
         }
         let subject = format!("{}/{}/{}", change.key.kind, change.key.namespace, change.key.name);
         let gone = change.after.is_none();
-        let Some(id) = cluster.open.get(&subject).filter(|o| o.holding == 0 || gone).map(|o| o.id.clone())
-        else {
-            return Ok(());
-        };
-        let Some(mut incident) = tx.get(&INCIDENTS, id.as_str())? else { return Ok(()) };
+        let Some(mut incident) = self.may_end(tx, uid, &subject, gone)? else { return Ok(()) };
         if gone && self.let_go(tx, &mut incident, now)? {
             self.save(tx, &incident)?;
         }
@@ -267,9 +273,7 @@ impl Engine {
         match step.split_once(':') {
             Some(("repeat", connector)) => self.repeat(tx, &incident, connector, now),
             Some(("flap", connector)) => self.flapped_out(tx, &incident, connector, now),
-            _ if step == "quiet" && incident.status == IncidentStatus::Open && !incident.held => {
-                self.resolve(tx, incident, None, (now, now))
-            }
+            _ if step == "quiet" && incident.status == IncidentStatus::Open => self.quiet(tx, incident, now),
             _ if step == HEAL => self.try_resolve(tx, incident, None, (now, now)),
             _ if step == LEFT => self.left_behind(tx, &incident, now),
             _ if step == "affected" && incident.status == IncidentStatus::Resolved => {

@@ -26,6 +26,7 @@ mod record;
 mod refire;
 mod route;
 mod run;
+mod scaling;
 mod suspects;
 mod wording;
 

@@ -400,6 +400,9 @@ pub struct ConnectorState {
     /// For connectors of the file and environment: switched off (or on) by a person.
     #[serde(default)]
     pub enabled: Option<bool>,
+    /// The service asked for silence until then; with a hash of the settings that it was asked with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_until: Option<(Timestamp, String)>,
     /// It is being deleted: where that was interrupted, its waiting rows go at the next start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub removing: bool,

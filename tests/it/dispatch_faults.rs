@@ -90,6 +90,50 @@ async fn a_row_of_a_newer_version_holds_nothing_up_and_stays() {
 }
 
 #[tokio::test]
+async fn a_silence_that_was_asked_for_holds_over_a_kill_and_not_over_other_settings() {
+    let dir = dir();
+    let sink =
+        Sink::start(|n, _| if n == 0 { status(429).header("retry-after", "900") } else { status(200) }).await;
+    let config = json!({"url": sink.url});
+    let bench = Bench::open(dir.path());
+    bench.apply(&[("hook", "webhook", config.clone())]).await;
+    bench.put(vec![bench.message("hook", "a", Phase::Opened)]).await;
+    let kept = |bench: &Bench| {
+        let state: Option<ConnectorState> =
+            bench.store.snapshot().unwrap().get(&CONNECTOR_STATES, "hook").unwrap();
+        state.and_then(|state| state.silent_until)
+    };
+    until("written down", || kept(&bench).is_some()).await;
+    let until_then = kept(&bench).unwrap().0;
+    bench.crash().await;
+
+    // The clock of a bench begins anew.
+    let bench = Bench::open(dir.path());
+    bench.apply(&[("hook", "webhook", config.clone())]).await;
+    bench.put((0..5).map(|n| bench.message("hook", &format!("b{n}"), Phase::Opened)).collect()).await;
+    until("it waits", || bench.status("hook").paused_until == Some(until_then)).await;
+    bench.advance(Duration::from_secs(600));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(sink.seen().len(), 1, "{:?}", sink.taken());
+    bench.crash().await;
+
+    // Who changes where to or how it is sent is not held by what the service said before.
+    let bench = Bench::open(dir.path());
+    let other = json!({"url": sink.url, "headers": {"X-Token": "another"}});
+    bench.apply(&[("hook", "webhook", other)]).await;
+    until("the others", || sink.taken().len() >= 5).await;
+    bench.crash().await;
+
+    let bench = Bench::open(dir.path());
+    bench.apply(&[("hook", "webhook", config)]).await;
+    bench.put(vec![bench.message("hook", "c", Phase::Opened)]).await;
+    until("it waits again", || bench.status("hook").paused_until == Some(until_then)).await;
+    bench.advance(Duration::from_secs(901));
+    until("all", || sink.taken().len() == 7).await;
+    bench.close().await;
+}
+
+#[tokio::test]
 async fn the_count_of_answers_that_may_mean_never_survives_a_restart() {
     let (dir, sink) = (dir(), Sink::start(|_, _| status(500)).await);
     let base = sink.url.trim_end_matches("/hook").to_owned();

@@ -29,6 +29,7 @@ mod engine_life;
 mod engine_lists;
 mod engine_order;
 mod engine_outage;
+mod engine_scaling;
 mod engine_scope;
 mod engine_told;
 mod engine_whole;

@@ -123,6 +123,7 @@ slim! {
     struct AutoscalerStatusIn {
         current_replicas: Count,
         desired_replicas: Count,
+        last_scale_time: Time,
         conditions: Vec<ConditionIn>,
     }
 }
@@ -207,6 +208,7 @@ pub(super) fn autoscaler(
         max: spec.max_replicas.0,
         current: status.current_replicas.0,
         desired: status.desired_replicas.0,
+        scaled_at: status.last_scale_time.0,
         conditions: all(conditions),
     }
 }
