@@ -60,7 +60,7 @@ pub struct Prompt {
     pub editor: Editor,
     /// What was in force before.
     pub before: crate::event::filter::Filter,
-    /// Why what is written cannot be used; what is shown is the result without it.
+    /// Why what is written cannot be used; what is shown is still that of before.
     pub error: Option<crate::event::filter::FilterError>,
     /// Which of the earlier filters is shown.
     pub history: Option<usize>,

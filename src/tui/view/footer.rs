@@ -89,7 +89,7 @@ pub fn view(model: &Model, buf: &mut Buffer, area: Rect) {
         return;
     }
     if model.prompt.as_ref().is_some_and(|p| p.error.is_some()) {
-        let keys = " what cannot be read does not count · Esc back to before · Tab completes a key";
+        let keys = " shown is what was before · Esc leaves it so · Tab completes a key";
         paint::pieces(buf, area, line, &[(keys, theme.key)]);
         return;
     }
