@@ -318,6 +318,45 @@ fn two_subjects_of_one_name_are_told_apart_and_what_does_not_fit_is_counted() {
 }
 
 #[test]
+fn no_row_is_left_out_without_a_word() {
+    for size in [(60, 16), (60, 17), (80, 18), (80, 24), (120, 40)] {
+        let (store, _dir) = sample::store(Some(20));
+        let pages: Arc<dyn Pages> = Arc::new(store);
+        let theme = ThemeChoice::Dark.resolve(None, None);
+        let mut h = Harness::new(&pages, &Options::default(), theme, size, sample::now());
+        h.settle();
+        for n in 60..100 {
+            let mut incident = sample::incident(sample::now(), 1);
+            incident.id = sample::id(n);
+            incident.subject.name = format!("web-{n}");
+            h.feed(vec![Feed::Incident { incident: Arc::new(incident) }]).settle();
+            for keys in ["g", "j j j", "G", "k k"] {
+                let screen = h.keys(keys).screen();
+                let filter = screen.lines().find(|l| l.contains(" open · ")).unwrap();
+                let words: Vec<&str> = filter.split_whitespace().collect();
+                let before = |word: &str| -> usize {
+                    words[words.iter().position(|w| *w == word).unwrap() - 1].parse().unwrap()
+                };
+                let is_row = |l: &&str| {
+                    l.trim_start_matches(['▌', ' ']).split_once(':').is_some_and(|(hour, rest)| {
+                        hour.parse::<u8>().is_ok() && rest.get(..2).is_some_and(|m| m.parse::<u8>().is_ok())
+                    })
+                };
+                let listed = screen.lines().filter(is_row).count();
+                let line = screen.lines().find(|l| l.contains(['▼', '▲']) && !l.contains("SINCE"));
+                let words =
+                    line.unwrap_or_default().split(['│', '┌', '└']).next().unwrap_or_default().split('·');
+                let hidden: usize = words
+                    .filter(|w| w.contains("above") || w.contains("below"))
+                    .flat_map(|w| w.split_whitespace().filter_map(|n| n.parse::<usize>().ok()))
+                    .sum();
+                assert_eq!(listed + hidden, before("open") + before("ended"), "{size:?} {keys}\n{screen}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_breaks_anew_says_so_and_names_the_change_of_this_time() {
     let mut rig = Rig::shop();
     rig.sim().rollout("shop/web", NOPE, "image").unwrap();
