@@ -1,10 +1,15 @@
 //! Everything the screen knows: plain data, owned by one task.
 
-use std::{cell::Cell, collections::VecDeque, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{
+    gaps::Unwatched,
     keymap::Keymap,
     msg::Totals,
     options::{Engine, Options},
@@ -132,6 +137,8 @@ pub struct Shared {
     pub theme: Theme,
     /// Counts of the store, as last read.
     pub totals: Totals,
+    /// What is not watched, by status and totals.
+    pub(super) unwatched: RefCell<Option<Unwatched>>,
     /// Events that came since then.
     pub since_totals: u64,
     /// The newest row that the feed told of: what comes with an older one is a repeat.
@@ -416,6 +423,7 @@ impl Model {
             keymap,
             theme,
             totals: Totals::default(),
+            unwatched: RefCell::new(None),
             since_totals: 0,
             newest_seq: 0,
             open_incidents: 0,
