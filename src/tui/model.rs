@@ -358,6 +358,11 @@ impl Shared {
         self.totals.events + self.since_totals
     }
 
+    /// All of it is played, and goes with this process.
+    pub fn is_demo(&self) -> bool {
+        self.status.as_ref().is_some_and(|s| s.mode == "demo")
+    }
+
     /// The engine that is shown never delivers.
     pub fn is_watch_only(&self) -> bool {
         match self.engine {
@@ -395,6 +400,20 @@ impl Shared {
             n if c.enabled && c.state == "on" => (on + n, off),
             n => (on, off + n),
         })
+    }
+}
+
+/// What came of a take-over.
+fn took_over(options: &Options) -> (Level, String) {
+    match &options.engine {
+        Engine::Own if options.watch_only => (
+            Level::Good,
+            "taken over: this process watches now; it delivers nothing (--watch-only)".to_owned(),
+        ),
+        Engine::Own => (Level::Good, "taken over: this process watches and delivers now".to_owned()),
+        Engine::Attached(label) => {
+            (Level::Bad, format!("nothing was taken over: another engine was there first ({label})"))
+        }
     }
 }
 
@@ -447,6 +466,10 @@ impl Model {
         let first = shared.messages.is_empty();
         for notice in options.notices.iter().filter(|_| first) {
             shared.say(Level::Bad, notice.clone());
+        }
+        if options.took_over {
+            let (level, text) = took_over(options);
+            shared.say(level, text);
         }
         Self {
             shared,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use barrelman::{
     event::incident::IncidentStatus,
     feed::Feed,
+    status::Status,
     store::Read,
     tui::{Options, Pages, ThemeChoice, harness::Harness},
 };
@@ -315,6 +316,56 @@ fn two_subjects_of_one_name_are_told_apart_and_what_does_not_fit_is_counted() {
     assert!(line.contains(&format!("▼ {} open and 2 ended below", 24 - listed)), "{listed} {screen}");
     let screen = h.keys("G").screen();
     assert!(screen.contains(" above") && !screen.contains("below"), "{screen}");
+}
+
+#[test]
+fn of_a_connector_the_screen_names_its_own_next_step() {
+    let (store, _dir) = sample::store(Some(20));
+    let pages: Arc<dyn Pages> = Arc::new(store);
+    let theme = ThemeChoice::Dark.resolve(None, None);
+    let mut h = Harness::new(&pages, &Options::default(), theme, (120, 40), sample::now());
+    let mut incident = sample::incident(sample::now(), 1);
+    incident.subject.kind = "Connector".into();
+    incident.subject.namespace.clear();
+    incident.subject.name = "slack-oncall".into();
+    h.settle().feed(vec![Feed::Incident { incident: Arc::new(incident) }]).settle();
+    let own = "look 7 then Tab: what it could not deliver · 6: how it is now";
+    let seen = page(&mut h);
+    assert!(flat(&seen).contains(own) && flat(&seen).contains("where Barrelman itself"), "{seen}");
+    assert_eq!(flat(&seen).matches(" look ").count(), 2, "{seen}");
+    h.keys("c");
+    assert!(h.copied.pop().is_some_and(|c| c.starts_with("kubectl ")));
+    // Commands would read another store than that of a demo.
+    let status = Status { mode: "demo".into(), ..sample::status(sample::now()) };
+    h.feed(vec![Feed::Status { status: Arc::new(status) }]).settle();
+    let seen = page(&mut h);
+    assert!(flat(&seen).contains(own) && flat(&seen).matches(" look ").count() == 1, "{seen}");
+    h.keys("c");
+    assert_eq!(h.copied.pop(), Some(sample::id(1).to_string()));
+}
+
+#[test]
+fn no_command_looks_into_a_namespace_that_is_gone() {
+    let mut rig = Rig::shop();
+    rig.sim().run_job("shop/import", "registry.example.com/batch/import:1.1.0", "crash").unwrap();
+    rig.advance(300);
+    let mut h = open(&rig, (120, 40));
+    assert!(flat(&page(&mut h)).contains("kubectl"));
+    rig.sim().drop_job("shop/import").unwrap();
+    rig.advance(60);
+    assert_eq!(rig.incident("Job/shop/import").status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    let mut h = open(&rig, (120, 40));
+    let seen = page(&mut h);
+    assert!(flat(&seen).contains("kubectl -n shop get events"), "{seen}");
+    rig.cluster().delete("namespaces", "", "shop").unwrap();
+    rig.advance(60);
+    let mut h = open(&rig, (120, 40));
+    let seen = page(&mut h);
+    assert!(
+        flat(&seen).contains("⏎ shows its events as they are kept here: its namespace is gone"),
+        "{seen}"
+    );
+    assert!(!seen.contains("kubectl -n") && !seen.contains("kubectl get"), "{seen}");
 }
 
 #[test]

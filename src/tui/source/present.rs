@@ -203,6 +203,11 @@ pub(super) fn look(
     let subject = &incident.subject;
     let of = |action: &str, command: String| Recommendation { action: action.to_owned(), command };
     if is_gone(read, incident, subject)? {
+        let home = ObjectRef::new(Kind::Namespace, "", &subject.namespace, "");
+        if !subject.namespace.is_empty() && is_gone(read, incident, &home)? {
+            // Kubernetes keeps its Events there, too.
+            return Ok(Vec::new());
+        }
         let (namespace, name) = (shell(&subject.namespace), shell(&subject.name));
         let place = if subject.namespace.is_empty() { String::new() } else { format!("-n {namespace} ") };
         let events = format!("kubectl {place}get events --field-selector involvedObject.name={name}");
