@@ -369,6 +369,20 @@ fn no_command_looks_into_a_namespace_that_is_gone() {
 }
 
 #[test]
+fn more_pods_than_are_wanted_are_counted_as_they_are() {
+    let mut rig = Rig::shop();
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(400);
+    let mut h = open(&rig, (120, 40));
+    assert!(row(&mut h, "shop/web").contains(" 4/4 pods"), "{}", h.screen());
+    // Less is wanted from now on, and nothing went yet.
+    rig.cluster().update("deployments", "shop", "web", |o| o["spec"]["replicas"] = 1.into()).unwrap();
+    rig.advance(5);
+    let mut h = open(&rig, (120, 40));
+    assert!(row(&mut h, "shop/web").contains(" 4 pods"), "{}", h.screen());
+}
+
+#[test]
 fn no_row_is_left_out_without_a_word() {
     for size in [(60, 16), (60, 17), (80, 18), (80, 24), (120, 40)] {
         let (store, _dir) = sample::store(Some(20));

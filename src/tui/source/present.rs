@@ -330,7 +330,11 @@ pub(super) fn reach(read: &impl Read, incident: &Incident, members: &[Member]) -
         let missing = wanted.saturating_sub(workload.ready);
         let of_pods = members.iter().any(|m| m.object.kind == "Pod");
         if of_pods || missing > 0 {
-            reach.affected = format!("{}/{wanted} pods", missing.max(failing).min(wanted));
+            // In a rollout there are more than are wanted, and all of them can fail.
+            reach.affected = match missing.max(failing) {
+                more if more > wanted => text::count(more.into(), "pod"),
+                some => format!("{some}/{wanted} pods"),
+            };
             reach.healed = format!("{missing}/{wanted} pods");
             return Ok(reach);
         }
