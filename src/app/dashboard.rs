@@ -37,7 +37,7 @@ pub async fn run(resolved: Resolved, flags: Flags, screens: &Screens) -> Result<
     let notices: Vec<String> = resolved.warnings.iter().map(ToString::to_string).collect();
     // Beside the log: the state directory, which is there by now.
     let session_file = Some(log_file.with_file_name("session.json"));
-    let options = Options { session_file, ..options(&settings, Some(log_file), notices) };
+    let mut options = Options { session_file, ..options(&settings, Some(log_file), notices) };
     loop {
         let exit = match Running::start(settings.clone(), "dashboard").await {
             Ok(running) => own(running, (&settings, Some(&flags)), options.clone(), screens).await?,
@@ -45,7 +45,10 @@ pub async fn run(resolved: Resolved, flags: Flags, screens: &Screens) -> Result<
             Err(error) => return Err(error),
         };
         match exit {
-            tui::Exit::TakeOver => tokio::time::sleep(TAKE_OVER / 10).await,
+            tui::Exit::TakeOver => {
+                options.took_over = true;
+                tokio::time::sleep(TAKE_OVER / 10).await;
+            }
             tui::Exit::Now => return Ok(Exit::Interrupted),
             tui::Exit::Quit | tui::Exit::Stopped => return Ok(Exit::Ok),
         }

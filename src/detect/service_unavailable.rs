@@ -221,6 +221,8 @@ fn draft(
     let selector = selector.join(",");
     let matching = cx.world.pods_matching(namespace, &service.selector).count();
     let mut why = match left.how {
+        // Where there are none, none can become ready.
+        "never_ready" if matching == 0 => "",
         "never_ready" => "None of its pods has become ready.",
         "deleted" => "Its pods were deleted and no other has become ready.",
         "failed" => "Its pods are not ready any more.",
@@ -228,7 +230,8 @@ fn draft(
     }
     .to_owned();
     if matching == 0 {
-        why.push_str(" No pod matches its selector.");
+        let between = if why.is_empty() { "" } else { " " };
+        why = format!("{why}{between}No pod matches its selector.");
     } else if let Some(first) = left.failed.first() {
         why = format!("{why} {first}");
     }

@@ -20,6 +20,8 @@ pub enum IncidentStatus {
 
 /// The kind of a subject that is a whole cluster.
 pub const CLUSTER: &str = "Cluster";
+/// The kind of a subject that is one of our own connectors, and in no cluster.
+pub const CONNECTOR: &str = "Connector";
 
 /// One open or ended incident. Members, affected objects and events are rows of their own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

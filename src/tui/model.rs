@@ -1,10 +1,15 @@
 //! Everything the screen knows: plain data, owned by one task.
 
-use std::{cell::Cell, collections::VecDeque, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{
+    gaps::Unwatched,
     keymap::Keymap,
     msg::Totals,
     options::{Engine, Options},
@@ -60,7 +65,7 @@ pub struct Prompt {
     pub editor: Editor,
     /// What was in force before.
     pub before: crate::event::filter::Filter,
-    /// Why what is written cannot be used; what is shown is the result without it.
+    /// Why what is written cannot be used; what is shown is still that of before.
     pub error: Option<crate::event::filter::FilterError>,
     /// Which of the earlier filters is shown.
     pub history: Option<usize>,
@@ -132,6 +137,8 @@ pub struct Shared {
     pub theme: Theme,
     /// Counts of the store, as last read.
     pub totals: Totals,
+    /// What is not watched, by status and totals.
+    pub(super) unwatched: RefCell<Option<Unwatched>>,
     /// Events that came since then.
     pub since_totals: u64,
     /// The newest row that the feed told of: what comes with an older one is a repeat.
@@ -351,6 +358,11 @@ impl Shared {
         self.totals.events + self.since_totals
     }
 
+    /// All of it is played, and goes with this process.
+    pub fn is_demo(&self) -> bool {
+        self.status.as_ref().is_some_and(|s| s.mode == "demo")
+    }
+
     /// The engine that is shown never delivers.
     pub fn is_watch_only(&self) -> bool {
         match self.engine {
@@ -391,6 +403,20 @@ impl Shared {
     }
 }
 
+/// What came of a take-over.
+fn took_over(options: &Options) -> (Level, String) {
+    match &options.engine {
+        Engine::Own if options.watch_only => (
+            Level::Good,
+            "taken over: this process watches now; it delivers nothing (--watch-only)".to_owned(),
+        ),
+        Engine::Own => (Level::Good, "taken over: this process watches and delivers now".to_owned()),
+        Engine::Attached(label) => {
+            (Level::Bad, format!("nothing was taken over: another engine was there first ({label})"))
+        }
+    }
+}
+
 impl Model {
     /// At the start.
     pub fn new(options: &Options, keymap: Keymap, theme: Theme, now: Timestamp) -> Self {
@@ -416,6 +442,7 @@ impl Model {
             keymap,
             theme,
             totals: Totals::default(),
+            unwatched: RefCell::new(None),
             since_totals: 0,
             newest_seq: 0,
             open_incidents: 0,
@@ -439,6 +466,10 @@ impl Model {
         let first = shared.messages.is_empty();
         for notice in options.notices.iter().filter(|_| first) {
             shared.say(Level::Bad, notice.clone());
+        }
+        if options.took_over {
+            let (level, text) = took_over(options);
+            shared.say(level, text);
         }
         Self {
             shared,

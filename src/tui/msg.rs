@@ -282,7 +282,7 @@ pub struct Totals {
     /// Waiting messages.
     pub outbox: u64,
     /// The newest gaps, the newest first, at most 200.
-    pub gaps: Vec<GapRow>,
+    pub gaps: Arc<[GapRow]>,
     /// The engine that wrote to it last, as it said at its start.
     pub whose: Option<Whose>,
     /// The clusters of which something is stored, by name.

@@ -93,6 +93,8 @@ pub struct Options {
     pub timezone: TimeZone,
     /// Said once at the start, as toasts (a configuration that is only half right, for instance).
     pub notices: Vec<String>,
+    /// A person has asked for this process to take an engine's place: what came of it is said.
+    pub took_over: bool,
     /// What was said so far: a screen that is opened in place of another goes on with its messages.
     pub said: Said,
 }
@@ -126,6 +128,7 @@ impl Default for Options {
             session_file: None,
             timezone: TimeZone::UTC,
             notices: Vec::new(),
+            took_over: false,
             said: Said::default(),
         }
     }

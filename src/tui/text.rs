@@ -14,6 +14,8 @@ const HANGUL: &str = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
 /// terminals disagree about the width of the result: each character that is left has cells of its own.
 fn inert(c: char) -> Option<char> {
     match c {
+        // Most text is this, and each frame asks it of thousands of characters.
+        ' '..='~' => Some(c),
         '\t' | '\n' | '\r' => Some(' '),
         // Variation selectors, skin tones, tags and the combining enclosures change a width after the fact.
         '\u{fe00}'..='\u{fe0f}'
@@ -43,13 +45,34 @@ fn joins(pair: [char; 2]) -> bool {
     pair.iter().any(|c| *c >= MARKS) && String::from_iter(pair).graphemes(true).nth(1).is_none()
 }
 
+/// How many cells an inert character takes.
+pub fn cells(c: char) -> u16 {
+    c.width().unwrap_or(0) as u16
+}
+
+/// Nothing but printable ASCII, which is inert as it is and takes a cell for each byte.
+fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().all(|b| matches!(b, b' '..=b'~'))
+}
+
 /// The number of cells that `text` takes once it is inert.
 pub fn width(text: &str) -> usize {
+    if is_plain(text.as_bytes()) {
+        return text.len();
+    }
     text.chars().filter_map(inert).map(|c| c.width().unwrap_or(0)).sum()
 }
 
 /// Cut to `cells` with `…`, never padded. Looks at no more of the text than fits.
 pub fn cut(text: &str, cells: usize) -> String {
+    // One byte more says whether something is to be cut.
+    match text.as_bytes().get(..=cells) {
+        None if is_plain(text.as_bytes()) => return text.to_owned(),
+        Some(head) if cells > 0 && is_plain(head) => {
+            return format!("{}…", text.get(..cells - 1).unwrap_or_default());
+        }
+        _ => {}
+    }
     let mut out = String::new();
     let mut used = 0;
     let mut last = Vec::new();
@@ -353,6 +376,18 @@ mod tests {
         }
         let long = "x".repeat(8192);
         assert_eq!(fit(&long, 10), "xxxxxxxxx…");
+    }
+
+    #[test]
+    fn plain_text_is_cut_as_any_other_is() {
+        for text in ["", "a", "pod/web-1", "nine cells", "tab\there", "late ünïcode"] {
+            for cells in 1..12 {
+                // The letter before it is not plain, and takes a cell of its own.
+                assert_eq!(cut(&format!("é{text}"), cells + 1), format!("é{}", cut(text, cells)), "{text:?}");
+            }
+            assert_eq!(width(&format!("é{text}")), 1 + width(text), "{text:?}");
+            assert_eq!(cut(text, 0), "");
+        }
     }
 
     #[test]

@@ -182,6 +182,7 @@ fn under_watch_only_the_keys_of_a_connector_promise_no_message() {
     assert!(flat(&screen).contains("under --watch-only nothing is sent, no test either"), "{screen}");
     assert!(!flat(&screen).contains("sends a test"), "{screen}");
     assert!(!screen.lines().last().is_some_and(|footer| footer.contains("ctrl-t")), "{screen}");
+    assert!(screen.lines().last().is_some_and(|footer| footer.contains("on/off for later")), "{screen}");
     let screen = h.keys("j j space").screen();
     let words = flat(&screen);
     assert!(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use barrelman::{
     event::incident::IncidentStatus,
     feed::Feed,
+    status::Status,
     store::Read,
     tui::{Options, Pages, ThemeChoice, harness::Harness},
 };
@@ -315,6 +316,109 @@ fn two_subjects_of_one_name_are_told_apart_and_what_does_not_fit_is_counted() {
     assert!(line.contains(&format!("▼ {} open and 2 ended below", 24 - listed)), "{listed} {screen}");
     let screen = h.keys("G").screen();
     assert!(screen.contains(" above") && !screen.contains("below"), "{screen}");
+}
+
+#[test]
+fn of_a_connector_the_screen_names_its_own_next_step() {
+    let (store, _dir) = sample::store(Some(20));
+    let pages: Arc<dyn Pages> = Arc::new(store);
+    let theme = ThemeChoice::Dark.resolve(None, None);
+    let mut h = Harness::new(&pages, &Options::default(), theme, (120, 40), sample::now());
+    let mut incident = sample::incident(sample::now(), 1);
+    incident.subject.kind = "Connector".into();
+    incident.subject.namespace.clear();
+    incident.subject.name = "slack-oncall".into();
+    h.settle().feed(vec![Feed::Incident { incident: Arc::new(incident) }]).settle();
+    let own = "look 7 then Tab: what it could not deliver · 6: how it is now";
+    let seen = page(&mut h);
+    assert!(flat(&seen).contains(own) && flat(&seen).contains("where Barrelman itself"), "{seen}");
+    assert_eq!(flat(&seen).matches(" look ").count(), 2, "{seen}");
+    h.keys("c");
+    assert!(h.copied.pop().is_some_and(|c| c.starts_with("kubectl ")));
+    // Commands would read another store than that of a demo.
+    let status = Status { mode: "demo".into(), ..sample::status(sample::now()) };
+    h.feed(vec![Feed::Status { status: Arc::new(status) }]).settle();
+    let seen = page(&mut h);
+    assert!(flat(&seen).contains(own) && flat(&seen).matches(" look ").count() == 1, "{seen}");
+    h.keys("c");
+    assert_eq!(h.copied.pop(), Some(sample::id(1).to_string()));
+}
+
+#[test]
+fn no_command_looks_into_a_namespace_that_is_gone() {
+    let mut rig = Rig::shop();
+    rig.sim().run_job("shop/import", "registry.example.com/batch/import:1.1.0", "crash").unwrap();
+    rig.advance(300);
+    let mut h = open(&rig, (120, 40));
+    assert!(flat(&page(&mut h)).contains("kubectl"));
+    rig.sim().drop_job("shop/import").unwrap();
+    rig.advance(60);
+    assert_eq!(rig.incident("Job/shop/import").status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    let mut h = open(&rig, (120, 40));
+    let seen = page(&mut h);
+    assert!(flat(&seen).contains("kubectl -n shop get events"), "{seen}");
+    rig.cluster().delete("namespaces", "", "shop").unwrap();
+    rig.advance(60);
+    let mut h = open(&rig, (120, 40));
+    let seen = page(&mut h);
+    assert!(
+        flat(&seen).contains("⏎ shows its events as they are kept here: its namespace is gone"),
+        "{seen}"
+    );
+    assert!(!seen.contains("kubectl -n") && !seen.contains("kubectl get"), "{seen}");
+}
+
+#[test]
+fn more_pods_than_are_wanted_are_counted_as_they_are() {
+    let mut rig = Rig::shop();
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(400);
+    let mut h = open(&rig, (120, 40));
+    assert!(row(&mut h, "shop/web").contains(" 4/4 pods"), "{}", h.screen());
+    // Less is wanted from now on, and nothing went yet.
+    rig.cluster().update("deployments", "shop", "web", |o| o["spec"]["replicas"] = 1.into()).unwrap();
+    rig.advance(5);
+    let mut h = open(&rig, (120, 40));
+    assert!(row(&mut h, "shop/web").contains(" 4 pods"), "{}", h.screen());
+}
+
+#[test]
+fn no_row_is_left_out_without_a_word() {
+    for size in [(60, 16), (60, 17), (80, 18), (80, 24), (120, 40)] {
+        let (store, _dir) = sample::store(Some(20));
+        let pages: Arc<dyn Pages> = Arc::new(store);
+        let theme = ThemeChoice::Dark.resolve(None, None);
+        let mut h = Harness::new(&pages, &Options::default(), theme, size, sample::now());
+        h.settle();
+        for n in 60..100 {
+            let mut incident = sample::incident(sample::now(), 1);
+            incident.id = sample::id(n);
+            incident.subject.name = format!("web-{n}");
+            h.feed(vec![Feed::Incident { incident: Arc::new(incident) }]).settle();
+            for keys in ["g", "j j j", "G", "k k"] {
+                let screen = h.keys(keys).screen();
+                let filter = screen.lines().find(|l| l.contains(" open · ")).unwrap();
+                let words: Vec<&str> = filter.split_whitespace().collect();
+                let before = |word: &str| -> usize {
+                    words[words.iter().position(|w| *w == word).unwrap() - 1].parse().unwrap()
+                };
+                let is_row = |l: &&str| {
+                    l.trim_start_matches(['▌', ' ']).split_once(':').is_some_and(|(hour, rest)| {
+                        hour.parse::<u8>().is_ok() && rest.get(..2).is_some_and(|m| m.parse::<u8>().is_ok())
+                    })
+                };
+                let listed = screen.lines().filter(is_row).count();
+                let line = screen.lines().find(|l| l.contains(['▼', '▲']) && !l.contains("SINCE"));
+                let words =
+                    line.unwrap_or_default().split(['│', '┌', '└']).next().unwrap_or_default().split('·');
+                let hidden: usize = words
+                    .filter(|w| w.contains("above") || w.contains("below"))
+                    .flat_map(|w| w.split_whitespace().filter_map(|n| n.parse::<usize>().ok()))
+                    .sum();
+                assert_eq!(listed + hidden, before("open") + before("ended"), "{size:?} {keys}\n{screen}");
+            }
+        }
+    }
 }
 
 #[test]

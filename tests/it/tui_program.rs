@@ -121,6 +121,11 @@ async fn beside_a_forwarder_it_says_whose_engine_it_shows_and_takes_over_when_th
         t.until("ENGINE GONE").until(":take-over watches and delivers from here");
         t.press(":take-over\r").until("y take over").press("y");
         t.until("● LIVE").until_gone("shows forward");
+        t.press("M")
+            .until("messages, the newest first")
+            .until("taken over: this process watches and delivers now")
+            .press("\x1b");
+        t.until_gone("messages, the newest first");
         t.press("q").until("Nobody will be told by").press("y");
         t.restored();
     };
@@ -164,6 +169,11 @@ async fn beside_a_forwarder_that_hangs_it_opens_and_goes_on_when_that_goes_on() 
         forwarder.kill();
         t.until("ENGINE GONE").press(":take-over\r").until("y take over").press("y");
         t.until("● LIVE").until_gone("shows forward");
+        t.press("M")
+            .until("messages, the newest first")
+            .until("taken over: this process watches and delivers now")
+            .press("\x1b");
+        t.until_gone("messages, the newest first");
         t.press("q").until("Nobody will be told by").press("y");
         t.restored();
     };

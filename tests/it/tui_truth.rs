@@ -460,6 +460,21 @@ fn messages_of_the_screen_before_are_still_there_after_a_take_over() {
 }
 
 #[test]
+fn what_came_of_a_take_over_is_among_the_messages() {
+    let bench = bench(true);
+    let said = |options: Options| {
+        let mut h = bench.open(&Options { took_over: true, ..options }, (120, 40));
+        h.keys("M").screen()
+    };
+    let screen = said(Options::default());
+    assert!(screen.contains("✓ taken over: this process watches and delivers now"), "{screen}");
+    let screen = said(Options { watch_only: true, ..Options::default() });
+    assert!(screen.contains("✓ taken over: this process watches now; it delivers nothing"), "{screen}");
+    let screen = said(attached());
+    assert!(screen.contains("! nothing was taken over") && screen.contains("pid 4711"), "{screen}");
+}
+
+#[test]
 fn beside_an_engine_that_hangs_the_stored_is_shown_with_what_to_do() {
     let bench = bench(true);
     let options = Options { engine: Engine::Attached("pid 4711".into()), ..Options::default() };

@@ -438,8 +438,8 @@ impl Pane for Health {
 
     fn feed(&mut self, item: &Feed, shared: &mut Shared) -> Vec<Effect> {
         if let Feed::Gap { gap } = item {
-            shared.totals.gaps.retain(|g| g.from != gap.from || g.cluster != gap.cluster);
-            shared.totals.gaps.insert(0, gap.clone());
+            let old = shared.totals.gaps.iter().filter(|g| g.from != gap.from || g.cluster != gap.cluster);
+            shared.totals.gaps = std::iter::once(gap).chain(old).cloned().collect();
             shared.dirty = true;
         }
         Vec::new()

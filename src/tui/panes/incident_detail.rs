@@ -3,6 +3,7 @@
 use ratatui::style::Style;
 
 use super::{
+    incident_next::{looks, place},
     incident_suspects::{anew, suspect, suspects},
     incidents_view::what,
     told,
@@ -251,8 +252,8 @@ pub fn peek(
     who.truncate(height.saturating_sub(2).max(1));
     let told = parts.len();
     parts.push((0, who));
-    if let Some(look) = detail.and_then(|d| d.look.first()) {
-        parts.push((2, one("look", &shared.command(&incident.cluster, &look.command))));
+    if let Some(look) = detail.and_then(|d| looks(incident, d, shared).into_iter().next()) {
+        parts.push((2, one("look", &look.short)));
     }
     let behind = parts.len() - told;
     give_way(&mut parts, (height, MORE));
@@ -323,25 +324,14 @@ pub fn lines(
     if let Some(end) = incident.resolved_at {
         lines.extend(worded("ended", &text::full(end, &shared.tz), theme, width, 1));
     }
-    let place = format!(
-        "{} · {}",
-        incident.cluster,
-        if incident.subject.namespace.is_empty() { "cluster-scoped" } else { &incident.subject.namespace }
-    );
-    lines.extend(worded("where", &place, theme, width, 1));
+    lines.extend(worded("where", &place(incident), theme, width, 1));
     lines.extend(who(detail, incident, shared, width));
     lines.push(Vec::new());
     lines.extend(suspects(incident, shared, (width, whole)));
     let Some(d) = detail else { return lines };
     lines.push(Vec::new());
-    for look in &d.look {
-        lines.extend(worded(
-            "look",
-            &format!("{}: {}", look.action, shared.command(&incident.cluster, &look.command)),
-            theme,
-            width,
-            4,
-        ));
+    for look in looks(incident, d, shared) {
+        lines.extend(worded("look", &look.words, theme, width, 4));
     }
     if !d.owners.is_empty() {
         lines.push(Vec::new());

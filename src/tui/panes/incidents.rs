@@ -234,9 +234,7 @@ impl Incidents {
     fn command(&self, shared: &Shared) -> Option<String> {
         let incident = self.current()?;
         let detail = self.detail.as_ref().filter(|d| d.id == incident.id);
-        let look = detail.and_then(|d| d.look.first());
-        let command = look.map(|r| shared.command(&incident.cluster, &r.command));
-        Some(command.unwrap_or_else(|| incident.id.to_string()))
+        Some(super::incident_next::copied(incident, detail, shared))
     }
 }
 

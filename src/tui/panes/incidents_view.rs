@@ -23,8 +23,8 @@ const DETAIL: u16 = 38;
 const PEEK: u16 = 8;
 /// Cells that tell what is wrong, where there is room for them.
 const WHAT: usize = 22;
-/// From so many rows on a line says how many more there are.
-const COUNTED: usize = 6;
+/// From so many lines on one of them says how many rows have no place.
+const COUNTED: usize = 3;
 /// Lines of the peek at most, where the list is short.
 const PEEK_MOST: u16 = 14;
 
@@ -121,14 +121,18 @@ fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     paint::pieces(buf, area, 0, &[(&head, theme.title)]);
     // The heading of what ended takes a line of its own, which the cursor skips.
     let divided = usize::from(pane.open < pane.rows.len());
-    let height = usize::from(area.height.saturating_sub(1)).saturating_sub(divided);
+    let lines = usize::from(area.height.saturating_sub(1));
     pane.cursor.line = area.y + 1;
-    // What does not fit is counted on the last line, where that costs no row that is needed more.
-    let counted = usize::from(pane.rows.len() > height && height >= COUNTED);
-    let visible = pane.cursor.visible(pane.rows.len(), height - counted);
-    if counted > 0 {
-        let line = unseen(pane, &visible);
-        paint::pieces(buf, area, area.height - 1, &[(&line, theme.dim)]);
+    // No row is left out without a word: beside the heading, or on its line where that is not in sight, else on the
+    // last one.
+    let hidden = pane.rows.len() + divided > lines;
+    let heading = divided > 0 && pane.open > 0;
+    let counted = usize::from(hidden && !heading && lines >= COUNTED);
+    let visible = pane.cursor.visible(pane.rows.len(), lines.saturating_sub(divided + counted));
+    let seen = heading && visible.contains(&pane.open);
+    let left_out = if hidden { unseen(pane, &visible) } else { String::new() };
+    if counted > 0 || heading && !seen {
+        paint::pieces(buf, area, area.height - 1, &[(&left_out, theme.dim)]);
     }
     let mut line = 1;
     if pane.open == 0 {
@@ -137,8 +141,10 @@ fn table(pane: &mut Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
         line += 1;
     }
     for i in visible {
-        if i == pane.open && pane.open > 0 {
-            paint::pieces(buf, area, line, &[(" ended", theme.title)]);
+        if i == pane.open && seen {
+            let between = if left_out.is_empty() { "" } else { " ·" };
+            let cells = [(" ended", theme.title), (between, theme.dim), (&*left_out, theme.dim)];
+            paint::pieces(buf, area, line, &cells);
             line += 1;
         }
         let Some(incident) = pane.rows.get(i) else { break };

@@ -9,7 +9,10 @@ use super::{
     present::{self, Reach},
 };
 use crate::{
-    event::{ClusterUid, Event, IncidentId, Kind, ObjectRef, incident::Incident},
+    event::{
+        ClusterUid, Event, IncidentId, Kind, ObjectRef,
+        incident::{CLUSTER, CONNECTOR, Incident},
+    },
     object::{Body, Condition, Object, ObjectKey},
     store::{
         OBJECTS, OUTBOX, Read, Result, keys,
@@ -181,6 +184,10 @@ pub(super) fn object(
 
 /// From the top owner down to the event's object, with what we know of each.
 pub fn owners(read: &impl Read, event: &Event) -> Result<Vec<OwnerLine>> {
+    if [CLUSTER, CONNECTOR].contains(&event.object.kind.as_str()) {
+        // No object: nothing can own it, and there is nothing to look up.
+        return Ok(Vec::new());
+    }
     let mut chain = Vec::new();
     let mut at = Some(event.object.clone());
     let mut from_event =

@@ -203,6 +203,11 @@ pub(super) fn look(
     let subject = &incident.subject;
     let of = |action: &str, command: String| Recommendation { action: action.to_owned(), command };
     if is_gone(read, incident, subject)? {
+        let home = ObjectRef::new(Kind::Namespace, "", &subject.namespace, "");
+        if !subject.namespace.is_empty() && is_gone(read, incident, &home)? {
+            // Kubernetes keeps its Events there, too.
+            return Ok(Vec::new());
+        }
         let (namespace, name) = (shell(&subject.namespace), shell(&subject.name));
         let place = if subject.namespace.is_empty() { String::new() } else { format!("-n {namespace} ") };
         let events = format!("kubectl {place}get events --field-selector involvedObject.name={name}");
@@ -325,7 +330,11 @@ pub(super) fn reach(read: &impl Read, incident: &Incident, members: &[Member]) -
         let missing = wanted.saturating_sub(workload.ready);
         let of_pods = members.iter().any(|m| m.object.kind == "Pod");
         if of_pods || missing > 0 {
-            reach.affected = format!("{}/{wanted} pods", missing.max(failing).min(wanted));
+            // In a rollout there are more than are wanted, and all of them can fail.
+            reach.affected = match missing.max(failing) {
+                more if more > wanted => text::count(more.into(), "pod"),
+                some => format!("{some}/{wanted} pods"),
+            };
             reach.healed = format!("{missing}/{wanted} pods");
             return Ok(reach);
         }

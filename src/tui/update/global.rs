@@ -176,7 +176,7 @@ fn quit(model: &mut Model) -> Vec<Effect> {
         Engine::Attached(label) => format!("The engine ({label}) goes on without this screen."),
         Engine::Own if stops.is_empty() => "Watching stops with this process. What is stored stays, and what happens meanwhile is found at the next start.".to_owned(),
         Engine::Own => {
-            let demo = model.shared.status.as_ref().is_some_and(|s| s.mode == "demo");
+            let demo = model.shared.is_demo();
             let messages = |n| text::count(n, "message");
             let rest = match model.shared.waiting_for() {
                 (0, 0) => String::new(),

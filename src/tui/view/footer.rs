@@ -89,7 +89,7 @@ pub fn view(model: &Model, buf: &mut Buffer, area: Rect) {
         return;
     }
     if model.prompt.as_ref().is_some_and(|p| p.error.is_some()) {
-        let keys = " what cannot be read does not count · Esc back to before · Tab completes a key";
+        let keys = " shown is what was before · Esc leaves it so · Tab completes a key";
         paint::pieces(buf, area, line, &[(keys, theme.key)]);
         return;
     }
@@ -101,7 +101,12 @@ pub fn view(model: &Model, buf: &mut Buffer, area: Rect) {
     // Palette, quit and help always have their place at the end; the rest fills what is left, page by page.
     let all = keys(model);
     let (last, first): (Vec<&Binding>, Vec<&Binding>) = all.into_iter().partition(|b| b.footer >= 90);
-    let piece = |b: &Binding| (format!(" {}", shared.keymap.shown(b.action)), format!(" {} ", b.label));
+    let sends = !shared.watch_only && !shared.is_watch_only();
+    let piece = |b: &Binding| {
+        // Where nothing is sent, what is switched is what comes after.
+        let later = if !sends && b.action == Action::Toggle { " for later" } else { "" };
+        (format!(" {}", shared.keymap.shown(b.action)), format!(" {}{later} ", b.label))
+    };
     let width = |b: &&Binding| {
         let (key, label) = piece(b);
         text::width(&key) + text::width(&label)

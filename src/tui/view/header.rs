@@ -15,18 +15,17 @@ use crate::{
         overlays::range,
         panes::PANES,
         text,
+        theme::Theme,
         widgets::paint,
     },
 };
 
 /// ` prod-eu [RO] ▸ all namespaces      ● LIVE 42/s · since 08:57 · 1 gap · forwarder, pid 4711`
-pub fn line(model: &Model, buf: &mut Buffer, area: Rect) {
-    let shared = &model.shared;
-    let theme = &shared.theme;
-    let (cluster, scope) = (clusters(shared), shared.scope_words());
-    let mut right = vec![state(shared)];
-    for (extra, style) in first_line(shared, area.width).0 {
-        right.push((format!(" · {extra}"), style));
+pub fn line(head: &Head, buf: &mut Buffer, area: Rect, theme: &Theme) {
+    let Head { cluster, scope, .. } = head;
+    let mut right = vec![head.state.clone()];
+    for (extra, style) in &head.shown {
+        right.push((format!(" · {extra}"), *style));
     }
     let shown: usize = right.iter().map(|(t, _)| text::width(t)).sum();
     let start = area.width.saturating_sub(shown as u16 + 1);
@@ -38,10 +37,10 @@ pub fn line(model: &Model, buf: &mut Buffer, area: Rect) {
         0,
         &[
             (" ", Style::new()),
-            (&cluster, theme.title),
+            (cluster, theme.title),
             (" [RO] ", theme.dim),
             ("▸ ", theme.dim),
-            (&scope, Style::new()),
+            (scope, Style::new()),
         ],
     );
     let pieces: Vec<(&str, Style)> = right.iter().map(|(t, s)| (t.as_str(), *s)).collect();
@@ -62,11 +61,24 @@ fn clusters(shared: &Shared) -> String {
     }
 }
 
-/// What stands behind the state in the first line, and what has no room there.
-fn first_line(shared: &Shared, width: u16) -> (Extras, Extras) {
-    let left = text::width(&clusters(shared)) + text::width(&shared.scope_words()) + 10;
-    let room = usize::from(width).saturating_sub(left + text::width(&state(shared).0) + 2);
-    split(extras(shared), room)
+/// What the first line says, and what has no room there: put together once for a frame.
+pub struct Head {
+    cluster: String,
+    scope: String,
+    state: (String, Style),
+    shown: Extras,
+    rest: Extras,
+}
+
+impl Head {
+    /// As it is now, in so many cells.
+    pub fn new(shared: &Shared, width: u16) -> Self {
+        let (cluster, scope, state) = (clusters(shared), shared.scope_words(), state(shared));
+        let left = text::width(&cluster) + text::width(&scope) + 10;
+        let room = usize::from(width).saturating_sub(left + text::width(&state.0) + 2);
+        let (shown, rest) = split(extras(shared), room);
+        Self { cluster, scope, state, shown, rest }
+    }
 }
 
 type Extras = Vec<(String, Style)>;
@@ -240,7 +252,7 @@ pub fn away_line(shared: &Shared) -> Option<String> {
 }
 
 /// The tabs as they are shown in this width, and whether each is the current one.
-fn titles(model: &Model, width: u16) -> Vec<(String, bool)> {
+fn titles(model: &Model, head: &Head, width: u16) -> Vec<(String, bool)> {
     let build = |narrow: bool| -> Vec<(String, bool)> {
         PANES
             .iter()
@@ -256,7 +268,7 @@ fn titles(model: &Model, width: u16) -> Vec<(String, bool)> {
     let (wide, narrow) = (build(false), build(true));
     let room = |tabs: &[(String, bool)]| usize::from(width).saturating_sub(cells(tabs));
     // The names give way where that makes room for what the first line could not say.
-    let rest = first_line(&model.shared, width).1;
+    let rest = &head.rest;
     let all: usize = rest.iter().map(|(t, _)| text::width(t) + 3).sum();
     let gains = rest.iter().any(|(t, _)| text::width(t) < room(&narrow));
     let fits = cells(&wide) <= width.into();
@@ -266,21 +278,22 @@ fn titles(model: &Model, width: u16) -> Vec<(String, bool)> {
 /// The tab under a column.
 pub fn tab_at(model: &Model, column: u16) -> Option<usize> {
     let mut end = 0;
-    titles(model, model.shared.size.0).iter().position(|(title, _)| {
+    let width = model.shared.size.0;
+    titles(model, &Head::new(&model.shared, width), width).iter().position(|(title, _)| {
         end += text::width(title);
         usize::from(column) < end
     })
 }
 
 /// ` 1 Incidents(3)  2 Stream  6 Connectors(2 on) …`
-pub fn tabs(model: &Model, buf: &mut Buffer, area: Rect) {
+pub fn tabs(model: &Model, head: &Head, buf: &mut Buffer, area: Rect) {
     let theme = &model.shared.theme;
-    let tabs = titles(model, area.width);
+    let tabs = titles(model, head, area.width);
     // What had no room in the first line stands here, where there is some.
     let used: usize = tabs.iter().map(|(t, _)| text::width(t)).sum();
     // The first of them has no dot before it.
     let room = usize::from(area.width).saturating_sub(used + 1) + 3;
-    let rest = split(first_line(&model.shared, area.width).1, room).0;
+    let rest = split(head.rest.clone(), room).0;
     let words: Vec<String> = rest.iter().map(|(t, _)| t.clone()).collect();
     if let Some((_, style)) = rest.first() {
         paint::right(buf, area, 0, (&format!("{} ", words.join(" · ")), *style), used as u16);

@@ -22,10 +22,11 @@ pub fn view(model: &mut Model, frame: &mut Frame<'_>) {
     }
     let zoomed = model.shared.zoom;
     let row = |y: u16, height: u16| Rect { y: area.y + y, height, ..area };
-    header::line(model, frame.buffer_mut(), row(0, 1));
+    let head = header::Head::new(&model.shared, area.width);
+    header::line(&head, frame.buffer_mut(), row(0, 1), &model.shared.theme);
     let mut top = 1;
     if !zoomed {
-        header::tabs(model, frame.buffer_mut(), row(1, 1));
+        header::tabs(model, &head, frame.buffer_mut(), row(1, 1));
         top = 2;
     }
     for line in header::trouble(&model.shared, area.width.into()) {

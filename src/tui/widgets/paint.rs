@@ -17,8 +17,26 @@ pub fn pieces(buf: &mut Buffer, area: Rect, line: u16, pieces: &[(&str, Style)])
     }
     for (piece, style) in pieces {
         let room = area.right().saturating_sub(x);
-        let shown = text::cut(piece, room.into());
-        (x, _) = buf.set_stringn(x, y, &shown, room.into(), *style);
+        x = put(buf, x, y, &text::cut(piece, room.into()), *style);
+    }
+    x
+}
+
+/// Puts a text that was cut to its room; answers the column after it. Each character of such a text has cells of its
+/// own, so nothing has to look for where one ends.
+fn put(buf: &mut Buffer, mut x: u16, y: u16, shown: &str, style: Style) -> u16 {
+    for c in shown.chars() {
+        let end = x + text::cells(c);
+        if let Some(cell) = buf.cell_mut(Position::new(x, y)) {
+            cell.set_char(c).set_style(style);
+        }
+        // What a wide one covers.
+        for covered in x + 1..end {
+            if let Some(cell) = buf.cell_mut(Position::new(covered, y)) {
+                cell.reset();
+            }
+        }
+        x = end;
     }
     x
 }

@@ -148,8 +148,8 @@ impl Strip {
         self.counted.advance(shared.known_to());
         let counts = &self.counted.counts;
         let gaps = &shared.unwatched();
-        let any_gap = (0..counts.len()).any(|i| self.gap_at(i, gaps));
-        let title = if any_gap {
+        let gapped: Vec<bool> = (0..counts.len()).map(|i| self.gap_at(i, gaps)).collect();
+        let title = if gapped.contains(&true) {
             "warnings/min · last 60 min · ░ = not watching"
         } else {
             "warnings/min · last 60 min"
@@ -175,7 +175,7 @@ impl Strip {
                 // A gap takes a part of its minute: what was seen in the rest is shown under it.
                 line.push_str(match bar {
                     Some(bar) if bar != " " => bar,
-                    _ if self.gap_at(i, gaps) => "░",
+                    _ if gapped.get(i).is_some_and(|gap| *gap) => "░",
                     Some(bar) => bar,
                     None => "·",
                 });
