@@ -3,10 +3,10 @@
 
 use jiff::Timestamp;
 
-use super::{cluster::OpenIncident, engine::Engine, incidents::is_of_now, judge::later};
+use super::{engine::Engine, incidents::is_of_now, judge::later};
 use crate::{
     event::{
-        ClusterUid, EventType,
+        ClusterUid, EventType, IncidentId, Kind,
         incident::{Incident, IncidentStatus, Member},
     },
     store::{
@@ -26,7 +26,8 @@ impl Engine {
     /// `None`: something else holds it open too, or it was opened by the autoscaler itself.
     pub(super) fn only_scaling(&self, tx: &Tx<'_>, incident: &Incident) -> Result<Option<Scaling>> {
         let began_so = incident.opened_by.is_none_or(|by| by == EventType::HpaMaxed);
-        if began_so || incident.status != IncidentStatus::Open || incident.holding == 0 {
+        let no = began_so || incident.status != IncidentStatus::Open || incident.holding == 0;
+        if no || !self.may_only_scale(&incident.cluster_uid, &incident.id, incident.holding) {
             return Ok(None);
         }
         let all: Vec<(String, Member)> = tx.all(&MEMBERS, &keys::prefix(&[incident.id.as_str()]))?;
@@ -41,10 +42,12 @@ impl Engine {
     }
 
     /// The same in memory, for who asks often: whether nothing but autoscalers can hold it open.
-    pub(super) fn may_only_scale(&self, uid: &ClusterUid, open: &OpenIncident) -> bool {
-        let of_it =
-            |f: &&FiringRow| f.event_type == EventType::HpaMaxed && f.incident.as_ref() == Some(&open.id);
-        self.firing_in(uid).filter(of_it).count() >= open.holding as usize
+    pub(super) fn may_only_scale(&self, uid: &ClusterUid, id: &IncidentId, holding: u32) -> bool {
+        let Some(cluster) = self.clusters.get(uid) else { return false };
+        let scalers = cluster.world.of_kind(Kind::HorizontalPodAutoscaler);
+        let rows = scalers.filter_map(|o| cluster.firings.get(&o.key())).flatten();
+        let of_it = |f: &&FiringRow| f.event_type == EventType::HpaMaxed && f.incident.as_ref() == Some(id);
+        rows.filter(of_it).count() >= holding as usize
     }
 
     /// Whether one of them is about to be well: then the incident waits for that, and is looked at again.
@@ -145,7 +148,7 @@ impl Engine {
         gone: bool,
     ) -> Result<Option<Incident>> {
         let Some(open) = self.clusters.get(uid).and_then(|c| c.open.get(subject)) else { return Ok(None) };
-        if open.holding == 0 || gone || self.may_only_scale(uid, open) {
+        if open.holding == 0 || gone || self.may_only_scale(uid, &open.id, open.holding) {
             return tx.get(&INCIDENTS, open.id.as_str());
         }
         Ok(None)
