@@ -11,11 +11,11 @@ use super::{
     incidents::is_of_now,
     judge::later,
     route::{Account, Deliver},
-    wording::{ending, lasted, outlived, removed, reworded},
+    wording::{ending, lasted, outlived, removed, removed_with_namespace, reworded},
 };
 use crate::{
     event::{
-        Event, Severity, Status,
+        Event, Kind, Severity, Status,
         incident::{CLUSTER, Incident, IncidentStatus, Member, Phase},
         over,
     },
@@ -128,7 +128,9 @@ impl Engine {
         let mut event = ending(at_last, &told.fingerprint, began, Over { at, now, gone: false });
         if self.subject_state(incident) == SubjectState::Gone {
             event.subject = incident.subject.clone();
-            if self.outlives(incident, &told) {
+            if self.is_going(incident) {
+                removed_with_namespace(&mut event);
+            } else if self.outlives(incident, &told) {
                 outlived(&mut event, &told);
             } else {
                 removed(&mut event);
@@ -154,6 +156,15 @@ impl Engine {
         })?;
         let later = of_told.filter(|told| of_others.is_some_and(|other| other < *told));
         Ok(later.unwrap_or(incident.since()))
+    }
+
+    /// Whether its namespace is being deleted: whatever goes on in it goes with it, in a moment.
+    fn is_going(&self, incident: &Incident) -> bool {
+        let namespace = &incident.subject.namespace;
+        let cluster = self.clusters.get(&incident.cluster_uid).filter(|_| !namespace.is_empty());
+        cluster
+            .and_then(|c| c.world.find(Kind::Namespace, "", namespace))
+            .is_some_and(|found| found.is_terminating())
     }
 
     /// Whether what was told goes on without the incident.

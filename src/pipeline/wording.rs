@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::firing::Over;
 use crate::{
     event::{
-        Event, Fingerprint, Status,
+        Event, Fingerprint, ObjectRef, Status,
         over::{self, REMOVED},
     },
     store::{FiringRow, Words},
@@ -52,6 +52,21 @@ pub(super) fn outlived(event: &mut Event, trouble: &Event) {
 /// Its end is that of its subject: that is no recovery.
 pub(super) fn removed(event: &mut Event) {
     let how = format!("{} {} was removed.", event.subject.kind, event.subject.name);
+    went(event, how);
+}
+
+/// The same where all of its namespace goes.
+pub(super) fn removed_with_namespace(event: &mut Event) {
+    let ObjectRef { kind, namespace, name, .. } = &event.subject;
+    let how = format!("{kind} {name} was removed: all of namespace {namespace} is being deleted.");
+    let plain = format!("{kind} {name} was removed.");
+    if let Some(rest) = event.description.strip_prefix(&plain) {
+        event.description = rest.trim_start().to_owned();
+    }
+    went(event, how);
+}
+
+fn went(event: &mut Event, how: String) {
     if event.description.is_empty() {
         event.description = how;
     } else if !event.description.starts_with(&how) {

@@ -254,6 +254,38 @@ fn an_end_by_removal_says_that_what_was_told_goes_on() {
 }
 
 #[test]
+fn what_goes_with_its_namespace_is_not_called_still_so() {
+    let mut rig = Rig::shop();
+    rig.sim().fail_probes("shop/search").unwrap();
+    rig.advance(60);
+    assert_eq!(rig.told(), ["hook opened service_unavailable critical"], "{:#?}", rig.story());
+    rig.watched[0].sim = None;
+    let now = rig.now().to_string();
+    rig.cluster()
+        .update("namespaces", "", "shop", |ns| {
+            ns["metadata"]["deletionTimestamp"] = json!(now);
+            ns["status"]["phase"] = json!("Terminating");
+        })
+        .unwrap();
+    delete_search(&mut rig);
+    rig.advance(20);
+    let end = &rig.about(SEARCH, Phase::Resolved)[0].message;
+    let said = &end.event.description;
+    assert!(
+        end.event.title.starts_with("Service search has no ready endpoint — over after "),
+        "{}",
+        end.event.title
+    );
+    let how = "Deployment search was removed: all of namespace shop is being deleted";
+    assert!(said.starts_with(&format!("{how}. It was")), "{said}");
+    let plain = barrelman::connector::text::Message::of(end).plain();
+    assert!(plain.contains(how), "{plain}");
+    rig.cluster().delete("services", "shop", "search").unwrap();
+    rig.advance(300);
+    assert!(rig.incidents().iter().all(|i| i.subject.key() != SEARCH_SERVICE), "{:#?}", rig.story());
+}
+
+#[test]
 fn a_workload_that_is_deleted_with_its_service_ends_with_one_message() {
     let mut rig = Rig::shop();
     rig.sim().fail_probes("shop/search").unwrap();
