@@ -76,7 +76,27 @@ impl Edits<'_> {
     /// There is none of that name, or the store.
     pub async fn enable(&self, name: &str, enabled: bool) -> Result<String> {
         self.dispatcher.set_enabled(name, enabled).await?;
-        Ok(format!("{name} is {}", if enabled { "on" } else { "off" }))
+        let mut said = vec![format!("{name} is on")];
+        if !enabled {
+            // Nothing is routed to it; what was routed before waits in its queue.
+            said = vec![
+                format!(
+                    "{name} is off: what begins or ends meanwhile is not told to it later, unless more comes of it"
+                ),
+                "what waits for it stays".to_owned(),
+            ];
+        }
+        let fixed = self.settings.connectors.iter().find(|s| s.name == name && s.enabled != enabled);
+        if let Some(fixed) = fixed {
+            let (place, says) = (place(fixed.origin), fixed.enabled);
+            let back = if enabled {
+                format!("barrelman connectors disable '{name}'")
+            } else {
+                format!("barrelman connectors enable '{name}'")
+            };
+            said.push(format!("{place} says enabled = {says}, which this overrides until: {back}"));
+        }
+        Ok(said.join("; "))
     }
 
     /// Deletes a connector, then lets `follow` take it out of routing, then drops what waits for it: in this order,

@@ -146,6 +146,26 @@ impl Reason {
 #[error("{0}")]
 pub struct RenderError(pub String);
 
+/// What a service answered to a question that sends nothing; one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// Address and credentials are right, as far as can be asked.
+    Works(String),
+    /// It is there; what it would say to a message is not known.
+    Answers(String),
+    /// It is there, and says that it is not well.
+    Unwell(String),
+}
+
+impl Checked {
+    /// The line.
+    pub fn line(&self) -> &str {
+        match self {
+            Checked::Works(line) | Checked::Answers(line) | Checked::Unwell(line) => line,
+        }
+    }
+}
+
 /// One configured service.
 pub trait Connector: Send + Sync {
     /// The message, from frozen facts alone.
@@ -154,6 +174,6 @@ pub trait Connector: Send + Sync {
     /// One attempt.
     fn deliver<'a>(&'a self, message: &'a Rendered) -> BoxFuture<'a, Outcome>;
     /// Whether the service can be reached and the settings are right, without sending anything that a person
-    /// would see. The answer is one line.
-    fn check(&self) -> BoxFuture<'_, Result<String, String>>;
+    /// would see. An error is one line, too: it cannot be reached, or refuses us.
+    fn check(&self) -> BoxFuture<'_, Result<Checked, String>>;
 }

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use super::{
-    Common, Connector, ConnectorDef, Deliver, Field, HttpClients, Notification, Options, Outcome, Reason,
-    Receipt, RenderError, Rendered, Shape,
+    Checked, Common, Connector, ConnectorDef, Deliver, Field, HttpClients, Notification, Options, Outcome,
+    Reason, Receipt, RenderError, Rendered, Shape,
     http::{Answer, Secrets, send},
     payload::Payload,
     webhook,
@@ -416,16 +416,16 @@ impl Connector for PainChain {
         Box::pin(self.attempt(message))
     }
 
-    fn check(&self) -> BoxFuture<'_, Result<String, String>> {
+    fn check(&self) -> BoxFuture<'_, Result<Checked, String>> {
         Box::pin(async {
             // No route answers a health check; the list of integrations needs address, token and tenant to be right.
             let url = if self.mode == Mode::V2 { &self.integrations } else { &self.events };
             match self.ask(self.client.get(url.clone())).await {
-                Ok(_) => Ok(format!("{} answers", webhook::host(url))),
+                Ok(_) => Ok(Checked::Works(format!("{} answers", webhook::host(url)))),
                 Err(Outcome::Reject { detail, .. })
                     if self.mode == Mode::Webhooks && detail.contains("404") =>
                 {
-                    Ok(format!("{} answers", webhook::host(url)))
+                    Ok(Checked::Works(format!("{} answers", webhook::host(url))))
                 }
                 Err(Outcome::Retry { detail, .. } | Outcome::Reject { detail, .. }) => Err(detail),
                 Err(Outcome::Delivered { .. }) => Err("no answer".into()),

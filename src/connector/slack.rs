@@ -10,8 +10,8 @@ use reqwest::{Client, Url, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use super::{
-    Common, Connector, ConnectorDef, Deliver, Field, HttpClients, Notification, Options, Outcome, Reason,
-    Receipt, RenderError, Rendered,
+    Checked, Common, Connector, ConnectorDef, Deliver, Field, HttpClients, Notification, Options, Outcome,
+    Reason, Receipt, RenderError, Rendered,
     http::{Answer, Secrets, send},
     text::{Message, Tone},
     webhook,
@@ -332,7 +332,7 @@ impl Connector for Slack {
         })
     }
 
-    fn check(&self) -> BoxFuture<'_, Result<String, String>> {
+    fn check(&self) -> BoxFuture<'_, Result<Checked, String>> {
         Box::pin(async {
             // An empty message posts nothing; a webhook that works says `no_text` or `invalid_payload`.
             let answer = match self.post("{}".into()).await {
@@ -342,11 +342,11 @@ impl Connector for Slack {
             };
             match answer.body.trim() {
                 "no_text" | "invalid_payload" | "missing_text_or_fallback_or_attachments" => {
-                    Ok("Slack knows the webhook".into())
+                    Ok(Checked::Works("Slack knows the webhook".into()))
                 }
                 _ => match self.judge(&answer) {
                     Outcome::Retry { detail, .. } | Outcome::Reject { detail, .. } => Err(detail),
-                    Outcome::Delivered { .. } => Ok("Slack answers".into()),
+                    Outcome::Delivered { .. } => Ok(Checked::Works("Slack answers".into())),
                 },
             }
         })

@@ -13,8 +13,8 @@ use reqwest::{
 use serde_json::json;
 
 use super::{
-    Common, Connector, ConnectorDef, Deliver, Field, HttpClients, Notification, Options, Outcome, Receipt,
-    RenderError, Rendered, Shape,
+    Checked, Common, Connector, ConnectorDef, Deliver, Field, HttpClients, Notification, Options, Outcome,
+    Receipt, RenderError, Rendered, Shape,
     http::{Answer, Secrets, send},
     payload::Payload,
     template::{Escape, Template},
@@ -323,18 +323,28 @@ impl Connector for Webhook {
         Box::pin(self.attempt(message))
     }
 
-    fn check(&self) -> BoxFuture<'_, Result<String, String>> {
+    fn check(&self) -> BoxFuture<'_, Result<Checked, String>> {
         Box::pin(async {
             // HEAD changes nothing; that the endpoint answers at all is what can be known without sending.
             let request = self.client.head(self.url.clone()).headers(self.headers.clone());
             match send(request, self.clients.now(), &self.secrets).await {
-                Ok(answer) => Ok(format!("{} answers (HTTP {})", host(&self.url), answer.status)),
+                Ok(answer) => Ok(headed(&host(&self.url), answer.status)),
                 Err(Outcome::Retry { reason, detail, .. } | Outcome::Reject { reason, detail, .. }) => {
                     Err(format!("{} cannot be reached ({}): {detail}", host(&self.url), reason.as_str()))
                 }
                 Err(Outcome::Delivered { .. }) => Err("no answer".into()),
             }
         })
+    }
+}
+
+/// What the answer to a HEAD says. A receiver of POSTs may know no other method, and need not know the path with it.
+fn headed(host: &str, status: u16) -> Checked {
+    let answers = format!("{host} answers (HTTP {status})");
+    match status {
+        200..=299 => Checked::Works(answers),
+        500 | 502..=599 => Checked::Unwell(format!("{answers}: it is not well")),
+        _ => Checked::Answers(format!("{answers} to a HEAD, which says nothing of a message")),
     }
 }
 

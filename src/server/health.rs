@@ -1,5 +1,7 @@
 //! Whether all is well, judged from a `Status` alone: readiness, and what the heartbeat depends on.
 
+use std::collections::BTreeSet;
+
 use crate::status::{ClusterState, ClusterStatus, Status, StreamState, StreamStatus};
 
 /// Why the engine is not ready, a line each; empty when every stream that is switched on is live or known to be refused
@@ -66,15 +68,32 @@ fn place(stream: &StreamStatus) -> String {
 pub fn without(status: &Status) -> Vec<String> {
     let mut lines = Vec::new();
     for cluster in &status.clusters {
+        let shut = shut_namespaces(cluster);
+        lines.extend(shut.iter().map(|namespace| {
+            let name = &cluster.name;
+            format!("cluster {name}: namespace {namespace}: not permitted, or it does not exist")
+        }));
         for stream in &cluster.streams {
             let StreamState::Forbidden { missing } = &stream.state else { continue };
-            if stream.last_activity.is_none() && cluster.optional.contains(&stream.kind) {
+            let is_optional = stream.last_activity.is_none() && cluster.optional.contains(&stream.kind);
+            if is_optional || shut.contains(stream.namespace.as_str()) {
                 continue;
             }
             lines.push(format!("cluster {}: {}: not permitted ({missing})", cluster.name, place(stream)));
         }
     }
     lines
+}
+
+/// Namespaces of which nothing may be watched, and never was: whether they exist cannot be asked.
+fn shut_namespaces(cluster: &ClusterStatus) -> BTreeSet<&str> {
+    let open = |s: &&StreamStatus| {
+        s.last_activity.is_some() || !matches!(s.state, StreamState::Forbidden { .. } | StreamState::Absent)
+    };
+    let open: BTreeSet<&str> = cluster.streams.iter().filter(open).map(|s| s.namespace.as_str()).collect();
+    let refused = cluster.streams.iter().filter(|s| matches!(s.state, StreamState::Forbidden { .. }));
+    let refused = refused.map(|s| s.namespace.as_str()).filter(|n| !n.is_empty());
+    refused.filter(|n| !open.contains(n)).collect()
 }
 
 /// Why no heartbeat must go out: what makes us unready, streams that are refused, and connectors that are switched
@@ -169,6 +188,24 @@ pub(super) mod tests {
         assert_eq!(silent(&scoped), [""; 0], "in single namespaces nodes are taken where they are permitted");
         scoped.clusters[0].streams[1].last_activity = Some(Timestamp::UNIX_EPOCH);
         assert_eq!(silent(&scoped).len(), 1, "what was permitted, and is not any more, is missed");
+    }
+
+    #[test]
+    fn a_namespace_of_which_nothing_may_be_watched_is_one_line() {
+        let of = |namespace: &str, kinds: &[Kind]| -> Vec<StreamStatus> {
+            let each = |kind: &Kind| StreamStatus { namespace: namespace.into(), ..refused(*kind) };
+            kinds.iter().map(each).collect()
+        };
+        let mut streams = of("nope", &[Kind::Pod, Kind::Secret, Kind::Job]);
+        streams.extend(of("shop", &[Kind::Secret]));
+        streams.push(StreamStatus { namespace: "shop".into(), ..stream(Kind::Pod, StreamState::Live) });
+        assert_eq!(
+            without(&status(streams)),
+            [
+                "cluster prod: namespace nope: not permitted, or it does not exist",
+                "cluster prod: secrets in namespace shop: not permitted (list,watch secrets)",
+            ]
+        );
     }
 
     #[test]

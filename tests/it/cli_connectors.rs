@@ -79,7 +79,12 @@ fn a_connector_is_added_switched_listed_exported_and_removed() {
     assert!(line(&home).contains("off"), "{}", line(&home));
     assert_eq!(home.run(&["connectors", "enable", "hook"]).ok(), "hook is on\n");
     assert!(line(&home).contains(" on "), "{}", line(&home));
-    home.run(&["connectors", "disable", "hook"]).ok();
+    let off = home.run(&["connectors", "disable", "hook"]).ok();
+    assert!(
+        off.starts_with("hook is off: what begins or ends meanwhile is not told to it later")
+            && !off.contains("says"),
+        "{off}"
+    );
     let said = home.run(&["connectors", "enable", "nobody"]).failed(1);
     assert!(said.contains("there is no connector \"nobody\""), "{said}");
     let exported: Value = serde_json::from_str(&home.run(&["connectors", "export"]).ok()).unwrap();
@@ -205,7 +210,9 @@ fn connectors_of_the_file_are_switched_here_and_changed_there() {
         let said = home.run(args).failed(1);
         assert!(said.contains("written in the configuration file") || said.contains("already"), "{said}");
     }
-    home.run(&["connectors", "enable", "f"]).ok();
+    let on = home.run(&["connectors", "enable", "f"]).ok();
+    let says = "the configuration file says enabled = false, which this overrides until: barrelman connectors disable 'f'";
+    assert_eq!(on, format!("f is on; {says}\n"));
     let list: Value = serde_json::from_str(&home.run(&["connectors", "list", "-o", "json"]).ok()).unwrap();
     assert_eq!((list[0]["origin"].as_str(), list[0]["state"].as_str()), (Some("file"), Some("on")));
 }

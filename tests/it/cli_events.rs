@@ -294,6 +294,15 @@ fn incidents_are_listed_and_one_is_shown_with_all_that_belongs_to_it() {
     assert!(open.contains("aa22") && !open.contains("aa11"), "{open}");
     let named = home.run(&["incidents", "obj:aa11", "-o", "jsonl"]).ok();
     assert_eq!(named.lines().count(), 1, "{named}");
+    for words in [["show", "aa11"], ["get", "aa11"], ["list", "ns:shop"]] {
+        let said = home.run(&["incidents", words[0], words[1]]).failed(2);
+        assert!(
+            said.contains("there is no \"") && said.contains("barrelman incidents --id ID shows one"),
+            "{said}"
+        );
+    }
+    home.run(&["incidents", "\"show\""]).ok();
+    assert!(home.run(&["events", "show", "x"]).failed(2).contains("what follows is a filter"));
     let one = home.run(&["incidents", "--id", "aa2"]).ok();
     for part in
         ["aa22 is broken", "image 1 → 2 by argocd", "90 %", "members", "Pod/aa22", "events", "critical"]

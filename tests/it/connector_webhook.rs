@@ -1,7 +1,7 @@
 //! The webhook connector against real HTTP servers.
 
 use barrelman::{
-    connector::{DigestLine, Outcome},
+    connector::{Checked, DigestLine, Outcome},
     event::incident::Phase,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -279,8 +279,19 @@ async fn plain_http_needs_loopback_or_leave() {
 async fn check_sends_nothing() {
     let server = server(405).await;
     let webhook = built("webhook", &json!({"url": server.uri()}));
-    assert!(webhook.connector.check().await.unwrap().contains("HTTP 405"));
+    let neutral = "answers (HTTP 405) to a HEAD, which says nothing of a message";
+    assert!(matches!(webhook.connector.check().await, Ok(Checked::Answers(line)) if line.ends_with(neutral)));
     assert!(server.received_requests().await.unwrap().iter().all(|r| r.method.as_str() == "HEAD"));
+    for (status, level) in
+        [(200, "Works"), (204, "Works"), (404, "Answers"), (501, "Answers"), (500, "Unwell"), (503, "Unwell")]
+    {
+        let server = self::server(status).await;
+        let checked = built("webhook", &json!({"url": server.uri()})).connector.check().await.unwrap();
+        assert!(
+            format!("{checked:?}").starts_with(level) && checked.line().contains(&status.to_string()),
+            "{checked:?}"
+        );
+    }
     let gone = built("webhook", &json!({"url": "http://127.0.0.1:1/"}));
     assert!(gone.connector.check().await.unwrap_err().contains("127.0.0.1:1"));
 }

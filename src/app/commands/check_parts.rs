@@ -18,7 +18,7 @@ use crate::{
         never,
     },
     config::{ConnectorSpec, Flags, Origin, Settings, WatchSettings, secret},
-    connector::Built,
+    connector::{Built, Checked},
     event::shell_word,
     store::{CONNECTOR_STATES, ConnectorState, Read, Reader},
     watch::{self, Clock, Diagnosis, Extras},
@@ -236,7 +236,17 @@ fn where_to_mend(spec: &ConnectorSpec, workshop: &Workshop) -> String {
 async fn answers(what: &str, built: &Built) -> Finding {
     let asked = tokio::time::timeout(CHECK_WITHIN, built.connector.check()).await;
     match asked.unwrap_or_else(|_| Err(format!("no answer within {} s", CHECK_WITHIN.as_secs()))) {
-        Ok(line) => Finding::ok(Area::Connector, what, line),
+        Ok(Checked::Works(line)) => Finding::ok(Area::Connector, what, line),
+        Ok(Checked::Answers(line)) => {
+            let next =
+                format!("a real one, marked as a test: barrelman connectors test '{}'", built.common.name);
+            Finding::note(Area::Connector, what, line, next)
+        }
+        Ok(Checked::Unwell(line)) => {
+            let next =
+                format!("ask its owner, or wait, then: barrelman connectors test '{}'", built.common.name);
+            Finding::warn(Area::Connector, what, line, next)
+        }
         Err(line) => {
             // The service's own failure is nothing that a setting mends.
             let first =

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::{
-    filter, follow,
+    filter_of, follow,
     out::{Console, Listed, View},
     usage,
 };
@@ -30,7 +30,8 @@ pub async fn run(
     (resolved, scope): (&Resolved, &str),
     console: &mut Console<'_>,
 ) -> Result<Exit> {
-    let filter = filter(&format!("{} {scope}", args.filter()), &console.tz)?;
+    let instead = "barrelman events lists them, and what follows is a filter";
+    let filter = filter_of(&args.filter, &format!("{} {scope}", args.filter()), instead, &console.tz)?;
     if args.follow && args.list.output == Output::Json {
         return Err(usage("-o json is one array, which never ends with --follow: use -o jsonl"));
     }

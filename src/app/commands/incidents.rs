@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    filter,
+    filter_of,
     out::{Console, Listed, View, span},
     table::{Table, one_line},
     usage,
@@ -38,7 +38,8 @@ pub fn run(
     (resolved, scope): (&Resolved, &str),
     console: &mut Console<'_>,
 ) -> Result<Exit> {
-    let filter = filter(&format!("{} {scope}", args.filter()), &console.tz)?;
+    let instead = "barrelman incidents lists them, barrelman incidents --id ID shows one";
+    let filter = filter_of(&args.filter, &format!("{} {scope}", args.filter()), instead, &console.tz)?;
     let reader = Reader::open(&resolved.settings.store.dir)?;
     if let Some(id) = &args.id {
         return one(id, args.list.output, &reader, console);

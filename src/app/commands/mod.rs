@@ -122,6 +122,19 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
     Exit::Failed
 }
 
+/// Words that are no filter to whoever types them first; in quotes they are text to search for.
+const VERBS: [&str; 6] = ["show", "get", "list", "ls", "describe", "view"];
+
+/// A filter of the command line, whose first word is no command that there is elsewhere.
+fn filter_of(words: &[String], text: &str, instead: &str, tz: &TimeZone) -> Result<Filter> {
+    match words.first().filter(|first| VERBS.contains(&first.as_str())) {
+        Some(verb) => Err(usage(format!(
+            "there is no \"{verb}\" here: {instead}. To search for the word, put it in quotes of its own: '\"{verb}\"'"
+        ))),
+        None => filter(text, tz),
+    }
+}
+
 /// A filter of the command line.
 fn filter(text: &str, tz: &TimeZone) -> Result<Filter> {
     let filter =
