@@ -142,6 +142,12 @@ impl ClusterUid {
     pub fn from_server(url: &str, ca: &[u8]) -> Self {
         Self(digest("cluster", &[url, blake3::hash(ca).to_hex().as_str()]))
     }
+
+    /// Of a cluster that was never reached: who it is, it has not said. A hash of the context and the name that lead to
+    /// it.
+    pub fn unreached(context: &str, name: &str) -> Self {
+        Self(digest("unreached", &[context, name]))
+    }
 }
 
 #[cfg(test)]

@@ -66,6 +66,18 @@ pub enum Said {
     Stream(Arc<StreamId>, StreamState),
     /// The API answers again.
     Live(ClusterUid),
+    /// A cluster that was never reached does not answer. It has a uid for as long as that goes on, and nothing else is
+    /// said under it but that it is over.
+    Unreached {
+        /// Who it is by its context.
+        cluster: ClusterUid,
+        /// The name in payloads.
+        name: Arc<str>,
+        /// Since when.
+        since: jiff::Timestamp,
+        /// In words.
+        why: String,
+    },
     /// The API does not answer.
     Away {
         /// The cluster.

@@ -1,7 +1,7 @@
 //! Troubles of our own sight: a cluster's API that does not answer, many nodes at once, a connector that cannot
 //! deliver. They are events like any other, about subjects that are no objects of a cluster.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -163,12 +163,10 @@ impl Engine {
     ) -> Result<()> {
         let uid = ClusterUid(self.store_id.clone());
         // A single cluster lends its name; with several, we speak for ourselves.
-        let named: Vec<Arc<str>> =
+        let named: BTreeSet<Arc<str>> =
             self.clusters.iter().filter(|(u, _)| **u != uid).map(|(_, c)| Arc::clone(&c.name)).collect();
-        let own_name: Arc<str> = match named.as_slice() {
-            [only] => Arc::clone(only),
-            _ => "barrelman".into(),
-        };
+        let only = named.first().filter(|_| named.len() == 1);
+        let own_name: Arc<str> = only.map_or_else(|| "barrelman".into(), Arc::clone);
         self.cluster_mut(&uid, &own_name).name = Arc::clone(&own_name);
         let subject = ObjectRef {
             kind: "Connector".into(),

@@ -57,6 +57,12 @@ impl Engine {
             }
             Said::Stream(stream, state) => self.stream(tx, stream, state, now),
             Said::Live(cluster) => self.live(tx, cluster, now),
+            Said::Unreached { cluster, name, since, why } => {
+                // A restart has to name it, too; under its context the uid is not kept.
+                self.cluster_mut(cluster, name).name = Arc::clone(name);
+                tx.put(&META, &keys::prefix(&["name", cluster.as_str()]), &(**name).into())?;
+                self.away(tx, cluster, (*since, why), now)
+            }
             Said::Away { cluster, since, why } => self.away(tx, cluster, (*since, why), now),
         }
     }

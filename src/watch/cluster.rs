@@ -43,6 +43,8 @@ pub(super) struct Cluster {
     server: String,
     version: String,
     state: ClusterState,
+    /// Another context watches it.
+    twice: bool,
 }
 
 impl Cluster {
@@ -53,7 +55,7 @@ impl Cluster {
         let of_another = |uid: &&ClusterUid| shared.targets.iter().take(index).any(|t| known(t) == Some(uid));
         let uid = known(&target).filter(|uid| !of_another(uid)).cloned();
         let (server, version) = shared.board.known(index);
-        Self { index, shared, target, uid, server, version, state: ClusterState::Connecting }
+        Self { index, shared, target, uid, server, version, state: ClusterState::Connecting, twice: false }
     }
 
     /// Runs until it is dropped. Ends by itself only when a stream panicked.
@@ -83,6 +85,7 @@ impl Cluster {
             }
         };
         self.introduce().await;
+        self.say(Said::Live(self.unreached())).await;
         self.set_state(ClusterState::Live).await;
         self.supervise(cx).await
     }
@@ -124,7 +127,7 @@ impl Cluster {
         let told = |e| connect::explain(e, &access, now);
         let Version { git, minor } = discovery::version(&api).await.map_err(told)?;
         let uid = self.identify(&api, &access).await.map_err(told)?;
-        self.shared.those_before(self.index).await;
+        self.shared.those_before(self.index, &uid).await;
         self.claim(&uid)?;
         let mut kinds = self.shared.watch.kinds.clone();
         let scope = Scope::new(&self.shared.watch.namespaces);
@@ -275,6 +278,7 @@ impl Cluster {
             _ => self.shared.board.away_since(self.index).unwrap_or(now),
         };
         let why = error.to_string();
+        self.twice = error.fault == Fault::Twice;
         self.set_state(ClusterState::Away { since, why, retry_at: Some(now + wait) }).await;
     }
 
@@ -314,13 +318,26 @@ impl Cluster {
                 let watched = |uid: &ClusterUid| {
                     self.shared.owners.borrow().get(uid).is_some_and(|owner| *owner != self.index)
                 };
-                // What another context watches is not away.
-                let Some(cluster) = uid.filter(|uid| !watched(uid)) else { return };
-                Said::Away { cluster, since: *since, why: why.clone() }
+                let (since, why) = (*since, why.clone());
+                match uid {
+                    // What another context watches is not away.
+                    _ if self.twice => Said::Live(self.unreached()),
+                    Some(uid) if watched(&uid) => return,
+                    Some(cluster) => Said::Away { cluster, since, why },
+                    None => {
+                        let (cluster, name) = (self.unreached(), name.as_str().into());
+                        Said::Unreached { cluster, name, since, why }
+                    }
+                }
             }
             _ => return,
         };
         self.say(said).await;
+    }
+
+    /// Who it is as long as it has not said so itself.
+    fn unreached(&self) -> ClusterUid {
+        ClusterUid::unreached(&self.target.context, &self.target.name)
     }
 
     async fn say(&self, said: Said) {

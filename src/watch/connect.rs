@@ -93,6 +93,12 @@ pub async fn connect(settings: &ClusterSettings, target: &Target) -> Result<Acce
     Ok(Access { client, server, ca, expires_at, of_plugin, hidden })
 }
 
+/// The server's address, where the configuration names one: no plugin runs for it, and nothing is asked.
+pub async fn address(settings: &ClusterSettings, target: &Target) -> Option<String> {
+    let config = config(settings, target).await.ok()?;
+    Some(hidden::address(&config.cluster_url))
+}
+
 /// Has a credential plugin run, and puts what it gives in its place; `None` where there is none, else their end.
 async fn ask_plugin(config: &mut Config) -> Result<Option<Option<Timestamp>>> {
     use base64::Engine as _;

@@ -37,6 +37,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::{
     sync::mpsc,
@@ -118,6 +119,8 @@ struct Shared {
     out: mpsc::Sender<Batch>,
     board: Board,
     targets: Vec<connect::Target>,
+    /// Their servers, as far as the kubeconfig names them.
+    addresses: Vec<Option<String>>,
     /// Which configured cluster has a uid.
     owners: RefCell<HashMap<ClusterUid, usize>>,
     /// Whatever came of it.
@@ -132,16 +135,22 @@ impl Shared {
     }
 
     /// Of several contexts of one cluster the first watches it, in every run: it goes by that one's name. Waits until
-    /// all that are listed before were asked.
-    async fn those_before(&self, index: usize) {
+    /// all that are listed before were asked, and may be this one: they have its server's address, or were it before.
+    async fn those_before(&self, index: usize, uid: &ClusterUid) {
+        let own = self.addresses.get(index).cloned().flatten();
+        let may_be = |i: usize| {
+            let is_known = self.targets.get(i).is_some_and(|t| self.known_uids.get(&t.context) == Some(uid));
+            is_known || (own.is_some() && self.addresses.get(i).cloned().flatten() == own)
+        };
+        let others: Vec<usize> = (0..index).filter(|i| may_be(*i)).collect();
         let mut asked = self.asked.subscribe();
-        let all = asked.wait_for(|asked| asked.iter().take(index).all(|asked| *asked));
+        let all = asked.wait_for(|asked| others.iter().all(|i| asked.get(*i).is_none_or(|asked| *asked)));
         // One that does not answer at all keeps nobody.
         let _ = tokio::time::timeout(BEFORE, all).await;
     }
 }
 
-/// So long a cluster waits for those that are listed before it.
+/// So long a cluster waits for those that are listed before it and may be the same.
 const BEFORE: Duration = Duration::from_secs(5);
 
 /// Why a run ended otherwise than by its token.
@@ -194,7 +203,9 @@ pub async fn serve(options: Options, links: Links) -> Result<(), RunError> {
         ..ClusterStatus::default()
     });
     links.board.reset(statuses.collect());
+    let addresses = join_all(targets.iter().map(|t| connect::address(&options.clusters, t))).await;
     let shared = Rc::new(Shared {
+        addresses,
         clusters: options.clusters,
         watch: Rc::new(options.watch),
         hash_key: options.hash_key,

@@ -98,3 +98,38 @@ fn a_run_of_quiet_times_is_told_after_its_minute() {
     rig.advance(130);
     assert_eq!(rig.about(BACKUP, Phase::Opened).len(), 1, "{:#?}", rig.story());
 }
+
+#[test]
+fn a_cluster_that_was_never_reached_is_told_and_its_end_too_over_a_restart() {
+    let mut rig = Rig::empty(HOOK);
+    let uid = barrelman::event::ClusterUid::unreached("prod", "prod");
+    let unreached = |rig: &Rig| Said::Unreached {
+        cluster: uid.clone(),
+        name: "prod".into(),
+        since: rig.now(),
+        why: "connection refused".into(),
+    };
+    let said = unreached(&rig);
+    rig.say(vec![said]);
+    rig.say_for(55);
+    assert_eq!(rig.told(), Vec::<String>::new(), "{:#?}", rig.story());
+    rig.say_for(10);
+    assert_eq!(rig.told(), ["hook opened cluster_unhealthy critical"], "{:#?}", rig.story());
+    assert_eq!(rig.sent[0].message.event.title, "The API server of prod does not answer");
+    rig.stop();
+    rig.begin();
+    let said = unreached(&rig);
+    rig.say(vec![said]);
+    rig.say_for(120);
+    assert_eq!(rig.sent.len(), 1, "{:#?}", rig.story());
+    // Another process reaches it: it was not away for that one.
+    rig.stop();
+    rig.begin();
+    rig.say(vec![Said::Live(uid.clone())]);
+    rig.say_for(61);
+    assert_eq!(rig.told()[1..], ["hook resolved cluster_unhealthy critical"], "{:#?}", rig.story());
+    // One that is reached at once was never away.
+    rig.say(vec![Said::Live(barrelman::event::ClusterUid::unreached("stage", "stage"))]);
+    rig.say_for(300);
+    assert_eq!(rig.sent.len(), 2, "{:#?}", rig.story());
+}

@@ -63,3 +63,41 @@ async fn of_two_contexts_of_one_cluster_the_first_watches_it_in_every_run() {
     }
     served.shut_down().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_hangs_keeps_no_other_waiting_and_is_said_to_be_unreached() {
+    let served = serve(&Cluster::new(options(1))).await;
+    // It takes connections and answers none.
+    let hangs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut kubeconfig = kube::config::Kubeconfig::from_yaml(&served.kubeconfig).unwrap();
+    for (name, port) in [("hangs", hangs.local_addr().unwrap().port()), ("refuses", 1)] {
+        let mut cluster = kubeconfig.clusters[0].clone();
+        name.clone_into(&mut cluster.name);
+        cluster.cluster.as_mut().unwrap().server = Some(format!("http://127.0.0.1:{port}"));
+        kubeconfig.clusters.push(cluster);
+        let mut context = kubeconfig.contexts[0].clone();
+        name.clone_into(&mut context.name);
+        context.context.as_mut().unwrap().cluster = name.into();
+        kubeconfig.contexts.push(context);
+    }
+    kubeconfig.contexts[0].name = "well".into();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kubeconfig");
+    std::fs::write(&path, serde_json::to_string(&kubeconfig).unwrap()).unwrap();
+    let mut options = watching::options(path, watching::settings(&[Kind::Pod]));
+    options.clusters.contexts = ["hangs", "refuses", "well"].map(str::to_owned).to_vec();
+    let run = move || {
+        let began = std::time::Instant::now();
+        let mut watching = Watching::start(options);
+        watching.until_shown("the last is live", |c| c.name == "well" && c.state == ClusterState::Live);
+        assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
+        let unreached = ClusterUid::unreached("refuses", "refuses");
+        watching.until(
+            "one that refuses",
+            |s| matches!(s, Said::Unreached { cluster, .. } if *cluster == unreached),
+        );
+        watching.stop()
+    };
+    tokio::task::spawn_blocking(run).await.unwrap();
+    served.shut_down().await;
+}
