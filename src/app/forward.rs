@@ -20,9 +20,7 @@ use crate::{
 };
 
 /// Runs until SIGTERM or SIGINT.
-pub async fn run(settings: Settings, flags: Flags) -> Result<Exit> {
-    // Before anything runs: what is asked while it starts is done once it has.
-    let mut asked = Asked::new()?;
+pub async fn run(settings: Settings, flags: Flags, mut asked: Asked) -> Result<Exit> {
     let mut running = Running::start(settings.clone(), "forward").await?;
     outward::serve(&mut running, &settings).await?;
     tracing::info!(store = %running.store.path().display(), watch_only = settings.watch_only, "watching");
@@ -35,15 +33,19 @@ pub async fn run(settings: Settings, flags: Flags) -> Result<Exit> {
     }
 }
 
-/// What is asked by signals.
-struct Asked {
+/// What is asked by signals: from its making on they do not end the process.
+pub struct Asked {
     term: Signal,
     int: Signal,
     hup: Signal,
 }
 
 impl Asked {
-    fn new() -> std::io::Result<Self> {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new() -> std::io::Result<Self> {
         let (term, int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         Ok(Self { term, int, hup: signal(SignalKind::hangup())? })
     }

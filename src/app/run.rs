@@ -40,6 +40,8 @@ async fn command(cli: Cli, screens: Option<Screens>) -> Result<Exit> {
     let mut flags = cli.global.flags();
     match (&cli.command, screens) {
         (Some(Command::Forward(args)), _) => {
+            // Before the configuration is read: what is asked while it starts is done once it has.
+            let asked = forward::Asked::new()?;
             flags.log_format = args.log_format.map(|f| f.as_str().to_owned());
             flags.listen.clone_from(&args.listen);
             let Some(resolved) = load(&flags) else { return Ok(Exit::Usage) };
@@ -47,7 +49,7 @@ async fn command(cli: Cli, screens: Option<Screens>) -> Result<Exit> {
             for warning in &resolved.warnings {
                 tracing::warn!("{warning}");
             }
-            forward::run(resolved.settings, flags).await
+            forward::run(resolved.settings, flags, asked).await
         }
         (Some(Command::Demo(args)), None) => {
             // Nothing of it but the screen's part is used, but what cannot be used must not pass.
