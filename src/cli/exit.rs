@@ -61,7 +61,9 @@ impl Exit {
             Exit::Unreachable => "no cluster could be reached",
             Exit::Store => "the database is damaged, its disk is full, or a newer version wrote it",
             Exit::Partly => "some connectors of an import were taken, and some were not",
-            Exit::Interrupted => "asked to end a second time, before everything was stopped in order",
+            Exit::Interrupted => {
+                "asked to end a second time, by another ctrl-c or signal: what was under way may be cut short"
+            }
         }
     }
 }

@@ -70,7 +70,7 @@ Exit codes:
   4    no cluster could be reached
   5    the database is damaged, its disk is full, or a newer version wrote it
   6    some connectors of an import were taken, and some were not
-  130  asked to end a second time, before everything was stopped in order";
+  130  asked to end a second time, by another ctrl-c or signal: what was under way may be cut short";
 
 /// The command line of this process; ends it with help, version or a complaint where that is what was asked for.
 pub fn parse() -> Cli {

@@ -67,7 +67,7 @@ pub const GLOBAL: &[Binding] = &[
         0,
     ),
     bind(A::Close, &["q"], "quit", "Closes what is open; at the root asks whether to quit", 90),
-    bind(A::Interrupt, &["ctrl-c"], "quit now", "Twice: quits at once", 0),
+    bind(A::Interrupt, &["ctrl-c"], "quit now", "Asks and quits; twice: quits at once", 0),
     bind(
         A::Filter,
         &["/"],

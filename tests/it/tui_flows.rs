@@ -378,9 +378,33 @@ fn ctrl_c_twice_quits_at_once() {
     let bench = bench(20);
     let mut h = bench.open();
     h.keys("ctrl-c");
-    assert!(h.exit.is_none() && h.screen().contains("ctrl-c again quits"));
+    let screen = h.screen();
+    assert!(h.exit.is_none() && screen.contains("ctrl-c again quits"), "{screen}");
+    assert!(screen.contains("Quit?") && screen.contains("Nobody will be told by: "), "{screen}");
     h.keys("ctrl-c");
     assert_eq!(h.exit, Some(Exit::Now));
+}
+
+#[test]
+fn ctrl_c_once_asks_as_q_does() {
+    let bench = bench(20);
+    let mut h = bench.open();
+    h.keys("/").text("ns:a").keys("ctrl-c n");
+    assert!(h.exit.is_none() && !h.screen().contains("Quit?"), "{}", h.screen());
+    for _ in 0..4 {
+        h.tick();
+    }
+    // Long after the first it is a first again, and asks once.
+    h.keys("ctrl-c");
+    for _ in 0..4 {
+        h.tick();
+    }
+    h.keys("ctrl-c");
+    assert!(h.exit.is_none() && h.screen().contains("Quit?"), "{}", h.screen());
+    h.keys("n");
+    assert!(!h.screen().contains("Quit?"), "{}", h.screen());
+    h.keys("ctrl-c y");
+    assert_eq!(h.exit, Some(Exit::Quit));
 }
 
 #[test]

@@ -164,6 +164,31 @@ mod tests {
         assert!(cluster.list(Kind::Event).iter().all(|e| e["type"] == "Normal"));
     }
 
+    /// Reasons of conditions and containers that stand there, and those of the cluster's own Events.
+    fn look(cluster: &Cluster, seen: &mut BTreeSet<String>, reasons: &mut BTreeSet<String>) {
+        for event in cluster.list(Kind::Event) {
+            reasons.insert(text(&event, "/reason").to_owned());
+        }
+        for pod in cluster.list(Kind::Pod) {
+            seen.insert(text(&pod, "/status/containerStatuses/0/state/waiting/reason").to_owned());
+            seen.insert(text(&pod, "/status/containerStatuses/0/lastState/terminated/reason").to_owned());
+        }
+        for object in [Kind::Deployment, Kind::HorizontalPodAutoscaler, Kind::Job, Kind::Node]
+            .iter()
+            .flat_map(|k| cluster.list(*k))
+        {
+            for condition in
+                object.pointer("/status/conditions").and_then(|c| c.as_array()).into_iter().flatten()
+            {
+                seen.insert(text(condition, "/reason").to_owned());
+            }
+        }
+        let empty = |s: &Arc<serde_json::Value>| s["endpoints"].as_array().is_none_or(Vec::is_empty);
+        if cluster.list(Kind::EndpointSlice).iter().any(empty) {
+            seen.insert("no endpoints".to_owned());
+        }
+    }
+
     #[test]
     fn a_day_brings_every_trouble_and_ends_healthy() {
         let (cluster, mut player, start) = player(1);
@@ -174,27 +199,7 @@ mod tests {
             if second % 5 != 0 {
                 continue;
             }
-            for event in cluster.list(Kind::Event) {
-                reasons.insert(text(&event, "/reason").to_owned());
-            }
-            for pod in cluster.list(Kind::Pod) {
-                seen.insert(text(&pod, "/status/containerStatuses/0/state/waiting/reason").to_owned());
-                seen.insert(text(&pod, "/status/containerStatuses/0/lastState/terminated/reason").to_owned());
-            }
-            for object in [Kind::Deployment, Kind::HorizontalPodAutoscaler, Kind::Job, Kind::Node]
-                .iter()
-                .flat_map(|k| cluster.list(*k))
-            {
-                for condition in
-                    object.pointer("/status/conditions").and_then(|c| c.as_array()).into_iter().flatten()
-                {
-                    seen.insert(text(condition, "/reason").to_owned());
-                }
-            }
-            let empty = |s: &Arc<serde_json::Value>| s["endpoints"].as_array().is_none_or(Vec::is_empty);
-            if cluster.list(Kind::EndpointSlice).iter().any(empty) {
-                seen.insert("no endpoints".to_owned());
-            }
+            look(&cluster, &mut seen, &mut reasons);
         }
         for wanted in [
             "CrashLoopBackOff",
@@ -234,6 +239,82 @@ mod tests {
             .cloned()
             .collect();
         assert!(stray.is_empty(), "{stray:?}");
+    }
+
+    #[test]
+    fn each_kind_of_trouble_has_begun_within_six_minutes() {
+        let (cluster, mut player, start) = player(3);
+        let (mut seen, mut reasons) = (BTreeSet::new(), BTreeSet::new());
+        let (mut broken, mut recovered) = (false, false);
+        for second in 0..=360 {
+            player.advance(start + SignedDuration::from_secs(second)).expect("a day");
+            look(&cluster, &mut seen, &mut reasons);
+            let carts = cluster.list(Kind::Deployment);
+            let cart = carts.iter().find(|d| text(d, "/metadata/name") == "cart").expect("the cart");
+            let status = &cart["status"];
+            let well = status["updatedReplicas"] == cart["spec"]["replicas"]
+                && status["readyReplicas"] == cart["spec"]["replicas"]
+                && status.get("unavailableReplicas").is_none();
+            broken |= !well;
+            recovered |= broken && well;
+        }
+        for wanted in
+            ["CrashLoopBackOff", "OOMKilled", "TooManyReplicas", "NodeStatusUnknown", "no endpoints"]
+        {
+            assert!(seen.contains(wanted), "no {wanted} in {seen:?}");
+        }
+        assert!(reasons.contains("ScalingReplicaSet") && reasons.contains("Completed"), "{reasons:?}");
+        assert!(recovered, "the first one is well again before the machine goes");
+    }
+
+    #[test]
+    fn of_a_lost_node_the_pods_are_not_ready_and_their_containers_as_they_were() {
+        let (cluster, mut player, start) = player(3);
+        player.advance(start + SignedDuration::from_secs(312)).expect("a day");
+        player.advance(start + SignedDuration::from_secs(320)).expect("a day");
+        let condition = |pod: &serde_json::Value, kind: &str| {
+            let all = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            all.into_iter().find(|c| c["type"] == kind).map(|c| text(&c, "/status").to_owned())
+        };
+        let pods = cluster.list(Kind::Pod);
+        let lost: Vec<_> = pods
+            .iter()
+            .filter(|p| text(p, "/spec/nodeName") == "node-b" && text(p, "/status/phase") == "Running")
+            .collect();
+        assert!(lost.len() > 3, "{lost:?}");
+        for pod in &lost {
+            assert_eq!(condition(pod, "Ready").as_deref(), Some("False"), "{pod}");
+            let said = condition(pod, "ContainersReady").as_deref() == Some("True");
+            assert_eq!(pod.pointer("/status/containerStatuses/0/ready"), Some(&said.into()), "{pod}");
+        }
+        assert!(lost.iter().any(|p| condition(p, "ContainersReady").as_deref() == Some("True")));
+    }
+
+    #[test]
+    fn an_autoscaler_is_at_its_maximum_from_when_it_is_there() {
+        let (cluster, mut player, start) = player(3);
+        let mut there = None;
+        for second in 0..220 {
+            let now = start + SignedDuration::from_secs(second);
+            player.advance(now).expect("a day");
+            let scaler = cluster.list(Kind::HorizontalPodAutoscaler).remove(0);
+            let spec = cluster.list(Kind::Deployment);
+            let spec = spec.iter().find(|d| text(d, "/metadata/name") == "catalog").expect("the catalog");
+            if spec["spec"]["replicas"] == scaler["spec"]["maxReplicas"] {
+                there.get_or_insert(now);
+            }
+            let limited = scaler["status"]["conditions"].as_array().expect("conditions").iter();
+            let limited = limited.clone().find(|c| c["type"] == "ScalingLimited").expect("said");
+            if limited["reason"] == "TooManyReplicas" {
+                let since: Timestamp = text(&scaler, "/status/lastScaleTime").parse().expect("a time");
+                let there = there.expect("not before it is there");
+                assert!(
+                    there.duration_since(since).abs() <= SignedDuration::from_secs(1),
+                    "{limited} {there}"
+                );
+            }
+        }
+        assert!(there.is_some());
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Sim {
             self.after(15_000, Task::Scale(key.clone()));
         }
         let busy = scaler.load / current.max(1);
-        let conditions = conditions(&seconds(self.now), wanted, &scaler);
+        let conditions = conditions(&seconds(self.now), (wanted, next), &scaler);
         let now = seconds(self.now);
         let writer = self.writer("kube-controller-manager").status();
         let _ = writer.update("horizontalpodautoscalers", &key.0, &key.1, |object| {
@@ -64,6 +64,7 @@ impl Sim {
             let before = object["status"]["conditions"].take();
             for condition in conditions.as_array_mut().into_iter().flatten() {
                 let old = before.as_array().and_then(|b| b.iter().find(|c| c["type"] == condition["type"]));
+                // Also where only the reason is another: what limits it now may limit it since later than this.
                 if let Some(old) = old.filter(|old| old["status"] == condition["status"]) {
                     condition["lastTransitionTime"] = old["lastTransitionTime"].clone();
                 }
@@ -78,12 +79,19 @@ impl Sim {
     }
 }
 
-fn conditions(now: &str, wanted: u32, scaler: &Scaler) -> Value {
+fn conditions(now: &str, (wanted, next): (u32, u32), scaler: &Scaler) -> Value {
     let condition = |kind: &str, yes: bool, reason: &str, message: &str| {
         json!({"type": kind, "status": if yes { "True" } else { "False" }, "lastTransitionTime": now, "reason": reason,
             "message": message})
     };
-    let limited = if wanted > scaler.max {
+    let limited = if next < wanted.min(scaler.max) {
+        condition(
+            "ScalingLimited",
+            true,
+            "ScaleUpLimit",
+            "the desired replica count is increasing faster than the maximum scale rate",
+        )
+    } else if wanted > scaler.max {
         condition(
             "ScalingLimited",
             true,

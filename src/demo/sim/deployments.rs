@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Sim;
 use super::kube_events::About;
-use super::model::{App, AppKind, Key, Owner, Set, State, Task};
+use super::model::{App, AppKind, Key, Owner, Pod, Set, State, Task};
 use super::pod_shape;
 use super::pods::NewPod;
 use crate::demo::managed::seconds;
@@ -342,12 +342,14 @@ impl Sim {
     }
 
     /// Whether a pod of the app runs with the container up, for actions that need one.
+    /// Those of a workload that run, as far as anybody knows.
     pub(super) fn running_pods(&self, app: &Key) -> Vec<Key> {
+        let silent = |p: &Pod| p.node.as_ref().is_some_and(|n| self.nodes.get(n).is_some_and(|n| !n.ready));
         let mine = |owner: &Owner| matches!(owner, Owner::App(of, _) if of == app);
         let up = |state: &State| matches!(state, State::Running(_));
         self.pods
             .values()
-            .filter(|p| mine(&p.owner) && up(&p.state) && !p.terminating)
+            .filter(|p| mine(&p.owner) && up(&p.state) && !p.terminating && !silent(p))
             .map(|p| p.key.clone())
             .collect()
     }

@@ -212,6 +212,21 @@ impl Pod {
         self.condition("ContainersReady", status, now, why());
     }
 
+    /// The node controller writes of a node that is silent: its pods are not ready. Of their containers nobody knows
+    /// more than the kubelet said last. Whether anything changed by it.
+    pub fn lose(&mut self, now: Timestamp) -> bool {
+        let was = std::mem::take(&mut self.ready);
+        if was {
+            self.condition("Ready", "False", now, ("", String::new()));
+        }
+        was
+    }
+
+    /// As the kubelet said last.
+    pub fn container_ready(&self) -> bool {
+        self.conditions.iter().any(|c| c.kind == "ContainersReady" && c.status == "True")
+    }
+
     pub fn ip(&self) -> String {
         format!("10.244.{}.{}", self.number / 250 % 250, self.number % 250 + 2)
     }

@@ -46,8 +46,10 @@ impl Sim {
         let now = self.now;
         for key in &victims {
             let Some(pod) = self.pods.get_mut(key) else { continue };
-            pod.set_ready(false, now);
             pod.step += 1;
+            if !pod.lose(now) {
+                continue;
+            }
             let about = Self::pod_about(pod, false);
             self.write_pod(key, LIFECYCLE);
             self.record(&about, "node-controller", (true, "NodeNotReady"), "Node is not ready");

@@ -115,7 +115,7 @@ fn container_status(pod: &Pod) -> Value {
     } else {
         String::new()
     };
-    let mut out = json!({"name": "app", "image": pod.template.image, "imageID": image_id, "ready": pod.ready,
+    let mut out = json!({"name": "app", "image": pod.template.image, "imageID": image_id, "ready": pod.container_ready(),
         "started": started, "restartCount": pod.restarts, "state": state, "lastState": last});
     if pulled {
         out["containerID"] = json!(id);

@@ -62,7 +62,7 @@ pub fn copied(incident: &Incident, detail: Option<&IncidentDetail>, shared: &Sha
 pub fn place(incident: &Incident) -> String {
     let cluster = &incident.cluster;
     match (incident.subject.kind.as_str(), incident.subject.namespace.as_str()) {
-        (CONNECTOR, _) => "Barrelman itself, in no cluster".to_owned(),
+        (CONNECTOR, _) => "Barrelman itself".to_owned(),
         (CLUSTER, _) => format!("{cluster} · all of it"),
         (_, "") => format!("{cluster} · cluster-scoped"),
         (_, namespace) => format!("{cluster} · {namespace}"),

@@ -24,7 +24,7 @@ const PEEK: u16 = 8;
 /// Cells that tell what is wrong, where there is room for them.
 const WHAT: usize = 22;
 /// From so many lines on one of them says how many rows have no place.
-const COUNTED: usize = 3;
+const COUNTED: usize = 2;
 /// Lines of the peek at most, where the list is short.
 const PEEK_MOST: u16 = 14;
 

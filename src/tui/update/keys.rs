@@ -18,6 +18,9 @@ pub fn key(model: &mut Model, chord: Chord) -> Vec<Effect> {
     model.left_at = None;
     let own = PANES.get(model.current).map_or(&[][..], |p| p.bindings);
     let action = model.shared.keymap.action(chord, own);
+    if action != Some(Action::Interrupt) {
+        model.shared.interrupted = None;
+    }
     // These work wherever one is.
     match action {
         Some(Action::Interrupt) => return interrupt(model),
@@ -88,8 +91,10 @@ fn interrupt(model: &mut Model) -> Vec<Effect> {
         return vec![Effect::Quit(Exit::Now)];
     }
     model.shared.interrupted = Some(now);
-    let stops = model.shared.would_stop();
-    let loss = if stops.is_empty() { String::new() } else { format!("; {} would stop", stops.join(", ")) };
-    model.shared.say(Level::Bad, format!("ctrl-c again quits{loss}"));
-    Vec::new()
+    model.shared.say(Level::Bad, "ctrl-c again quits at once");
+    // It asks as every other key that quits; over a question it adds none.
+    if model.overlays.last().is_some_and(|o| o.says_all_in_its_keys()) {
+        return Vec::new();
+    }
+    global::act(model, Action::Quit).unwrap_or_default()
 }
