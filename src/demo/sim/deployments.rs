@@ -341,7 +341,6 @@ impl Sim {
         vec![available, progressing]
     }
 
-    /// Whether a pod of the app runs with the container up, for actions that need one.
     /// Those of a workload that run, as far as anybody knows.
     pub(super) fn running_pods(&self, app: &Key) -> Vec<Key> {
         let silent = |p: &Pod| p.node.as_ref().is_some_and(|n| self.nodes.get(n).is_some_and(|n| !n.ready));
