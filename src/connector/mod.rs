@@ -69,8 +69,8 @@ pub enum Outcome {
         /// The first 200 bytes of the answer.
         answer: String,
     },
-    /// Try again. With reason `BadRequest` only a dozen times: the answer is one that the service also gives to what it
-    /// will never take.
+    /// Try again. With reason `BadRequest` only a dozen times while it takes others: the answer is one that the service
+    /// also gives to what it will never take.
     Retry {
         /// Why.
         reason: Reason,

@@ -8,8 +8,9 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    blame::Fault,
     ledger::{self, Ended, Ending, Logged, Verdict},
-    pace::later,
+    pace::{back_off, later},
     queue::State,
     worker::Worker,
 };
@@ -18,7 +19,8 @@ use crate::{
     store,
 };
 
-/// A `bad_request` that may be tried again is given up after so many attempts.
+/// A `bad_request` that may be tried again is given up after so many attempts between which others were taken: while
+/// nothing is taken, it is the destination that is down.
 const MAX_DOUBTFUL: u32 = 12;
 /// How often a row's pause may be cut short.
 const MAX_HURRIED: u32 = 3;
@@ -37,6 +39,7 @@ impl Worker {
         match outcome {
             Outcome::Delivered { receipt, answer, .. } => {
                 self.told.delivered(now);
+                self.taken += 1;
                 if self.pace.succeeded() > 0 {
                     self.hurry(now);
                 }
@@ -64,15 +67,19 @@ impl Worker {
         let (detail, after) = words;
         // A destination that asks for a year's silence would never be heard of again.
         let after = after.map(|after| after.min(self.deps.horizon));
-        let claim = self.queue.get_mut(seq).and_then(|e| Arc::make_mut(&mut e.row).claim.as_mut());
-        let Some(claim) = claim else { return };
-        if reason == Reason::BadRequest {
+        let Some(entry) = self.queue.get_mut(seq) else { return };
+        let fault = entry.blame.failed(self.taken);
+        let Some(claim) = Arc::make_mut(&mut entry.row).claim.as_mut() else { return };
+        let doubtful = reason == Reason::BadRequest;
+        if doubtful && fault == Fault::Message {
             claim.doubtful += 1;
             if claim.doubtful >= MAX_DOUBTFUL {
-                let detail = format!("given up after {MAX_DOUBTFUL} attempts: {detail}");
+                let detail =
+                    format!("given up after {MAX_DOUBTFUL} attempts while others were taken: {detail}");
                 return self.dead(seq, now, (reason, detail), false);
             }
-        } else {
+        }
+        if fault == Fault::Destination {
             self.pace.failed(now, self.deps.chance());
         }
         if let Some(after) = after {
@@ -87,7 +94,13 @@ impl Worker {
             let detail = format!("{}; the last answer: {detail}", expired_text(self.deps.horizon));
             return self.dead(seq, now, (Reason::Expired, detail), false);
         }
-        let pause = self.pace.pause_after(claim.attempts, chance).max(after.unwrap_or_default());
+        // What is given up after a dozen attempts must have time to be the destination's fault after all.
+        let pause = if doubtful {
+            back_off(claim.attempts, chance)
+        } else {
+            self.pace.pause_after(claim.attempts, chance)
+        };
+        let pause = pause.max(after.unwrap_or_default());
         claim.next_at = later(now, pause);
         claim.last.clone_from(&detail);
         let row = Box::new((*entry.row).clone());

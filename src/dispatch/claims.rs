@@ -1,6 +1,6 @@
 //! A worker's claims: what goes next, its bytes, and whether they are on disk.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,7 +8,7 @@ use super::{
     digest,
     ledger::{self, Claimed, Claiming, Logged},
     lines,
-    pace::Room,
+    pace::{Room, later},
     queue::State,
     worker::Worker,
 };
@@ -28,6 +28,8 @@ const BATCH_OF_EVENTS: usize = 1024;
 const fn most_claimed_in_trouble(folds: bool) -> usize {
     if folds { 8 } else { 64 }
 }
+/// One more than that is claimed so often: those that it has may be the very ones that it never takes.
+const FRESH_EVERY: Duration = Duration::from_mins(10);
 /// Batches that are claimed and not answered, of a destination that takes some messages and refuses others.
 const MOST_BATCHES_CLAIMED: usize = 3;
 /// Rows per digest.
@@ -43,9 +45,16 @@ impl Worker {
         if self.claim_write.is_some() || self.stopping {
             return;
         }
-        let batch = self.choose(now);
+        let enough = self.has_enough();
+        if enough && self.fresh_at.is_some_and(|at| now < at) {
+            return;
+        }
+        let batch = self.choose(now, enough);
         if batch.is_empty() {
             return;
+        }
+        if enough {
+            self.fresh_at = Some(later(now, FRESH_EVERY));
         }
         for one in &batch {
             for seq in one.answers.iter().chain([&one.row.seq]) {
@@ -61,18 +70,32 @@ impl Worker {
         }));
     }
 
-    /// What to claim now, rendered.
-    fn choose(&mut self, now: Timestamp) -> Vec<Claiming> {
-        let claimed = self.queue.claimed();
+    /// Whether of a destination that refuses messages so many are claimed that no more should be.
+    fn has_enough(&self) -> bool {
+        let folds = self.destination.folds;
+        let most = match self.pace.failures() {
+            0 => return false,
+            _ if self.pace.in_trouble() => most_claimed_in_trouble(folds),
+            // One that is sent to slowly takes long to show that it is in trouble.
+            _ if !self.destination.min_interval.is_zero() => most_claimed_in_trouble(folds),
+            // Some of what it is sent is refused: what waits for its next attempt must not fill the window.
+            _ => self.batch() * MOST_BATCHES_CLAIMED,
+        };
+        self.queue.claimed() >= most && self.queue.claimed_in_trouble() >= most
+    }
+
+    /// What to claim now, rendered: at most one, where it has enough.
+    fn choose(&mut self, now: Timestamp, enough: bool) -> Vec<Claiming> {
         let batch = self.batch();
         let ahead = if self.destination.folds { self.destination.in_flight } else { batch };
         let wanted = match self.destination.min_interval {
-            // A claimed row can neither be replaced nor folded: claim no more than can go now.
-            interval if !interval.is_zero() && (claimed > 0 || self.pace.next_look(now).is_some()) => 0,
-            interval if !interval.is_zero() => 1,
-            _ if self.pace.in_trouble() && claimed >= most_claimed_in_trouble(self.destination.folds) => 0,
-            // Some of what it is sent is refused: what waits for its next attempt must not fill the window.
-            _ if self.pace.failures() > 0 && claimed >= batch * MOST_BATCHES_CLAIMED => 0,
+            // A claimed row can neither be replaced nor folded: claim no more than can go now. What was refused before
+            // keeps its own incident waiting, and no other.
+            interval if !interval.is_zero() => {
+                let free = self.queue.on_their_way() == 0 && self.pace.next_look(now).is_none();
+                usize::from(free)
+            }
+            _ if enough => 1,
             _ if self.queue.is_ready(now, ahead + 1) => 0,
             _ => batch,
         };

@@ -6,6 +6,7 @@
 
 mod admin;
 mod answers;
+mod blame;
 mod claims;
 mod digest;
 mod ledger;

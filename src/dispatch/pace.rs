@@ -10,6 +10,8 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(5);
 /// The longest of a message to a destination that takes others meanwhile.
 const LONGEST_BESIDE_OTHERS: Duration = Duration::from_secs(5);
+/// After so many attempts that pause grows all the same: a message that is never taken costs the others little.
+const TRIES_BESIDE_OTHERS: u32 = 8;
 /// The weight of the newest answer in the share of good ones: a destination that dies is known after a dozen.
 const WEIGHT: f64 = 0.1;
 /// A destination that takes at least this share goes on at full speed: its refusals cost their own messages a pause.
@@ -172,7 +174,11 @@ impl Pace {
     /// How long a message waits after so many attempts.
     pub fn pause_after(&self, attempts: u32, chance: f64) -> Duration {
         let pause = back_off(attempts, chance);
-        if self.share < GOOD_SHARE { pause } else { pause.min(LONGEST_BESIDE_OTHERS) }
+        if self.share < GOOD_SHARE {
+            return pause;
+        }
+        let beside = back_off(attempts.saturating_sub(TRIES_BESIDE_OTHERS), chance);
+        pause.min(beside.max(LONGEST_BESIDE_OTHERS))
     }
 
     /// The service asked for silence.

@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::lines::Found;
+use super::{blame::Blame, lines::Found};
 use crate::{event::incident::Phase, store::OutboxRow};
 
 /// Rows held in memory per connector: a claim that is sent, one that is written, and as many answers; at some kB each
@@ -49,6 +49,8 @@ pub struct Entry {
     pub lines: Option<Found>,
     /// How often its pause was cut short because the destination came back.
     pub hurried: u32,
+    /// Whose fault its failures were.
+    pub blame: Blame,
     state: State,
     key: Arc<str>,
 }
@@ -88,6 +90,10 @@ const fn is_claimed(state: State) -> bool {
     matches!(state, State::Claiming | State::Ready(_) | State::Flying | State::Ending)
 }
 
+fn tries(entry: &Entry) -> u32 {
+    entry.row.claim.as_ref().map_or(0, |c| c.attempts)
+}
+
 impl Queue {
     /// Nothing is known of the store yet.
     pub fn new() -> Self {
@@ -109,7 +115,16 @@ impl Queue {
         let state = row.claim.as_ref().map_or(State::Waiting, |c| State::Ready(c.next_at));
         let key = order_key(&row);
         self.keys.entry(Arc::clone(&key)).or_default().insert(seq);
-        let entry = Entry { row, state, took: Duration::ZERO, status: 0, lines: None, hurried: 0, key };
+        let entry = Entry {
+            row,
+            state,
+            took: Duration::ZERO,
+            status: 0,
+            lines: None,
+            hurried: 0,
+            blame: Blame::default(),
+            key,
+        };
         self.entries.insert(seq, entry);
         self.claimed += usize::from(is_claimed(state));
         self.index(seq);
@@ -253,6 +268,28 @@ impl Queue {
     /// Rows that are claimed and not answered.
     pub fn claimed(&self) -> usize {
         self.claimed
+    }
+
+    /// The same, without those that have failed before: they wait, and keep nobody from going.
+    pub fn on_their_way(&self) -> usize {
+        self.claimed - self.failed(|_| true)
+    }
+
+    /// The same, without those that failed while others were taken: they say nothing of the destination.
+    pub fn claimed_in_trouble(&self) -> usize {
+        self.claimed - self.failed(|e| e.blame.own)
+    }
+
+    /// Rows that failed before and wait, or are due, for their next attempt.
+    fn failed(&self, which: impl Fn(&Entry) -> bool) -> usize {
+        let waits = |seq| self.get(seq).is_some_and(|e| tries(e) > 0 && which(e));
+        self.ready.iter().filter(|(_, seq)| waits(*seq)).count()
+    }
+
+    /// Of the claimed rows whose time has come, the one that was tried least.
+    pub fn least_tried(&self, now: Timestamp) -> Option<u64> {
+        let due = self.ready.range(..=(now, u64::MAX)).map(|(_, seq)| *seq);
+        due.min_by_key(|seq| self.get(*seq).map_or(0, tries))
     }
 
     /// When something happens by itself: a row becomes due or is to be tried again.

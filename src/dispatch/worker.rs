@@ -93,6 +93,10 @@ pub(super) struct Worker {
     pub(super) control: watch::Receiver<Control>,
     pub(super) queue: Queue,
     pub(super) pace: Pace,
+    /// How many messages the destination has taken.
+    pub(super) taken: u64,
+    /// From then on one more is claimed of a destination in trouble that has enough of them.
+    pub(super) fresh_at: Option<Timestamp>,
     pub(super) flying: FuturesUnordered<BoxFuture<'static, (u64, Outcome, Duration)>>,
     /// Rows that wait a moment for the last lines of their container.
     pub(super) held: FuturesUnordered<BoxFuture<'static, (u64, Found)>>,
@@ -133,6 +137,8 @@ impl Worker {
             control,
             queue: Queue::new(),
             pace,
+            taken: 0,
+            fresh_at: None,
             flying: FuturesUnordered::new(),
             held: FuturesUnordered::new(),
             asked,
@@ -299,7 +305,13 @@ impl Worker {
         if self.flying.len() >= most {
             return;
         }
-        for seq in self.queue.ready(now, most) {
+        let ready = if self.pace.in_trouble() {
+            // What was never tried says most: it may be the first that is taken.
+            self.queue.least_tried(now).into_iter().collect()
+        } else {
+            self.queue.ready(now, most)
+        };
+        for seq in ready {
             if self.flying.len() >= most || !self.pace.may_send(now) {
                 return;
             }

@@ -383,23 +383,6 @@ async fn after_the_horizon_a_row_becomes_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn an_answer_that_may_mean_never_is_tried_a_dozen_times() {
-    let (dir, sink) = (dir(), Sink::start(|_, _| status(500)).await);
-    let bench = Bench::open(dir.path());
-    let base = sink.url.trim_end_matches("/hook").to_owned();
-    bench.apply(&[("pain", "painchain", json!({"api_url": base, "integration_id": "i"}))]).await;
-    bench.put(vec![bench.message("pain", "a", Phase::Event)]).await;
-    until("given up", || {
-        bench.advance(Duration::from_secs(60));
-        dead(&bench).len() == 1
-    })
-    .await;
-    assert_eq!(sink.seen().len(), 12);
-    assert!(dead(&bench)[0].detail.starts_with("given up after 12 attempts"));
-    bench.close().await;
-}
-
-#[tokio::test]
 async fn a_replaced_row_is_not_sent_and_does_not_hold_back_its_successor() {
     let (dir, sink) = (dir(), Sink::start(|_, _| status(200)).await);
     let bench = Bench::open(dir.path());

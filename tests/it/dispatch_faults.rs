@@ -134,32 +134,6 @@ async fn a_silence_that_was_asked_for_holds_over_a_kill_and_not_over_other_setti
 }
 
 #[tokio::test]
-async fn the_count_of_answers_that_may_mean_never_survives_a_restart() {
-    let (dir, sink) = (dir(), Sink::start(|_, _| status(500)).await);
-    let base = sink.url.trim_end_matches("/hook").to_owned();
-    let config = json!({"api_url": base, "integration_id": "i"});
-    let given_up = |bench: &Bench| bench.deliveries().iter().any(|d| d.state == DeliveryState::Dead);
-    let bench = Bench::open(dir.path());
-    bench.apply(&[("pain", "painchain", config.clone())]).await;
-    bench.put(vec![bench.message("pain", "a", Phase::Event)]).await;
-    until("half of them", || {
-        bench.advance(Duration::from_secs(30));
-        sink.seen().len() >= 6
-    })
-    .await;
-    bench.close().await;
-    let bench = Bench::open(dir.path());
-    bench.apply(&[("pain", "painchain", config)]).await;
-    until("given up", || {
-        bench.advance(Duration::from_secs(600));
-        given_up(&bench)
-    })
-    .await;
-    assert_eq!(sink.seen().len(), 12);
-    bench.close().await;
-}
-
-#[tokio::test]
 async fn a_deletion_that_was_interrupted_is_done_at_the_next_start() {
     let dir = dir();
     let bench = Bench::open(dir.path());

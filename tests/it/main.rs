@@ -16,6 +16,7 @@ mod demo_sink;
 mod detect;
 mod detect_support;
 mod dispatch;
+mod dispatch_blame;
 mod dispatch_faults;
 mod engine_again;
 mod engine_causes;

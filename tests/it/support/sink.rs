@@ -21,15 +21,20 @@ pub struct Reply {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub delay: Duration,
+    pub body: String,
 }
 
 pub fn status(status: u16) -> Reply {
-    Reply { status, headers: Vec::new(), delay: Duration::ZERO }
+    Reply { status, headers: Vec::new(), delay: Duration::ZERO, body: "answer".into() }
 }
 
 impl Reply {
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
+        self
+    }
+    pub fn saying(mut self, body: impl Into<String>) -> Self {
+        self.body = body.into();
         self
     }
     pub fn after(mut self, delay: Duration) -> Self {
@@ -89,7 +94,7 @@ async fn take(State(sink): State<Sink>, headers: HeaderMap, body: Bytes) -> Resp
         reply
     };
     tokio::time::sleep(reply.delay).await;
-    let mut answer = (StatusCode::from_u16(reply.status).unwrap(), "answer").into_response();
+    let mut answer = (StatusCode::from_u16(reply.status).unwrap(), reply.body).into_response();
     for (name, value) in reply.headers {
         answer.headers_mut().insert(name, value.parse().unwrap());
     }
