@@ -42,6 +42,13 @@ pub fn secret_options(kind: &str) -> Vec<&'static str> {
         .unwrap_or_default()
 }
 
+/// The names of a kind's options whose variables are put in when a message goes out.
+fn late_options(kind: &str) -> Vec<&'static str> {
+    connector::def(kind)
+        .map(|d| d.fields.iter().filter(|f| f.late).map(|f| f.name).collect())
+        .unwrap_or_default()
+}
+
 /// The options of a connector that its kind does not have. A secret under a mistyped name is among them: they are
 /// never shown.
 pub fn unknown_options(spec: &ConnectorSpec) -> Vec<String> {
@@ -110,6 +117,7 @@ impl Workshop {
         let resolver = Resolver {
             env: &|name| std::env::var(name).ok(),
             read: &|path: &Path| std::fs::read_to_string(path),
+            late: &late_options(&spec.kind),
             vault: match &vault {
                 Some(Ok(vault)) => Ok(vault),
                 Some(Err(why)) => Err(why),

@@ -32,6 +32,8 @@ pub struct Resolver<'a> {
     pub env: EnvFn<'a>,
     /// Files.
     pub read: ReadFn<'a>,
+    /// Options whose variables are put in when a message goes out, because what comes of them is stored.
+    pub late: &'a [&'a str],
     /// Opens what was sealed; or why it cannot be opened, in words.
     pub vault: Result<&'a Vault, &'a str>,
 }
@@ -66,6 +68,14 @@ impl Resolver<'_> {
         let mut errors = Vec::new();
         let mut resolved = Map::new();
         for (key, value) in config {
+            if key == LATE {
+                errors.push(error(key, "is no option"));
+                continue;
+            }
+            if let (true, Value::String(text)) = (self.late.contains(&key.as_str()), value) {
+                self.late(key, text, &mut resolved, &mut errors);
+                continue;
+            }
             let twin = key.strip_suffix("_file").filter(|option| secrets.contains(option));
             if let (Some(option), Value::String(path)) = (twin, value) {
                 if config.contains_key(option) {
@@ -83,6 +93,37 @@ impl Resolver<'_> {
             resolved.insert(key.clone(), self.value(key, value, &mut errors));
         }
         (resolved, errors)
+    }
+
+    /// The text as it was written, and the values of its variables beside it.
+    fn late(
+        &self,
+        option: &str,
+        text: &str,
+        resolved: &mut Map<String, Value>,
+        errors: &mut Vec<SecretError>,
+    ) {
+        let opened = self.open(text);
+        let found = opened.and_then(|text| {
+            let full = expand(text.expose_secret(), self.env)?;
+            let mut values = Map::new();
+            for part in parts(text.expose_secret())? {
+                if let Part::Variable(name) = part {
+                    values.insert(name.to_owned(), (self.env)(name).unwrap_or_default().into());
+                }
+            }
+            // Without any, nothing is left to put in.
+            Ok(if values.is_empty() { (full, values) } else { (text, values) })
+        });
+        let (text, values) = found.unwrap_or_else(|message| {
+            errors.push(error(option, message));
+            (SecretString::default(), Map::new())
+        });
+        resolved.insert(option.to_owned(), text.expose_secret().into());
+        if !values.is_empty() {
+            let late = resolved.entry(LATE).or_insert_with(|| Map::new().into());
+            late[option] = values.into();
+        }
     }
 
     fn value(&self, option: &str, value: &Value, errors: &mut Vec<SecretError>) -> Value {
@@ -107,12 +148,16 @@ impl Resolver<'_> {
     }
 
     fn text(&self, text: &str) -> Result<SecretString, String> {
+        // A text means the same wherever it is kept: what is sealed may name variables beside its literals.
+        expand(self.open(text)?.expose_secret(), self.env)
+    }
+
+    fn open(&self, text: &str) -> Result<SecretString, String> {
         if !is_sealed(text) {
-            return expand(text, self.env);
+            return Ok(SecretString::from(text));
         }
         let vault = self.vault.map_err(|why| format!("is sealed, and its key cannot be used: {why}"))?;
-        // A text means the same wherever it is kept: what is sealed may name variables beside its literals.
-        expand(vault.unseal(text).map_err(|e| e.to_string())?.expose_secret(), self.env)
+        vault.unseal(text).map_err(|e| e.to_string())
     }
 }
 
@@ -120,29 +165,55 @@ fn error(option: &str, message: impl Into<String>) -> SecretError {
     SecretError { option: option.to_owned(), message: message.into() }
 }
 
-/// Replaces every `${NAME}`; `$$` is a dollar sign where `{` follows. A variable that is not set is an error, an
-/// empty one too: half a URL must not be sent to.
-pub fn expand(text: &str, env: EnvFn<'_>) -> Result<SecretString, String> {
-    let mut out = String::new();
+/// In resolved options: by option, the values of the variables that its text still names.
+pub const LATE: &str = "${}";
+
+/// A part of a text with variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// As it is.
+    Text(&'a str),
+    /// By its name.
+    Variable(&'a str),
+}
+
+/// The parts of a text with `${NAME}` in it; `$$` is a dollar sign where `{` follows.
+///
+/// # Errors
+/// What is no name, or is not closed.
+pub fn parts(text: &str) -> Result<Vec<Part<'_>>, String> {
+    let mut parts = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         if let Some(before) = before.strip_suffix('$') {
-            out.push_str(before);
-            out.push_str("${");
+            parts.extend([Part::Text(before), Part::Text("${")]);
             rest = after;
             continue;
         }
-        out.push_str(before);
         let (name, tail) = after.split_once('}').ok_or("a ${ is not closed")?;
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || !name.chars().all(fits) {
             return Err(format!("${{{name}}}: expected the name of an environment variable"));
         }
-        let value = env(name).filter(|v| !v.is_empty());
-        out.push_str(&value.ok_or_else(|| format!("the environment variable {name} is not set"))?);
+        parts.extend([Part::Text(before), Part::Variable(name)]);
         rest = tail;
     }
-    out.push_str(rest);
+    parts.push(Part::Text(rest));
+    Ok(parts)
+}
+
+/// Replaces every `${NAME}`. A variable that is not set is an error, an empty one too: half a URL must not be sent to.
+pub fn expand(text: &str, env: EnvFn<'_>) -> Result<SecretString, String> {
+    let mut out = String::new();
+    for part in parts(text)? {
+        match part {
+            Part::Text(text) => out.push_str(text),
+            Part::Variable(name) => {
+                let value = env(name).filter(|v| !v.is_empty());
+                out.push_str(&value.ok_or_else(|| format!("the environment variable {name} is not set"))?);
+            }
+        }
+    }
     Ok(SecretString::from(out))
 }
 
@@ -290,7 +361,7 @@ mod tests {
             Some("/run/hook") => Ok("https://x.example/y\n".to_owned()),
             _ => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
         };
-        let resolver = Resolver { env: &env, read: &read, vault: Ok(&vault) };
+        let resolver = Resolver { env: &env, read: &read, late: &[], vault: Ok(&vault) };
         let config = map(&json!({
             "webhook_url_file": "/run/hook", "token": sealed, "url": beside, "ca_file": "/ca.pem", "n": 3,
             "headers": {"Authorization": "Bearer ${TOKEN}", "X": "$${TOKEN}"}, "list": ["a${TOKEN}b"],
@@ -316,7 +387,7 @@ mod tests {
         vault.seal_config(&mut config, &["url", "headers", "header_text"]).unwrap();
         assert!(config.values().all(|v| !v.to_string().contains("TOKEN")), "{config:?}");
         let read = |_: &Path| Err(std::io::Error::from(std::io::ErrorKind::NotFound));
-        let resolver = Resolver { env: &env, read: &read, vault: Ok(&vault) };
+        let resolver = Resolver { env: &env, read: &read, late: &[], vault: Ok(&vault) };
         let (resolved, errors) = resolver.resolve_what_can_be(&config, &[]);
         assert_eq!(resolved["url"], "https://h.example/hook/v2/send?token=t0k3n");
         assert_eq!(resolved["headers"]["X-Key"], "team:t0k3n");
@@ -327,11 +398,29 @@ mod tests {
     }
 
     #[test]
+    fn a_late_text_keeps_its_variables_and_their_values_come_beside_it() {
+        let vault = Vault::from_bytes([7; 32]);
+        let read = |_: &Path| Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+        let resolver = Resolver { env: &env, read: &read, late: &["body", "plain", "no"], vault: Ok(&vault) };
+        let config =
+            map(&json!({"body": "a ${TOKEN} $${x}", "plain": "$${x}", "no": "${NOPE}", "${}": {"body": {}}}));
+        let (resolved, errors) = resolver.resolve_what_can_be(&config, &[]);
+        assert_eq!(resolved["body"], "a ${TOKEN} $${x}");
+        assert_eq!(
+            (&resolved["plain"], &resolved[LATE]),
+            (&json!("${x}"), &json!({"body": {"TOKEN": "t0k3n"}}))
+        );
+        let mut said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        said.sort();
+        assert_eq!(said, ["${}: is no option", "no: the environment variable NOPE is not set"]);
+    }
+
+    #[test]
     fn every_secret_that_cannot_be_had_is_told() {
         let vault = Vault::from_bytes([7; 32]);
         let sealed = Vault::from_bytes([8; 32]).seal("x").unwrap();
         let read = |_: &Path| Err(std::io::Error::from(std::io::ErrorKind::NotFound));
-        let resolver = Resolver { env: &env, read: &read, vault: Ok(&vault) };
+        let resolver = Resolver { env: &env, read: &read, late: &[], vault: Ok(&vault) };
         let config = map(&json!({
             "a": "${NOPE}", "b": "${open", "token_file": "/nope", "url_file": "/x", "url": "y",
             "headers": {"h": "${a b}"}, "sealed": sealed,

@@ -10,7 +10,10 @@ use super::{
     http::HttpClients,
     options::{Options, Problem},
 };
-use crate::{config::ConnectorSpec, event::nearest};
+use crate::{
+    config::{ConnectorSpec, secret::LATE},
+    event::nearest,
+};
 
 /// One kind: forms, docs and the example configuration come from here.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub struct Field {
     pub required: bool,
     /// Sealed in the database, masked on the screen.
     pub secret: bool,
+    /// What comes of it is stored: its variables are put in when a message goes out.
+    pub late: bool,
     /// What holds when it is missing, for people; empty = nothing.
     pub default: &'static str,
 }
@@ -79,7 +84,16 @@ pub enum Shape {
 impl Field {
     /// An optional line.
     pub const fn text(name: &'static str, label: &'static str, help: &'static str) -> Self {
-        Self { name, label, help, shape: Shape::Text, required: false, secret: false, default: "" }
+        Self {
+            name,
+            label,
+            help,
+            shape: Shape::Text,
+            required: false,
+            secret: false,
+            late: false,
+            default: "",
+        }
     }
     /// Must be there.
     pub const fn required(mut self) -> Self {
@@ -89,6 +103,11 @@ impl Field {
     /// Never shown.
     pub const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+    /// With variables that are put in late.
+    pub const fn late(mut self) -> Self {
+        self.late = true;
         self
     }
     /// Entered otherwise.
@@ -193,7 +212,8 @@ pub fn build(spec: &ConnectorSpec, clients: &HttpClients) -> Result<Built, Vec<P
     let def = def(&spec.kind).map_err(|p| vec![p])?;
     let (common, mut problems) = Common::parse(&spec.name, &spec.config, (def.deliver, def.max_per_minute));
     let mut options = Options::new(&spec.config);
-    let known: Vec<&str> = COMMON.iter().copied().chain(def.fields.iter().map(|f| f.name)).collect();
+    let fields = def.fields.iter().map(|f| f.name);
+    let known: Vec<&str> = COMMON.iter().copied().chain(fields).chain([LATE]).collect();
     options.refuse_unknown(&known);
     let connector = (def.build)(&common, &mut options, clients);
     problems.append(&mut options.problems);

@@ -7,6 +7,7 @@ mod def;
 mod heartbeat;
 pub mod http;
 mod last_lines;
+mod late;
 mod notification;
 mod options;
 pub mod pages;

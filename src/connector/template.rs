@@ -8,8 +8,8 @@ use std::{
 };
 
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, escape_formatter,
-    value::Serde,
+    AutoEscape, Environment, Error, ErrorKind, HtmlEscape, Output, State, UndefinedBehavior, Value,
+    escape_formatter, value::Serde,
 };
 
 use super::{Deliver, Notification, bounds, payload::Payload, samples, work};
@@ -52,6 +52,24 @@ impl Escape {
             Escape::Plain
         }
     }
+}
+
+impl Escape {
+    /// A text as it stands in such a body.
+    pub fn encode(self, text: &str) -> String {
+        match self {
+            // A text always has its JSON.
+            Escape::Json => serde_json::to_string(text).map(|q| inner(&q).to_owned()).unwrap_or_default(),
+            Escape::Form | Escape::Url => percent_encode(text, self == Escape::Form),
+            Escape::Markup => HtmlEscape(text).to_string(),
+            Escape::Plain => text.to_owned(),
+        }
+    }
+}
+
+/// What stands between the quotes.
+fn inner(quoted: &str) -> &str {
+    quoted.strip_prefix('"').and_then(|q| q.strip_suffix('"')).unwrap_or_default()
 }
 
 /// A template that parsed.
@@ -164,7 +182,7 @@ fn context(notification: &Notification) -> Value {
     }
 }
 
-fn check_json(text: &str) -> Result<(), String> {
+pub(super) fn check_json(text: &str) -> Result<(), String> {
     let whole = serde_json::from_str::<serde::de::IgnoredAny>(text);
     // JSON lines are several documents.
     let lines = || {
@@ -197,8 +215,7 @@ fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) 
     };
     // The template's author wrote the quotes: only what stands between them is ours.
     let quoted = serde_json::to_string(text).map_err(json)?;
-    let inner = quoted.strip_prefix('"').and_then(|q| q.strip_suffix('"')).unwrap_or_default();
-    out.write_str(inner).map_err(Error::from)
+    out.write_str(inner(&quoted)).map_err(Error::from)
 }
 
 /// Everything but unreserved characters; a form writes a space as `+` and keeps `*`.

@@ -10,16 +10,21 @@ use reqwest::{
     Client, Method, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Checked, Common, Connector, ConnectorDef, Deliver, Field, HttpClients, Notification, Options, Outcome,
     Receipt, RenderError, Rendered, Shape,
     http::{Answer, Secrets, send},
+    late::{Late, fill},
     payload::Payload,
-    template::{Escape, Template},
+    samples,
+    template::{Escape, Template, check_json},
 };
-use crate::event::{EventType, Role, TypeSet};
+use crate::{
+    config::secret::LATE,
+    event::{EventType, Role, TypeSet, incident::Phase},
+};
 
 /// The registry's line.
 pub const DEF: ConnectorDef = ConnectorDef {
@@ -39,7 +44,8 @@ pub const DEF: ConnectorDef = ConnectorDef {
             "Body template",
             "{{title}}, {{details.restart_count}}; empty = the whole payload",
         )
-        .shaped(Shape::Lines),
+        .shaped(Shape::Lines)
+        .late(),
         Field::text("signing_secret", "Signing secret", "Standard Webhooks: whsec_ and base64, or any text")
             .secret(),
         Field::text(
@@ -75,6 +81,8 @@ struct Webhook {
     headers: HeaderMap,
     content_type: String,
     template: Option<Template>,
+    /// The template's variables.
+    late: Option<Late>,
     signing_key: Option<Vec<u8>>,
     format: Format,
     secrets: Secrets,
@@ -94,7 +102,11 @@ fn build(common: &Common, options: &mut Options<'_>, clients: &HttpClients) -> O
     let headers = headers(options, &mut secrets);
     let content_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let content_type = content_type.unwrap_or_else(|| format.content_type().to_owned());
-    let template = template(common, options, format, &content_type);
+    let (template, late) = template(common, options, format, &content_type).unzip();
+    let late = late.flatten();
+    if let Some(late) = &late {
+        late.add_to(&mut secrets);
+    }
     let signing_key = signing_key(options, &mut secrets);
     let client = client(common, options, clients)?;
     let url = url?;
@@ -109,6 +121,7 @@ fn build(common: &Common, options: &mut Options<'_>, clients: &HttpClients) -> O
         headers,
         content_type,
         template,
+        late,
         signing_key,
         format,
         secrets,
@@ -169,7 +182,7 @@ fn template(
     options: &mut Options<'_>,
     format: Format,
     content_type: &str,
-) -> Option<Template> {
+) -> Option<(Template, Option<Late>)> {
     let source = options.value("body_template")?.as_str();
     let Some(source) = source else {
         options.bad("body_template", "must be a text");
@@ -179,9 +192,37 @@ fn template(
         options.bad("body_template", "cannot be used together with format: remove one of them");
         return None;
     }
-    let parsed = Template::parse(source, Escape::of(content_type));
-    let tried = parsed.and_then(|t| t.try_samples(&subscribed(common), common.deliver).map(|()| t));
+    let values = options.value(LATE).and_then(|late| late.get("body_template"));
+    let tried = try_template(common, source, values, Escape::of(content_type));
     tried.map_err(|why| options.bad("body_template", why)).ok()
+}
+
+fn try_template(
+    common: &Common,
+    source: &str,
+    values: Option<&Value>,
+    escape: Escape,
+) -> Result<(Template, Option<Late>), String> {
+    let types = subscribed(common);
+    let Some(values) = values else {
+        let template = Template::parse(source, escape)?;
+        return template.try_samples(&types, common.deliver).map(|()| (template, None));
+    };
+    let (late, marked) = Late::of(source, values, escape)?;
+    let template = Template::parse(&marked, escape)?;
+    template.try_samples(&types, common.deliver)?;
+    // Not the parser's words: they could show a piece of a value.
+    let whole = |text: &str| escape != Escape::Json || check_json(text).is_ok();
+    if let Some(first) = types.first() {
+        let alone = common.deliver == Deliver::Events || first.def().role == Role::Context;
+        let phase = if alone { Phase::Event } else { Phase::Opened };
+        let (body, meta) = late.name(&template.render(&samples::notification(*first, phase, "sample"))?);
+        let filled = fill(Some(&late), &Rendered { body, meta, ..Rendered::default() });
+        if !filled.is_ok_and(|text| whole(&text)) {
+            return Err("is no JSON once its variables are put in: write \"${NAME}\", with quotes".into());
+        }
+    }
+    Ok((template, Some(late)))
 }
 
 fn signing_key(options: &mut Options<'_>, secrets: &mut Secrets) -> Option<Vec<u8>> {
@@ -234,6 +275,10 @@ impl Webhook {
     }
 
     async fn attempt(&self, message: &Rendered) -> Outcome {
+        let body = match fill(self.late.as_ref(), message) {
+            Ok(body) => body,
+            Err(outcome) => return outcome,
+        };
         let now = self.clients.now();
         let timestamp = now.as_second().to_string();
         let mut request = self
@@ -243,12 +288,12 @@ impl Webhook {
             .header("webhook-id", message.id.as_str())
             .header("webhook-timestamp", timestamp.as_str())
             .header("idempotency-key", message.id.as_str());
-        if let Some(signature) = self.signature(&message.id, &timestamp, &message.body) {
+        if let Some(signature) = self.signature(&message.id, &timestamp, &body) {
             request = request.header("webhook-signature", signature);
         }
         let mut headers = self.headers.clone();
         headers.remove(CONTENT_TYPE);
-        let request = request.headers(headers).body(message.body.clone());
+        let request = request.headers(headers).body(body);
         let answer = match send(request, now, &self.secrets).await {
             Ok(answer) => answer,
             Err(outcome) => return outcome,
@@ -307,16 +352,22 @@ fn url_path(text: &str) -> String {
 impl Connector for Webhook {
     fn render(&self, notification: &Notification, _: Option<&Receipt>) -> Result<Rendered, RenderError> {
         let templated = self.template.as_ref().map(|t| t.render(notification));
-        let (body, note) = match templated {
-            Some(Ok(body)) => (body, None),
-            Some(Err(why)) => {
+        let mut meta = Value::Null;
+        let (body, note) = match (templated, &self.late) {
+            (Some(Ok(body)), Some(late)) => {
+                let (body, places) = late.name(&body);
+                meta = places;
+                (body, None)
+            }
+            (Some(Ok(body)), None) => (body, None),
+            (Some(Err(why)), _) => {
                 let (body, _) = self.built_in(notification)?;
                 (body, Some(format!("body_template failed, the built-in payload was sent: {why}")))
             }
-            None => self.built_in(notification)?,
+            (None, _) => self.built_in(notification)?,
         };
         let id = notification.id.as_str().to_owned();
-        Ok(Rendered { content_type: self.content_type.clone(), body, id, note, ..Rendered::default() })
+        Ok(Rendered { content_type: self.content_type.clone(), body, meta, id, note })
     }
 
     fn deliver<'a>(&'a self, message: &'a Rendered) -> BoxFuture<'a, Outcome> {

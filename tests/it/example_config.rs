@@ -88,7 +88,7 @@ fn every_kind_of_connector_has_an_example_that_builds() {
         )
     };
     let read = |_: &Path| Ok("from-a-file\n".to_owned());
-    let resolver = Resolver { env: &env, read: &read, vault: Err("there is no key") };
+    let resolver = Resolver { env: &env, read: &read, late: &[], vault: Err("there is no key") };
     let clients = crate::support::connectors::clients();
     for def in connector::CONNECTORS {
         let examples: Vec<_> = resolved.settings.connectors.iter().filter(|c| c.kind == def.kind).collect();

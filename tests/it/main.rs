@@ -8,6 +8,7 @@ mod cli_config;
 mod cli_connectors;
 mod cli_events;
 mod cli_forward;
+mod connector_late;
 mod connector_painchain;
 mod connector_slack;
 mod connector_webhook;
