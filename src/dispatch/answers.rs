@@ -45,7 +45,10 @@ impl Worker {
                 }
                 self.end(seq, now, Verdict::Delivered { answer, receipt });
             }
-            Outcome::Reject { reason, detail, pause, .. } => {
+            Outcome::Reject { reason, detail, pause, status } => {
+                if !pause && (400..500).contains(&status) && self.pace.refused() > 0 {
+                    self.hurry(now);
+                }
                 if pause {
                     let why = (now, detail.clone());
                     // At once: nothing more goes out while this is being written.

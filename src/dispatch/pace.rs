@@ -154,6 +154,12 @@ impl Pace {
         std::mem::take(&mut self.failures)
     }
 
+    /// The destination refused a message for what it is, so it is there; the rounds of failures before that.
+    pub fn refused(&mut self) -> u32 {
+        self.probe_at = None;
+        std::mem::take(&mut self.failures)
+    }
+
     /// The destination as a whole seems to be in trouble.
     pub fn failed(&mut self, now: Timestamp, chance: f64) {
         self.share -= WEIGHT * self.share;

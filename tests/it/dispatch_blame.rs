@@ -195,3 +195,37 @@ async fn while_nothing_is_taken_nothing_is_given_up_before_its_horizon() {
     assert_eq!(dead(&bench)[0].reason, Reason::Expired);
     bench.close().await;
 }
+
+#[tokio::test]
+async fn a_destination_that_is_back_is_known_by_what_it_refuses_too() {
+    let dir = dir();
+    let up = Arc::new(AtomicBool::new(false));
+    let answers = Arc::clone(&up);
+    let sink = Sink::start(move |_, body| {
+        let refused = if body.contains("malformed") { 422 } else { 200 };
+        status(if answers.load(Ordering::SeqCst) { refused } else { 503 })
+    })
+    .await;
+    let bench = Bench::open(dir.path());
+    bench.apply(&[("hook", "webhook", json!({"url": sink.url}))]).await;
+    let malformed = (0..30).map(|n| bench.message("hook", &format!("malformed{n}"), Phase::Opened));
+    bench.put(malformed.collect()).await;
+    for _ in 0..60 {
+        bench.advance(Duration::from_mins(1));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    up.store(true, Ordering::SeqCst);
+    bench.put(vec![bench.message("hook", "good", Phase::Opened)]).await;
+    let mut began = None;
+    until("the good one", || {
+        bench.advance(Duration::from_secs(2));
+        if began.is_none() && sink.seen().iter().any(|s| s.status == 422) {
+            began = Some(bench.now());
+        }
+        sink.count() == 1
+    })
+    .await;
+    let took = bench.now().duration_since(began.unwrap());
+    assert!(took.as_secs() < 30, "no pause for each that it refuses: {took}");
+    bench.close().await;
+}
