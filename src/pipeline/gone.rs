@@ -60,7 +60,7 @@ impl Engine {
                 self.tell_one(tx, target, &open, event, now)?;
             }
         }
-        self.route_quiet(tx, &incident, now)
+        self.route_quiet(tx, &incident)
     }
 
     /// Lets go of what goes on although the subject of its incident is gone, once nothing that belonged to the subject

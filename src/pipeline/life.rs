@@ -243,7 +243,7 @@ impl Engine {
         self.save(tx, &incident)?;
         match event {
             Some(event) => self.route_resolved(tx, &incident, event, now),
-            None => self.route_quiet(tx, &incident, now),
+            None => self.route_quiet(tx, &incident),
         }
     }
 

@@ -2,7 +2,10 @@
 
 use barrelman::{
     connector::text::Message,
-    event::incident::{IncidentStatus, Phase},
+    event::{
+        EventType,
+        incident::{IncidentStatus, Phase},
+    },
 };
 
 use crate::support::rig::{HOOK, Rig};
@@ -190,4 +193,25 @@ fn a_crash_loop_does_not_break_anew_with_each_crash() {
     let looping = rig.incident("Deployment/shop/search");
     assert!(looping.events > 12, "{looping:#?}");
     assert_eq!(looping.refired_at, None, "{looping:#?}");
+}
+
+#[test]
+fn what_breaks_after_a_quiet_end_is_told_reminded_of_and_ended_as_itself() {
+    let mut rig =
+        Rig::shop_with(&format!("[incidents]\none_shot_secs = 120\nrepeat_interval_secs = 900\n{HOOK}"));
+    rig.sim().oom("shop/web", 1).unwrap();
+    rig.advance(400);
+    assert_eq!(rig.incident(WEB).status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    assert_eq!(words(&rig), ["opened high"], "{:#?}", rig.story());
+    // No worse than what was told, but another trouble.
+    rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+    rig.advance(60);
+    assert_eq!(words(&rig)[1..], ["reopened high"], "{:#?}", rig.story());
+    assert_eq!(rig.sent[1].message.event.event_type, EventType::ImagePullFailed);
+    rig.advance(900);
+    assert_eq!(words(&rig)[2..], ["repeated high"], "{:#?}", rig.story());
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(240);
+    assert_eq!(words(&rig)[3..], ["resolved high"], "{:#?}", rig.story());
+    assert_eq!(rig.sent[3].message.event.event_type, EventType::ImagePullFailed);
 }
