@@ -215,3 +215,41 @@ fn what_breaks_after_a_quiet_end_is_told_reminded_of_and_ended_as_itself() {
     assert_eq!(words(&rig)[3..], ["resolved high"], "{:#?}", rig.story());
     assert_eq!(rig.sent[3].message.event.event_type, EventType::ImagePullFailed);
 }
+
+/// Told as medium; its end waits for a sink that is down.
+fn ends_unheard() -> Rig {
+    let of_medium = "[types]\nimage_pull_failed.severity = \"medium\"\nrollout_stuck.severity = \"medium\"\n";
+    let mut rig = Rig::shop_with(&format!("{of_medium}[incidents]\nrepeat_interval_secs = 400\n{HOOK}"));
+    rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+    rig.advance(60);
+    rig.sink_up = false;
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(240);
+    let waiting: Vec<Phase> = rig.outbox().iter().map(|row| row.notification.phase).collect();
+    assert_eq!(waiting, [Phase::Resolved], "{:#?}", rig.story());
+    rig
+}
+
+#[test]
+fn what_is_worse_before_an_end_was_heard_is_told_as_worse() {
+    let mut rig = ends_unheard();
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(30);
+    rig.sink_up = true;
+    rig.advance(10);
+    assert_eq!(words(&rig), ["opened medium", "worse critical"], "{:#?}", rig.story());
+    rig.advance(420);
+    assert_eq!(words(&rig)[2..], ["repeated critical"], "{:#?}", rig.story());
+}
+
+#[test]
+fn what_is_back_before_its_end_was_heard_is_reminded_of() {
+    let mut rig = ends_unheard();
+    rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+    rig.advance(60);
+    rig.sink_up = true;
+    rig.advance(10);
+    assert_eq!(words(&rig), ["opened medium"], "{:#?}", rig.story());
+    rig.advance(420);
+    assert_eq!(words(&rig)[1..], ["repeated medium"], "{:#?}", rig.story());
+}
