@@ -215,14 +215,21 @@ impl Cluster {
         }
     }
 
-    /// The API answers again; for how long it did not is kept for what comes back after it.
-    pub fn back(&mut self, now: Timestamp) {
+    /// The API answers again; for how long it did not is kept for what comes back after it. Whether it is the first time
+    /// that it answers this process.
+    pub fn back(&mut self, now: Timestamp) -> bool {
         let away = self.away_since.take();
         let first = !std::mem::replace(&mut self.answered, true);
         let unwatched = self.watched_until.filter(|_| first);
         if let Some(from) = away.into_iter().chain(unwatched).min() {
             self.unseen = Some(Unseen { from, to: now, away });
         }
+        first
+    }
+
+    /// Whether it has answered this process, and is not away.
+    pub fn answers(&self) -> bool {
+        self.answered && self.away_since.is_none()
     }
 
     /// Why a kind was not watched from then until now, in words.

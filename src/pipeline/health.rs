@@ -64,14 +64,15 @@ impl Engine {
     /// The API answers.
     pub(super) fn live(&mut self, tx: &Tx<'_>, uid: &ClusterUid, now: Timestamp) -> Result<()> {
         let Some(cluster) = self.clusters.get_mut(uid) else { return Ok(()) };
-        cluster.back(now);
+        let first = cluster.back(now);
         let own = Own::of_cluster(cluster, "api");
         self.dues.set(tx, &keys::api_due(uid, true), None, || api(uid, true))?;
         if tx.get(&MEMORY, &own.memory(uid))?.is_some() {
             let hold = self.config.incidents.heal_for(&self.config.types, EventType::ClusterUnhealthy);
             self.own_turned(tx, uid, &own, (Some(now), now))?;
             let key = keys::api_due(uid, false);
-            if self.dues.get(&key).is_none() {
+            // Nobody saw whether it answered while no process ran: then it has to hold from now on.
+            if first || self.dues.get(&key).is_none() {
                 tx.put(&MEMORY, &keys::memory(uid, "api", "back"), &now.to_string().into())?;
                 self.dues.set(tx, &key, Some(later(now, hold)), || api(uid, false))?;
             }
