@@ -253,3 +253,25 @@ fn what_is_back_before_its_end_was_heard_is_reminded_of() {
     rig.advance(420);
     assert_eq!(words(&rig)[1..], ["repeated medium"], "{:#?}", rig.story());
 }
+
+#[test]
+fn a_one_shot_after_the_end_of_its_incident_is_no_repeat_of_the_one_before() {
+    // Its kubelet has forgotten the first crash when the second comes.
+    let mut rig = Rig::shop_with(&format!("[incidents]\ndedup_window_secs = 1800\n{HOOK}"));
+    rig.sim().oom("shop/search", 1).unwrap();
+    rig.advance(60);
+    let first = rig.events_of(EventType::PodOomRestart);
+    assert_eq!(first.len(), 1, "{:#?}", rig.story());
+    rig.sim().fail_probes("shop/search").unwrap();
+    rig.advance(30);
+    rig.sim().recover("shop/search").unwrap();
+    rig.advance(600);
+    assert_eq!(rig.incident("Deployment/shop/search").status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    rig.sim().oom("shop/search", 1).unwrap();
+    rig.advance(60);
+    let both = rig.events_of(EventType::PodOomRestart);
+    assert_eq!(both.len(), 2, "{:#?}", rig.story());
+    assert_eq!(both[0].fingerprint, both[1].fingerprint, "the same container, within the window");
+    let told = ["opened high", "worse critical", "resolved critical", "reopened high"];
+    assert_eq!(words(&rig), told, "{:#?}", rig.story());
+}
