@@ -172,8 +172,8 @@ impl Engine {
             Some(event) => Some(Arc::clone(event)),
             None => self.last_end(tx, &incident)?,
         };
-        if last.is_none() && state == SubjectState::Gone {
-            // All that held it open goes on without it.
+        if last.is_none() {
+            // All that held it open goes on without its subject, or so much was said since that the end is not found.
             last = self.worst(tx, &incident)?;
         }
         let Some(scaling) = scaling else { return self.resolve(tx, incident, last.as_ref(), (at, now)) };
