@@ -232,6 +232,11 @@ impl Cluster {
         self.answered && self.away_since.is_none()
     }
 
+    /// Whether anything of it is watched at this moment.
+    pub fn is_watched(&self) -> bool {
+        self.away_since.is_none() && self.streams.values().any(|note| note.live)
+    }
+
     /// Why a kind was not watched from then until now, in words.
     pub fn why_unwatched(&self, kind: Kind, from: Timestamp, now: Timestamp) -> String {
         let before = || self.unseen.and_then(|unseen| Some((unseen.away?, unseen.to)));

@@ -312,7 +312,8 @@ impl Engine {
     /// The store's.
     pub fn alive(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {
         self.connectors_gone(tx, now)?;
-        for uid in self.clusters.keys() {
+        // One that is away, or was not reached yet, goes on not being watched, whoever runs.
+        for (uid, _) in self.clusters.iter().filter(|(_, cluster)| cluster.is_watched()) {
             tx.put(&META, &keys::prefix(&["alive", uid.as_str()]), &now.as_millisecond().into())?;
         }
         Ok(())

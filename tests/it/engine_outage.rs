@@ -140,6 +140,30 @@ fn away(rig: &mut Rig) {
 }
 
 #[test]
+fn a_restart_within_an_outage_makes_it_no_shorter() {
+    let mut rig = minutely();
+    rig.advance(30);
+    rig.alive();
+    away(&mut rig);
+    // The run of the first minute is more than a minute late when the process begins again.
+    rig.say_for(100);
+    rig.alive();
+    rig.stop();
+    rig.begin();
+    rig.alive();
+    away(&mut rig);
+    rig.say_for(5);
+    rig.alive();
+    rig.say_for(60);
+    rig.start();
+    rig.advance(24);
+    ran(&rig);
+    rig.advance(50);
+    ran(&rig);
+    assert_eq!(missed(&rig), 0, "{:#?}", rig.story());
+}
+
+#[test]
 fn an_api_that_is_away_again_after_a_restart_was_not_back() {
     let mut rig = Rig::shop();
     away(&mut rig);
