@@ -84,7 +84,9 @@ impl Engine {
             if over.gone {
                 self.member_gone(tx, &incident, row.event_type, over.at)?;
             }
-            if incident.holding > 0 && incident.worst_event == row.event {
+            let named = incident.holding > 0 && incident.worst_event == row.event;
+            // Of what is gone with all that it owns, one after the other, it need not be called after what is still left.
+            if named && self.subject_state(&incident) != SubjectState::Gone {
                 self.rename(tx, &mut incident)?;
             }
             self.let_go(tx, &mut incident, over.now)?;
