@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{cluster::LOST, engine::Engine};
 use crate::{
     detect::{Change, Origin},
-    event::{ClusterUid, Kind},
+    event::{ClusterUid, EventType, Kind},
     object::{Object, ObjectKey, Said, Str, StreamId},
     status::StreamState,
     store::{BASELINES, Baseline, FIRINGS, GAPS, GapRow, KUBE_EVENTS, META, OBJECTS, Read, Result, Tx, keys},
@@ -218,6 +218,9 @@ impl Engine {
             tx.remove(&FIRINGS, &place)?;
             self.leave(tx, uid, &row, now)?;
         }
+            if row.event_type == EventType::NodeUnhealthy {
+                self.nodes_left(tx, uid, now)?;
+            }
         Ok(())
     }
 
