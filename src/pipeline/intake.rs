@@ -32,7 +32,8 @@ impl Engine {
             }
             Said::Scope { cluster, streams } => self.scope(tx, cluster, streams, now),
             Said::ListStart(stream) => {
-                self.listing.insert(Arc::clone(stream), HashSet::new());
+                let before = self.listing.insert(Arc::clone(stream), HashSet::new());
+                self.lists_before.entry(Arc::clone(stream)).or_insert(before);
                 Ok(())
             }
             Said::Listed(stream, object) => self.listed(tx, stream, object, now),
@@ -217,10 +218,10 @@ impl Engine {
             let place = keys::firing(uid, &row.key, &row.rule, row.event_type.name(), &row.discriminator);
             tx.remove(&FIRINGS, &place)?;
             self.leave(tx, uid, &row, now)?;
-        }
             if row.event_type == EventType::NodeUnhealthy {
                 self.nodes_left(tx, uid, now)?;
             }
+        }
         Ok(())
     }
 

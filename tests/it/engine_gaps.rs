@@ -114,3 +114,15 @@ fn a_start_while_the_api_is_away_makes_the_gap_no_shorter() {
     let found = gaps(&rig);
     assert_eq!((found[0].from, found[0].to), (until, Some(rig.now())), "{found:?}");
 }
+
+#[test]
+fn a_gap_is_kept_when_the_commit_that_notes_it_fails_first() {
+    let mut rig = Rig::shop();
+    rig.advance(600);
+    let state = lost(&rig);
+    are(&mut rig, &[Kind::Secret], &state);
+    rig.say_for(30);
+    rig.failing = 2;
+    are(&mut rig, &[Kind::Secret], &StreamState::Live);
+    assert_eq!(whys(&rig), ["the watch of Secret was lost"], "{:?}", gaps(&rig));
+}
