@@ -112,6 +112,17 @@ pub(super) struct Cluster {
     /// It has answered this process.
     answered: bool,
     unseen: Option<Unseen>,
+    before: Option<Before>,
+}
+
+/// What is not in the store of a cluster, as it was before the batch under way; of its streams those that it touched.
+#[derive(Debug)]
+struct Before {
+    away_since: Option<Timestamp>,
+    live_since: Option<Timestamp>,
+    answered: bool,
+    unseen: Option<Unseen>,
+    streams: HashMap<(Kind, Str), Option<StreamNote>>,
 }
 
 /// The last time in which a cluster was not seen: its API was away, or nobody watched.
@@ -158,20 +169,59 @@ impl Cluster {
             watched_until: None,
             answered: false,
             unseen: None,
+            before: None,
         }
     }
 
-    /// Takes over what is not in the store, after a reload.
-    pub fn keep_liveness(&mut self, old: &Cluster) {
-        self.streams.clone_from(&old.streams);
-        self.awaiting.clone_from(&old.awaiting);
+    /// A batch begins: what it changes that is not in the store is kept as it was.
+    pub fn begin(&mut self) {
+        self.before = Some(Before {
+            away_since: self.away_since,
+            live_since: self.live_since,
+            answered: self.answered,
+            unseen: self.unseen,
+            streams: HashMap::new(),
+        });
+    }
+
+    /// It is stored.
+    pub fn commit(&mut self) {
+        self.before = None;
+    }
+
+    fn note_of(&mut self, stream: (Kind, &Str)) -> &mut StreamNote {
+        let key = (stream.0, stream.1.clone());
+        if let Some(before) = &mut self.before
+            && !before.streams.contains_key(&key)
+        {
+            before.streams.insert(key.clone(), self.streams.get(&key).cloned());
+        }
+        self.streams.entry(key).or_default()
+    }
+
+    /// Takes over what is not in the store, after a reload, as it was before the batch that failed.
+    pub fn keep_liveness(&mut self, mut old: Cluster) {
+        if let Some(before) = old.before.take() {
+            old.away_since = before.away_since;
+            old.live_since = before.live_since;
+            old.answered = before.answered;
+            old.unseen = before.unseen;
+            for (key, note) in before.streams {
+                match note {
+                    Some(note) => old.streams.insert(key, note),
+                    None => old.streams.remove(&key),
+                };
+            }
+        }
+        self.streams = old.streams;
+        self.awaiting = old.awaiting;
         self.away_since = old.away_since;
         self.live_since = old.live_since;
         self.watched_until = old.watched_until;
         self.answered = old.answered;
         self.unseen = old.unseen;
-        self.opted_out.clone_from(&old.opted_out);
-        self.selected.clone_from(&old.selected);
+        self.opted_out = old.opted_out;
+        self.selected = old.selected;
     }
 
     /// Whether a Kubernetes Event is about something that the label selector leaves out: the API server knows no
@@ -215,14 +265,26 @@ impl Cluster {
         }
     }
 
-    /// The API answers again; for how long it did not is kept for what comes back after it.
-    pub fn back(&mut self, now: Timestamp) {
+    /// The API answers again; for how long it did not is kept for what comes back after it. Whether it is the first time
+    /// that it answers this process.
+    pub fn back(&mut self, now: Timestamp) -> bool {
         let away = self.away_since.take();
         let first = !std::mem::replace(&mut self.answered, true);
         let unwatched = self.watched_until.filter(|_| first);
         if let Some(from) = away.into_iter().chain(unwatched).min() {
             self.unseen = Some(Unseen { from, to: now, away });
         }
+        first
+    }
+
+    /// Whether it has answered this process, and is not away.
+    pub fn answers(&self) -> bool {
+        self.answered && self.away_since.is_none()
+    }
+
+    /// Whether anything of it is watched at this moment.
+    pub fn is_watched(&self) -> bool {
+        self.away_since.is_none() && self.streams.values().any(|note| note.live)
     }
 
     /// Why a kind was not watched from then until now, in words.
@@ -248,11 +310,12 @@ impl Cluster {
         shut: bool,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let note = self.streams.entry((kind, namespace.clone())).or_default();
-        let was = std::mem::replace(&mut note.live, live);
         if live {
             self.live_since.get_or_insert(now);
         }
+        let watched_until = self.watched_until;
+        let note = self.note_of((kind, namespace));
+        let was = std::mem::replace(&mut note.live, live);
         note.heard = true;
         note.listed &= live;
         note.shut = shut;
@@ -261,7 +324,7 @@ impl Cluster {
                 note.lost_at = Some(now);
                 None
             }
-            (false, true) if !std::mem::replace(&mut note.was_live, true) => self.watched_until,
+            (false, true) if !std::mem::replace(&mut note.was_live, true) => watched_until,
             (false, true) => note.lost_at.take(),
             _ => None,
         }
@@ -269,7 +332,7 @@ impl Cluster {
 
     /// The list of a stream is complete, and what it names can be judged.
     pub fn note_listed(&mut self, kind: Kind, namespace: &Str) {
-        let note = self.streams.entry((kind, namespace.clone())).or_default();
+        let note = self.note_of((kind, namespace));
         note.listed = true;
         note.heard = true;
     }

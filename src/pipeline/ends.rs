@@ -266,10 +266,16 @@ impl Engine {
         Ok(())
     }
 
-    /// An incident of one-shots ended, or left the scope: nobody is told, reminders stop.
-    pub(super) fn route_quiet(&mut self, tx: &Tx<'_>, incident: &Incident, _now: Timestamp) -> Result<()> {
+    /// An incident of one-shots ended, or left the scope: nobody is told, reminders stop. What breaks after it is told as
+    /// broken again, whatever was told before.
+    pub(super) fn route_quiet(&mut self, tx: &Tx<'_>, incident: &Incident) -> Result<()> {
         for target in self.targets().iter().filter(|t| t.deliver == Deliver::Incidents) {
+            let mut account = self.account(tx, target, &incident.id)?;
             self.step_at(tx, &incident.id, &format!("repeat:{}", target.name), None)?;
+            if account.told.severity.is_some() && !account.told.ended {
+                account.told.ended = true;
+                tx.put(&TOLD, &account.key, &account.told)?;
+            }
         }
         Ok(())
     }

@@ -80,6 +80,8 @@ pub struct Engine {
     /// What the lists under way have named so far. Not in the store, and changed only in ways that can be repeated:
     /// a batch whose commit failed is taken again.
     pub(super) listing: HashMap<Arc<StreamId>, HashSet<ObjectKey>>,
+    /// Those lists that the batch under way began anew, as they were before it.
+    pub(super) lists_before: HashMap<Arc<StreamId>, Option<HashSet<ObjectKey>>>,
     pub(super) feed: Vec<Feed>,
     pub(super) routed: BTreeMap<String, FreshRows>,
     pub(super) counts: PipelineStatus,
@@ -100,6 +102,7 @@ impl Engine {
             clusters: BTreeMap::new(),
             dues: Dues::load(read)?,
             listing: HashMap::new(),
+            lists_before: HashMap::new(),
             feed: Vec::new(),
             routed: BTreeMap::new(),
             counts: PipelineStatus::default(),
@@ -128,7 +131,13 @@ impl Engine {
         self.dues = dues;
         for (uid, was) in old {
             let cluster = self.cluster_mut(&uid, &was.name);
-            cluster.keep_liveness(&was);
+            cluster.keep_liveness(was);
+        }
+        for (stream, before) in std::mem::take(&mut self.lists_before) {
+            match before {
+                Some(named) => self.listing.insert(stream, named),
+                None => self.listing.remove(&stream),
+            };
         }
         Ok(())
     }
@@ -219,6 +228,8 @@ impl Engine {
     /// # Errors
     /// The store's.
     pub fn process(&mut self, tx: &Tx<'_>, batch: &[Input], now: Timestamp) -> Result<()> {
+        self.lists_before.clear();
+        self.clusters.values_mut().for_each(Cluster::begin);
         for input in batch {
             match input {
                 Input::Said(said) => self.take(tx, said, now)?,
@@ -233,6 +244,8 @@ impl Engine {
 
     /// After the commit: lists that are complete are forgotten, unless the same batch began them anew.
     pub fn committed(&mut self, batch: &[Input]) {
+        self.lists_before.clear();
+        self.clusters.values_mut().for_each(Cluster::commit);
         let mut complete: HashSet<&Arc<StreamId>> = HashSet::new();
         for input in batch {
             match input {

@@ -60,7 +60,7 @@ impl Engine {
                 self.tell_one(tx, target, &open, event, now)?;
             }
         }
-        self.route_quiet(tx, &incident, now)
+        self.route_quiet(tx, &incident)
     }
 
     /// Lets go of what goes on although the subject of its incident is gone, once nothing that belonged to the subject
@@ -69,11 +69,18 @@ impl Engine {
         if incident.status != IncidentStatus::Open || self.subject_state(incident) != SubjectState::Gone {
             return Ok(false);
         }
-        let members: Vec<(String, Member)> = tx.all(&MEMBERS, &keys::prefix(&[incident.id.as_str()]))?;
-        let holding: Vec<(String, Member)> =
-            members.into_iter().filter(|(_, m)| m.holds && !m.affected && m.ended_at.is_none()).collect();
+        let mut holding: Vec<(String, Member)> = Vec::new();
+        let mut owned = false;
+        // Asked at the end of each of very many: the first that it owned is answer enough.
+        tx.scan(&MEMBERS, &keys::prefix(&[incident.id.as_str()]), "", &mut |key, member: Member| {
+            if member.holds && !member.affected && member.ended_at.is_none() {
+                owned = self.is_owned_by_subject(incident, &member);
+                holding.push((key.to_owned(), member));
+            }
+            !owned
+        })?;
         // What it owned goes with it, a moment later.
-        if holding.is_empty() || holding.iter().any(|(_, m)| self.is_owned_by_subject(incident, m)) {
+        if owned || holding.is_empty() {
             return Ok(false);
         }
         for (key, mut member) in holding {

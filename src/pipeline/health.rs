@@ -64,14 +64,15 @@ impl Engine {
     /// The API answers.
     pub(super) fn live(&mut self, tx: &Tx<'_>, uid: &ClusterUid, now: Timestamp) -> Result<()> {
         let Some(cluster) = self.clusters.get_mut(uid) else { return Ok(()) };
-        cluster.back(now);
+        let first = cluster.back(now);
         let own = Own::of_cluster(cluster, "api");
         self.dues.set(tx, &keys::api_due(uid, true), None, || api(uid, true))?;
         if tx.get(&MEMORY, &own.memory(uid))?.is_some() {
             let hold = self.config.incidents.heal_for(&self.config.types, EventType::ClusterUnhealthy);
             self.own_turned(tx, uid, &own, (Some(now), now))?;
             let key = keys::api_due(uid, false);
-            if self.dues.get(&key).is_none() {
+            // Nobody saw whether it answered while no process ran: then it has to hold from now on.
+            if first || self.dues.get(&key).is_none() {
                 tx.put(&MEMORY, &keys::memory(uid, "api", "back"), &now.to_string().into())?;
                 self.dues.set(tx, &key, Some(later(now, hold)), || api(uid, false))?;
             }
@@ -121,13 +122,12 @@ impl Engine {
             cluster.firings.values().flatten().filter(|f| f.is_lost_node()).collect();
         let standing = failing.iter().all(|f| f.standing);
         let own = Own { standing, ..Own::of_cluster(cluster, "nodes") };
-        let are_many = |count: usize| count >= NODES && count * NODE_SHARE > total;
-        if !are_many(failing.len()) {
+        if !are_many(failing.len(), total) {
             return self.own_end(tx, uid, &own, (at, now));
         }
         // One that is back, and has only to stay so, is ready: rebooted one after the other, they are never many.
         let down: Vec<&FiringRow> = failing.into_iter().filter(|f| f.healthy_since.is_none()).collect();
-        let is_many = are_many(down.len());
+        let is_many = are_many(down.len(), total);
         if tx.get(&MEMORY, &own.memory(uid))?.is_some() {
             return self.own_turned(tx, uid, &own, ((!is_many).then_some(at), now));
         }
@@ -151,6 +151,24 @@ impl Engine {
             untold.extend(incident.filter(|i| i.status == IncidentStatus::Open));
         }
         self.overtaken(tx, &untold, now)
+    }
+
+    /// A failing node left what is watched. Where those that are left are not many, the cluster's trouble has left with
+    /// it: nobody is told of an end.
+    pub(super) fn nodes_left(&mut self, tx: &Tx<'_>, uid: &ClusterUid, now: Timestamp) -> Result<()> {
+        let Some(cluster) = self.clusters.get(uid) else { return Ok(()) };
+        let total = cluster.world.of_kind(Kind::Node).count();
+        let failing = cluster.firings.values().flatten().filter(|f| f.is_lost_node()).count();
+        let place = Own::of_cluster(cluster, "nodes").memory(uid);
+        if are_many(failing, total) {
+            return Ok(());
+        }
+        let Some(row) = tx.get(&MEMORY, &place)? else { return Ok(()) };
+        tx.remove(&MEMORY, &place)?;
+        match serde_json::from_value::<FiringRow>(row) {
+            Ok(row) => self.leave(tx, uid, &row, now),
+            Err(_) => Ok(()),
+        }
     }
 
     /// A connector cannot deliver, or can again.
@@ -321,6 +339,10 @@ impl Engine {
             Err(_) => Ok(()),
         }
     }
+}
+
+fn are_many(count: usize, total: usize) -> bool {
+    count >= NODES && count * NODE_SHARE > total
 }
 
 fn api(uid: &ClusterUid, away: bool) -> (String, Due) {

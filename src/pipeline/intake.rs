@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{cluster::LOST, engine::Engine};
 use crate::{
     detect::{Change, Origin},
-    event::{ClusterUid, Kind},
+    event::{ClusterUid, EventType, Kind},
     object::{Object, ObjectKey, Said, Str, StreamId},
     status::StreamState,
     store::{BASELINES, Baseline, FIRINGS, GAPS, GapRow, KUBE_EVENTS, META, OBJECTS, Read, Result, Tx, keys},
@@ -32,7 +32,8 @@ impl Engine {
             }
             Said::Scope { cluster, streams } => self.scope(tx, cluster, streams, now),
             Said::ListStart(stream) => {
-                self.listing.insert(Arc::clone(stream), HashSet::new());
+                let before = self.listing.insert(Arc::clone(stream), HashSet::new());
+                self.lists_before.entry(Arc::clone(stream)).or_insert(before);
                 Ok(())
             }
             Said::Listed(stream, object) => self.listed(tx, stream, object, now),
@@ -217,6 +218,9 @@ impl Engine {
             let place = keys::firing(uid, &row.key, &row.rule, row.event_type.name(), &row.discriminator);
             tx.remove(&FIRINGS, &place)?;
             self.leave(tx, uid, &row, now)?;
+            if row.event_type == EventType::NodeUnhealthy {
+                self.nodes_left(tx, uid, now)?;
+            }
         }
         Ok(())
     }
@@ -312,7 +316,8 @@ impl Engine {
     /// The store's.
     pub fn alive(&mut self, tx: &Tx<'_>, now: Timestamp) -> Result<()> {
         self.connectors_gone(tx, now)?;
-        for uid in self.clusters.keys() {
+        // One that is away, or was not reached yet, goes on not being watched, whoever runs.
+        for (uid, _) in self.clusters.iter().filter(|(_, cluster)| cluster.is_watched()) {
             tx.put(&META, &keys::prefix(&["alive", uid.as_str()]), &now.as_millisecond().into())?;
         }
         Ok(())

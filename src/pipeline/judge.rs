@@ -401,7 +401,8 @@ impl Engine {
                 types.iter().filter_map(kind).all(|k| settled(k, &event.object.namespace))
             }
             Due::Held { .. } => settled(Kind::Node, ""),
-            Due::Api { .. } => true,
+            // That it answers is known by nothing but its answer to this process.
+            Due::Api { away } => *away || cluster.is_some_and(Cluster::answers),
             Due::Incident { id, step } => self.can_step(tx, id, step)?,
         };
         Ok((!ready).then_some(NOT_LIVE))

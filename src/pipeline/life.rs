@@ -84,7 +84,9 @@ impl Engine {
             if over.gone {
                 self.member_gone(tx, &incident, row.event_type, over.at)?;
             }
-            if incident.holding > 0 && incident.worst_event == row.event {
+            let named = incident.holding > 0 && incident.worst_event == row.event;
+            // Of what is gone with all that it owns, one after the other, it need not be called after what is still left.
+            if named && self.subject_state(&incident) != SubjectState::Gone {
                 self.rename(tx, &mut incident)?;
             }
             self.let_go(tx, &mut incident, over.now)?;
@@ -172,8 +174,8 @@ impl Engine {
             Some(event) => Some(Arc::clone(event)),
             None => self.last_end(tx, &incident)?,
         };
-        if last.is_none() && state == SubjectState::Gone {
-            // All that held it open goes on without it.
+        if last.is_none() {
+            // All that held it open goes on without its subject, or so much was said since that the end is not found.
             last = self.worst(tx, &incident)?;
         }
         let Some(scaling) = scaling else { return self.resolve(tx, incident, last.as_ref(), (at, now)) };
@@ -243,7 +245,7 @@ impl Engine {
         self.save(tx, &incident)?;
         match event {
             Some(event) => self.route_resolved(tx, &incident, event, now),
-            None => self.route_quiet(tx, &incident, now),
+            None => self.route_quiet(tx, &incident),
         }
     }
 

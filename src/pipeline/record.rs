@@ -14,11 +14,13 @@ use crate::{
     detect::{Draft, Origin, is_plain_name},
     event::{
         ClusterUid, Event, EventId, EventType, IncidentId, Kind, Link, Moment, ObjectRef, Role, Severity,
-        Status, TimeSource,
+        Status, TimeSource, incident::IncidentStatus,
     },
     feed::Feed,
     object::{ConfigRefKind, Object, World},
-    store::{EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, FOLDS, FoldRow, REPEAT_IDS, Read, Result, Tx, keys},
+    store::{
+        EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, FOLDS, FoldRow, INCIDENTS, REPEAT_IDS, Read, Result, Tx, keys,
+    },
 };
 
 impl Engine {
@@ -67,7 +69,7 @@ impl Engine {
             return Ok(false);
         }
         let Some(mut first) = tx.entry(&EVENTS, row.seq)? else { return Ok(false) };
-        if event.severity > first.severity || event.role != first.role {
+        if event.severity > first.severity || event.role != first.role || self.is_over(tx, &first)? {
             return Ok(false);
         }
         let before = first.clone();
@@ -91,6 +93,14 @@ impl Engine {
         self.counted(tx, (row.seq, &before, &first), now)?;
         self.feed.push(Feed::Event { seq: row.seq, event: Arc::new(first) });
         Ok(true)
+    }
+
+    /// Whether the incident of an event has ended since: what comes after that is no repeat of it.
+    fn is_over(&self, tx: &Tx<'_>, first: &Event) -> Result<bool> {
+        let Some(id) = &first.incident else { return Ok(false) };
+        let Some(incident) = tx.get(&INCIDENTS, id.as_str())? else { return Ok(true) };
+        let last = first.last_seen.max(first.observed_at);
+        Ok(incident.status != IncidentStatus::Open || incident.reopened_at.is_some_and(|at| at > last))
     }
 
     /// Everything that an event has, but its place in an incident.

@@ -269,9 +269,14 @@ impl Engine {
         }
         let resolve = self.resolve_waiting(tx, &account)?;
         if let Some(key) = resolve.as_ref().filter(|_| holds) {
-            // A resolve that nobody has seen yet is taken back, and nothing was said.
+            // A resolve that nobody has seen yet is taken back: to them it has gone on, and may be worse now.
             tx.remove(&OUTBOX, key)?;
-            return tx.put(&TOLD, &account.key, &account.told);
+            if is_first_of_api(&mut account.told, event) || Some(event.severity) > account.told.severity {
+                self.say(tx, &mut account, Phase::Worse, incident, event, (settled, now))?;
+            } else {
+                tx.put(&TOLD, &account.key, &account.told)?;
+            }
+            return self.remind(tx, &account, incident, now);
         }
         account.told.reopened.retain(|at| now.duration_since(*at) < FLAPPING);
         account.told.reopened.push(now);

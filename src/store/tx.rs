@@ -103,6 +103,7 @@ pub struct Tx<'a> {
     /// In the order of `TABLES`; a table that nobody uses is not opened.
     open: [OnceCell<RefCell<Open<'a>>>; TABLES.len()],
     seq: Cell<Option<u64>>,
+    rows_read: Cell<u64>,
     grown: RefCell<BTreeMap<&'static str, i64>>,
 }
 
@@ -140,12 +141,24 @@ fn encode<V: Serialize>(table: &'static str, key: impl std::fmt::Display, row: &
 /// made, in a read it is empty), and for what is done about damage (`caught`).
 macro_rules! read {
     ($ty:ty, $open:ident) => {
+        impl $ty {
+            fn decoded<V: DeserializeOwned>(
+                &self,
+                table: &'static str,
+                key: impl std::fmt::Display,
+                bytes: &[u8],
+            ) -> Result<V> {
+                self.note_read();
+                decode(table, key, bytes)
+            }
+        }
+
         impl Read for $ty {
             fn get<V: DeserializeOwned>(&self, table: &Keyed<V>, key: &str) -> Result<Option<V>> {
                 self.caught(|| {
                     let open = $open!(self, text, table.name, Ok(None));
                     match open.get(key).map_err(|e| self.failed(e))? {
-                        Some(bytes) => decode(table.name, key, bytes.value()).map(Some),
+                        Some(bytes) => self.decoded(table.name, key, bytes.value()).map(Some),
                         None => Ok(None),
                     }
                 })
@@ -155,7 +168,7 @@ macro_rules! read {
                 self.caught(|| {
                     let open = $open!(self, number, table.name, Ok(None));
                     match open.get(seq).map_err(|e| self.failed(e))? {
-                        Some(bytes) => decode(table.name, seq, bytes.value()).map(Some),
+                        Some(bytes) => self.decoded(table.name, seq, bytes.value()).map(Some),
                         None => Ok(None),
                     }
                 })
@@ -173,7 +186,9 @@ macro_rules! read {
                     for row in open.range(from.max(prefix)..).map_err(|e| self.failed(e))? {
                         let (key, bytes) = row.map_err(|e| self.failed(e))?;
                         let key = key.value();
-                        if !key.starts_with(prefix) || !each(key, decode(table.name, key, bytes.value())?) {
+                        if !key.starts_with(prefix)
+                            || !each(key, self.decoded(table.name, key, bytes.value())?)
+                        {
                             break;
                         }
                     }
@@ -199,7 +214,9 @@ macro_rules! read {
                     for row in open.range::<&str>(range).map_err(|e| self.failed(e))?.rev() {
                         let (key, bytes) = row.map_err(|e| self.failed(e))?;
                         let key = key.value();
-                        if !key.starts_with(prefix) || !each(key, decode(table.name, key, bytes.value())?) {
+                        if !key.starts_with(prefix)
+                            || !each(key, self.decoded(table.name, key, bytes.value())?)
+                        {
                             break;
                         }
                     }
@@ -218,7 +235,7 @@ macro_rules! read {
                     for row in open.range(from..).map_err(|e| self.failed(e))? {
                         let (seq, bytes) = row.map_err(|e| self.failed(e))?;
                         let seq = seq.value();
-                        if !each(seq, decode(table.name, seq, bytes.value())?) {
+                        if !each(seq, self.decoded(table.name, seq, bytes.value())?) {
                             break;
                         }
                     }
@@ -237,7 +254,7 @@ macro_rules! read {
                     for row in open.range(..below).map_err(|e| self.failed(e))?.rev() {
                         let (seq, bytes) = row.map_err(|e| self.failed(e))?;
                         let seq = seq.value();
-                        if !each(seq, decode(table.name, seq, bytes.value())?) {
+                        if !each(seq, self.decoded(table.name, seq, bytes.value())?) {
                             break;
                         }
                     }
@@ -290,10 +307,21 @@ read!(Tx<'_>, open_write);
 read!(Snapshot, open_read);
 pub(super) use {definition, open_read};
 
+impl Tx<'_> {
+    fn note_read(&self) {
+        self.rows_read.set(self.rows_read.get() + 1);
+    }
+
+    /// How many rows were read in it so far: what a change costs the one writer.
+    pub fn rows_read(&self) -> u64 {
+        self.rows_read.get()
+    }
+}
+
 impl<'a> Tx<'a> {
     pub(super) fn new(txn: &'a redb::WriteTransaction, path: &'a Path) -> Self {
         let open = std::array::from_fn(|_| OnceCell::new());
-        Self { txn, path, open, seq: Cell::new(None), grown: RefCell::default() }
+        Self { txn, path, open, seq: Cell::new(None), rows_read: Cell::new(0), grown: RefCell::default() }
     }
 
     pub(super) fn path(&self) -> &Path {

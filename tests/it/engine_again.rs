@@ -2,7 +2,10 @@
 
 use barrelman::{
     connector::text::Message,
-    event::incident::{IncidentStatus, Phase},
+    event::{
+        EventType,
+        incident::{IncidentStatus, Phase},
+    },
 };
 
 use crate::support::rig::{HOOK, Rig};
@@ -190,4 +193,85 @@ fn a_crash_loop_does_not_break_anew_with_each_crash() {
     let looping = rig.incident("Deployment/shop/search");
     assert!(looping.events > 12, "{looping:#?}");
     assert_eq!(looping.refired_at, None, "{looping:#?}");
+}
+
+#[test]
+fn what_breaks_after_a_quiet_end_is_told_reminded_of_and_ended_as_itself() {
+    let mut rig =
+        Rig::shop_with(&format!("[incidents]\none_shot_secs = 120\nrepeat_interval_secs = 900\n{HOOK}"));
+    rig.sim().oom("shop/web", 1).unwrap();
+    rig.advance(400);
+    assert_eq!(rig.incident(WEB).status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    assert_eq!(words(&rig), ["opened high"], "{:#?}", rig.story());
+    // No worse than what was told, but another trouble.
+    rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+    rig.advance(60);
+    assert_eq!(words(&rig)[1..], ["reopened high"], "{:#?}", rig.story());
+    assert_eq!(rig.sent[1].message.event.event_type, EventType::ImagePullFailed);
+    rig.advance(900);
+    assert_eq!(words(&rig)[2..], ["repeated high"], "{:#?}", rig.story());
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(240);
+    assert_eq!(words(&rig)[3..], ["resolved high"], "{:#?}", rig.story());
+    assert_eq!(rig.sent[3].message.event.event_type, EventType::ImagePullFailed);
+}
+
+/// Told as medium; its end waits for a sink that is down.
+fn ends_unheard() -> Rig {
+    let of_medium = "[types]\nimage_pull_failed.severity = \"medium\"\nrollout_stuck.severity = \"medium\"\n";
+    let mut rig = Rig::shop_with(&format!("{of_medium}[incidents]\nrepeat_interval_secs = 400\n{HOOK}"));
+    rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+    rig.advance(60);
+    rig.sink_up = false;
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(240);
+    let waiting: Vec<Phase> = rig.outbox().iter().map(|row| row.notification.phase).collect();
+    assert_eq!(waiting, [Phase::Resolved], "{:#?}", rig.story());
+    rig
+}
+
+#[test]
+fn what_is_worse_before_an_end_was_heard_is_told_as_worse() {
+    let mut rig = ends_unheard();
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(30);
+    rig.sink_up = true;
+    rig.advance(10);
+    assert_eq!(words(&rig), ["opened medium", "worse critical"], "{:#?}", rig.story());
+    rig.advance(420);
+    assert_eq!(words(&rig)[2..], ["repeated critical"], "{:#?}", rig.story());
+}
+
+#[test]
+fn what_is_back_before_its_end_was_heard_is_reminded_of() {
+    let mut rig = ends_unheard();
+    rig.sim().rollout("shop/web", NOPE, "image").unwrap();
+    rig.advance(60);
+    rig.sink_up = true;
+    rig.advance(10);
+    assert_eq!(words(&rig), ["opened medium"], "{:#?}", rig.story());
+    rig.advance(420);
+    assert_eq!(words(&rig)[1..], ["repeated medium"], "{:#?}", rig.story());
+}
+
+#[test]
+fn a_one_shot_after_the_end_of_its_incident_is_no_repeat_of_the_one_before() {
+    // Its kubelet has forgotten the first crash when the second comes.
+    let mut rig = Rig::shop_with(&format!("[incidents]\ndedup_window_secs = 1800\n{HOOK}"));
+    rig.sim().oom("shop/search", 1).unwrap();
+    rig.advance(60);
+    let first = rig.events_of(EventType::PodOomRestart);
+    assert_eq!(first.len(), 1, "{:#?}", rig.story());
+    rig.sim().fail_probes("shop/search").unwrap();
+    rig.advance(30);
+    rig.sim().recover("shop/search").unwrap();
+    rig.advance(600);
+    assert_eq!(rig.incident("Deployment/shop/search").status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    rig.sim().oom("shop/search", 1).unwrap();
+    rig.advance(60);
+    let both = rig.events_of(EventType::PodOomRestart);
+    assert_eq!(both.len(), 2, "{:#?}", rig.story());
+    assert_eq!(both[0].fingerprint, both[1].fingerprint, "the same container, within the window");
+    let told = ["opened high", "worse critical", "resolved critical", "reopened high"];
+    assert_eq!(words(&rig), told, "{:#?}", rig.story());
 }

@@ -350,3 +350,31 @@ fn an_end_counts_from_its_own_trouble_where_another_was_there_before() {
     assert!((60..700).contains(&secs), "{secs} {:#?}", rig.story());
     assert_eq!(end.event.details["began_at"], worse.timestamp.to_string());
 }
+
+#[test]
+fn an_end_is_told_however_much_was_said_since() {
+    let mut rig = Rig::shop();
+    rig.sim().rollout("shop/web", "registry.example.com/shop/web:typo-1", "image").unwrap();
+    rig.advance(60);
+    assert_eq!(rig.told(), ["hook opened image_pull_failed high"], "{:#?}", rig.story());
+    rig.sim().rollback("shop/web").unwrap();
+    rig.advance(30);
+    assert_eq!(rig.incident(WEB).holding, 0, "{:#?}", rig.story());
+    let uid = rig.cluster().get("deployments", "shop", "web").unwrap()["metadata"]["uid"].clone();
+    for n in 0..210 {
+        rig.cluster()
+            .create(json!({"apiVersion": "v1", "kind": "Event",
+                "metadata": {"name": format!("odd-{n}"), "namespace": "shop"},
+                "type": "Warning", "reason": format!("Odd{n}"), "message": "no", "count": 1,
+                "source": {"component": "some-controller"},
+                "involvedObject": {"kind": "Deployment", "apiVersion": "apps/v1", "namespace": "shop",
+                    "name": "web", "uid": uid}}))
+            .unwrap();
+    }
+    rig.advance(120);
+    let web = rig.incident(WEB);
+    assert!(web.events > 210 && web.status == IncidentStatus::Resolved, "{web:#?}");
+    assert_eq!(phases(&rig), ["opened", "resolved"], "{web:#?}");
+    let end = &rig.sent[1].message.event;
+    assert_eq!((end.event_type, end.status), (EventType::ImagePullFailed, Status::Resolved));
+}

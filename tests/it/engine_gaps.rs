@@ -92,3 +92,37 @@ fn what_took_several_watches_with_it_is_the_reason_of_them_all() {
     are(&mut rig, &[Kind::Pod], &StreamState::Live);
     assert_eq!(whys(&rig), ["the API server did not answer"], "{:?}", gaps(&rig));
 }
+
+#[test]
+fn a_start_while_the_api_is_away_makes_the_gap_no_shorter() {
+    let mut rig = Rig::shop();
+    rig.advance(60);
+    rig.alive();
+    let until = rig.now();
+    let cluster = rig.watched[0].uid.clone();
+    let away = |rig: &Rig| Said::Away { cluster: cluster.clone(), since: rig.now(), why: "refused".into() };
+    rig.say(vec![away(&rig)]);
+    rig.say_for(60);
+    rig.alive();
+    rig.stop();
+    rig.begin();
+    rig.alive();
+    rig.say(vec![away(&rig)]);
+    rig.alive();
+    rig.say_for(30);
+    rig.start();
+    let found = gaps(&rig);
+    assert_eq!((found[0].from, found[0].to), (until, Some(rig.now())), "{found:?}");
+}
+
+#[test]
+fn a_gap_is_kept_when_the_commit_that_notes_it_fails_first() {
+    let mut rig = Rig::shop();
+    rig.advance(600);
+    let state = lost(&rig);
+    are(&mut rig, &[Kind::Secret], &state);
+    rig.say_for(30);
+    rig.failing = 2;
+    are(&mut rig, &[Kind::Secret], &StreamState::Live);
+    assert_eq!(whys(&rig), ["the watch of Secret was lost"], "{:?}", gaps(&rig));
+}

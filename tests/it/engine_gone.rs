@@ -299,3 +299,55 @@ fn a_workload_that_is_deleted_with_its_service_ends_with_one_message() {
     assert_eq!(phases(&rig)[told..], ["resolved"], "{:#?}", rig.story());
     assert!(rig.incidents().iter().all(|i| i.subject.key() != SEARCH_SERVICE), "{:#?}", rig.story());
 }
+
+/// How many rows are read while a Deployment of so many Pods without an image goes, its owner first.
+fn rows_of_deletion(pods: usize) -> u64 {
+    let mut rig = Rig::empty(HOOK);
+    rig.add("shop", |cluster| {
+        barrelman::demo::Sim::demo(cluster, crate::support::noon(), 1.0);
+        None
+    });
+    let owned = |kind: &str, version: &str, name: &str, uid: &str, owner: Option<(&str, &str)>| {
+        let owner = owner.map(|(kind, name)| {
+            json!({"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": name, "controller": true})
+        });
+        json!({"apiVersion": version, "kind": kind, "metadata": {"namespace": "shop", "name": name, "uid": uid,
+            "labels": {"app": "big"}, "ownerReferences": owner.into_iter().collect::<Vec<_>>()},
+            "spec": {"replicas": pods, "selector": {"matchLabels": {"app": "big"}},
+                "template": {"metadata": {"labels": {"app": "big"}}, "spec": {"containers": []}}}})
+    };
+    let cluster = rig.cluster().clone();
+    cluster.create(owned("Deployment", "apps/v1", "big", "big", None)).unwrap();
+    cluster.create(owned("ReplicaSet", "apps/v1", "big-1", "big-1", Some(("Deployment", "big")))).unwrap();
+    rig.start();
+    for n in 0..pods {
+        let name = format!("big-1-{n}");
+        let mut pod = owned("Pod", "v1", &name, &name, Some(("ReplicaSet", "big-1")));
+        pod["spec"] = json!({"nodeName": "node-a", "containers": [{"name": "app", "image": "nope"}]});
+        pod["status"] = json!({"phase": "Pending", "containerStatuses": [{"name": "app", "image": "nope",
+            "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]});
+        cluster.create(pod).unwrap();
+    }
+    rig.advance(60);
+    let big = rig.incident("Deployment/shop/big");
+    assert_eq!(big.holding as usize, pods, "{big:#?}");
+    cluster.delete("deployments", "shop", "big").unwrap();
+    rig.watch();
+    cluster.delete("replicasets", "shop", "big-1").unwrap();
+    // The newest first: each time what the incident is called after goes.
+    for n in (0..pods).rev() {
+        cluster.delete("pods", "shop", &format!("big-1-{n}")).unwrap();
+    }
+    let before = rig.rows_read;
+    rig.watch();
+    assert_eq!(rig.incident("Deployment/shop/big").status, IncidentStatus::Resolved, "{:#?}", rig.told());
+    rig.rows_read - before
+}
+
+#[test]
+fn a_workload_of_many_failing_pods_goes_for_a_few_rows_each() {
+    let (few, many) = (rows_of_deletion(30), rows_of_deletion(240));
+    // Eight times as many, and a little more for where the first that is left is found.
+    assert!(many < few * 16, "{few} {many}");
+}

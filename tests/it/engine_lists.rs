@@ -119,3 +119,24 @@ fn where_classes_may_not_be_seen_the_provisioner_s_word_is_enough() {
     assert_eq!(found.len(), 1, "{:#?}", rig.story());
     assert_eq!(found[0].description, "storageclass \"nope\" not found");
 }
+
+#[test]
+fn what_a_failed_commit_took_in_is_taken_in_again_as_if_for_the_first_time() {
+    let mut rig = Rig::shop();
+    let (events, pods) = (rig.events().len(), rig.watched[0].stream(Kind::Pod));
+    let said = rig.watched[0].list();
+    let of_pods = |s: &Said| match s {
+        Said::ListStart(stream) | Said::ListEnd(stream) | Said::Listed(stream, _) => *stream == pods,
+        _ => false,
+    };
+    let list: Vec<Said> = said.into_iter().filter(of_pods).collect();
+    let (first, rest) = list.split_at(list.len() - 2);
+    rig.say(first.to_vec());
+    // The end of that list and the beginning of the next in one batch, which fails once.
+    rig.failing = 1;
+    rig.say(rest.iter().cloned().chain(std::iter::once(list[0].clone())).collect());
+    rig.say(list[1..].to_vec());
+    rig.advance(5);
+    let late: Vec<_> = rig.events().split_off(events).into_iter().filter(|e| e.late).collect();
+    assert_eq!(late.len(), 0, "{late:#?}");
+}

@@ -133,3 +133,74 @@ fn a_cluster_that_was_never_reached_is_told_and_its_end_too_over_a_restart() {
     rig.say_for(300);
     assert_eq!(rig.sent.len(), 2, "{:#?}", rig.story());
 }
+
+fn away(rig: &mut Rig) {
+    let (uid, since) = (rig.watched[0].uid.clone(), rig.now());
+    rig.say(vec![Said::Away { cluster: uid, since, why: "connection refused".into() }]);
+}
+
+#[test]
+fn a_restart_within_an_outage_makes_it_no_shorter() {
+    let mut rig = minutely();
+    rig.advance(30);
+    rig.alive();
+    away(&mut rig);
+    // The run of the first minute is more than a minute late when the process begins again.
+    rig.say_for(100);
+    rig.alive();
+    rig.stop();
+    rig.begin();
+    rig.alive();
+    away(&mut rig);
+    rig.say_for(5);
+    rig.alive();
+    rig.say_for(60);
+    rig.start();
+    rig.advance(24);
+    ran(&rig);
+    rig.advance(50);
+    ran(&rig);
+    assert_eq!(missed(&rig), 0, "{:#?}", rig.story());
+}
+
+#[test]
+fn an_api_that_is_away_again_after_a_restart_was_not_back() {
+    let mut rig = Rig::shop();
+    away(&mut rig);
+    rig.say_for(90);
+    let told = ["hook opened cluster_unhealthy critical"];
+    assert_eq!(rig.told(), told, "{:#?}", rig.story());
+    rig.start();
+    rig.advance(5);
+    rig.stop();
+    rig.unwatched(100);
+    rig.begin();
+    // Its end is past due, and nothing is known of it yet.
+    rig.say_for(3);
+    away(&mut rig);
+    rig.say_for(90);
+    assert_eq!(rig.told(), told, "{:#?}", rig.story());
+    assert_eq!(rig.events_of(EventType::ClusterUnhealthy).len(), 1, "{:#?}", rig.story());
+    rig.start();
+    rig.advance(55);
+    assert_eq!(rig.told(), told, "{:#?}", rig.story());
+    rig.advance(10);
+    assert_eq!(rig.told()[1..], ["hook resolved cluster_unhealthy critical"], "{:#?}", rig.story());
+}
+
+#[test]
+fn an_api_that_answers_at_a_start_has_to_go_on_answering() {
+    let mut rig = Rig::shop();
+    away(&mut rig);
+    rig.say_for(90);
+    rig.start();
+    rig.advance(5);
+    rig.stop();
+    rig.unwatched(100);
+    rig.begin();
+    rig.start();
+    rig.advance(55);
+    assert_eq!(rig.told().len(), 1, "{:#?}", rig.story());
+    rig.advance(10);
+    assert_eq!(rig.told()[1..], ["hook resolved cluster_unhealthy critical"], "{:#?}", rig.story());
+}

@@ -448,3 +448,24 @@ fn a_complete_list_is_known_before_its_watch_begins() {
     let search = rig.incident(SEARCH);
     assert!(search.standing && search.event_type == EventType::ServiceUnavailable, "{:#?}", rig.story());
 }
+
+#[test]
+fn a_cluster_whose_nodes_are_watched_no_more_has_no_trouble_with_them() {
+    let mut rig = Rig::shop();
+    for node in ["node-a", "node-b", "node-c"] {
+        rig.sim().node_down(node, true).unwrap();
+    }
+    rig.advance(30);
+    assert_eq!(rig.told(), ["hook opened cluster_unhealthy critical"], "{:#?}", rig.story());
+    let of_cluster = |rig: &Rig| rig.incidents().into_iter().find(|i| i.subject.kind == "Cluster").unwrap();
+    let Some(Said::Scope { cluster, mut streams }) =
+        rig.watched[0].list().into_iter().find(|s| matches!(s, Said::Scope { .. }))
+    else {
+        panic!("a watch says its scope");
+    };
+    streams.retain(|s| s.kind != Kind::Node);
+    rig.say(vec![Said::Scope { cluster, streams }]);
+    let incident = of_cluster(&rig);
+    assert_eq!((incident.status, incident.holding), (IncidentStatus::Resolved, 0), "{incident:#?}");
+    assert_eq!(rig.told().len(), 1, "nobody is told of an end: {:#?}", rig.story());
+}

@@ -75,6 +75,8 @@ pub struct Rig {
     pub sink_up: bool,
     /// Commits fail for so many times.
     pub failing: u32,
+    /// How many rows the engine read in all its transactions.
+    pub rows_read: u64,
 }
 
 pub fn settings(toml: &str, dir: &std::path::Path) -> Settings {
@@ -125,6 +127,7 @@ impl Rig {
             news: Vec::new(),
             sink_up: true,
             failing: 0,
+            rows_read: 0,
         }
     }
 
@@ -300,10 +303,11 @@ impl Rig {
             self.failing = self.failing.saturating_sub(1);
             let result = store.write_blocking(move |tx| {
                 engine.lock().unwrap().process(tx, &batch, now)?;
-                if fails { Err(store::Error::Refused("the disk is full".into())) } else { Ok(()) }
+                if fails { Err(store::Error::Refused("the disk is full".into())) } else { Ok(tx.rows_read()) }
             });
             let mut engine = self.engine.lock().unwrap();
-            if result.is_ok() {
+            if let Ok(rows) = result {
+                self.rows_read += rows;
                 engine.committed(inputs);
                 self.news.extend(engine.take_news().0);
                 return;
