@@ -1,7 +1,7 @@
 //! The number of a Service's endpoints changed. Changes close together are one; while its workload rolls out, only
 //! what is left of them at the end is told.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::{
     Change, Context, Draft, Moment, Origin, Output, endpoint_facts as endpoints, workload_facts as facts,
 };
 use crate::{
-    event::{EventType, Kind, TimeSource},
+    event::{EventType, Kind, ObjectRef, TimeSource},
     object::{EndpointSlice, Object},
 };
 
@@ -98,9 +98,18 @@ fn now(service: &Object, cx: &Context<'_>) -> (usize, usize) {
 }
 
 fn rolls_out(service: &Object, cx: &Context<'_>) -> bool {
-    let behind = service.service().and_then(|s| cx.world.workload_behind(&service.meta.namespace, s));
-    let workload = behind.and_then(|w| facts::find_workload(cx.world, &w.kind, &w.namespace, &w.name));
-    workload.is_some_and(|w| facts::in_rollout(w))
+    let namespace = &service.meta.namespace;
+    let slices = endpoints::slices(cx.world, service);
+    let names = slices.iter().flat_map(|s| &s.endpoints).map(|e| e.name.as_str());
+    let some = endpoints::some_pods(cx.world, namespace, names);
+    let mut behind: BTreeSet<ObjectRef> = some.map(|pod| cx.world.wanted_by(pod)).collect();
+    if behind.is_empty() {
+        behind.extend(service.service().and_then(|s| cx.world.workload_behind(namespace, s)));
+    }
+    behind
+        .iter()
+        .filter_map(|w| facts::find_workload(cx.world, &w.kind, &w.namespace, &w.name))
+        .any(|w| facts::in_rollout(w))
 }
 
 fn draft(service: &Arc<Object>, was: (usize, usize), is: (usize, usize), cx: &Context<'_>) -> Draft {

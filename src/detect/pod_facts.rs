@@ -167,11 +167,17 @@ pub fn waiting_message(container: &Container) -> &str {
     }
 }
 
+/// What a kubelet writes as the reason of a Pod that it ended, or did not take any more while its node shuts down:
+/// pkg/kubelet/eviction, nodeshutdown (`Shutdown` in 1.20 and 1.21) and preemption of Kubernetes.
+const BY_KUBELET: &[&str] = &["Evicted", "Terminated", "Shutdown", "NodeShutdown", "Preempting"];
+
 /// Evicted or stopped by its kubelet: node pressure, a graceful node shutdown, or a critical Pod in need of room.
 /// Not by the eviction API, a taint or preemption: those delete the Pod.
 pub fn evicted_by_kubelet(pod: &Pod) -> bool {
     let disrupted = pod.condition("DisruptionTarget");
-    pod.reason == "Evicted" || disrupted.is_some_and(|c| c.is_true() && c.reason == "TerminationByKubelet")
+    // Before 1.26 it set no condition.
+    BY_KUBELET.contains(&pod.reason.as_str())
+        || disrupted.is_some_and(|c| c.is_true() && c.reason == "TerminationByKubelet")
 }
 
 /// The logs of the container that died.

@@ -81,6 +81,9 @@ fn waits_for_a_pod(object: &Arc<Object>, claim: &Claim, cx: &Context<'_>) -> Opt
     if object.meta.annotation(SELECTED_NODE).is_some() {
         return Some(false);
     }
+    if claim.no_class {
+        return Some(false);
+    }
     if let Some(class) = class_of(claim, cx) {
         return Some(class.binding_mode == "WaitForFirstConsumer");
     }

@@ -1,15 +1,19 @@
 //! A Service has no ready endpoint.
 //!
 //! At once where its Pods failed; after 30 s where they were deleted, evicted or replaced, because then others are
-//! on their way; after 2 min where it never had one. Never where its workload wants no Pod, or where somebody else
-//! makes its endpoints. What it last had is remembered, so that a restart does not take an outage for a new Service.
+//! on their way; after 2 min where it never had one. Never where its workloads want no Pod, or where somebody else
+//! makes its endpoints; nor where its Pods are gone and what made them cannot be seen. What it last had is remembered,
+//! so that a restart does not take an outage for a new Service.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Change, Condition, Context, Draft, Output, Verdict, endpoint_facts as endpoints};
+use super::{
+    Change, Condition, Context, Draft, Output, Verdict,
+    endpoint_facts::{self as endpoints, Wanted},
+};
 use crate::{
     event::{EventType, Kind, ObjectRef},
     object::{self, Object, ObjectKey, Service},
@@ -21,8 +25,6 @@ const REPLACED_SECS: u32 = 30;
 const NEW_SECS: u32 = 120;
 /// The Pods' own stream may be a moment behind that of the slices.
 const UNDECIDED_SECS: u32 = 2;
-/// So many of the Pods that were ready last are remembered.
-const REMEMBERED: usize = 20;
 
 /// See the module.
 pub struct Rule;
@@ -32,8 +34,8 @@ pub struct Rule;
 struct Known {
     /// Pods that were ready when any was.
     ready: Vec<String>,
-    /// `Kind/name` of the workload behind, which has no Pods to be found by when it is scaled to none.
-    workload: Option<(String, String)>,
+    /// `Kind/name` of what wants its Pods: they are not there to be asked when it is scaled to none.
+    wanting: BTreeSet<(String, String)>,
     /// Since when there is none.
     since: Option<Timestamp>,
 }
@@ -49,7 +51,7 @@ impl Condition for Rule {
         Kind::Service
     }
     fn also_on(&self) -> &'static [Kind] {
-        &[Kind::EndpointSlice, Kind::Pod, Kind::Deployment, Kind::StatefulSet]
+        &[Kind::EndpointSlice, Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet]
     }
     fn also(&self, change: &Change, cx: &Context<'_>) -> Vec<ObjectKey> {
         let object = change.object();
@@ -62,7 +64,7 @@ impl Condition for Rule {
             Some((before, after)) if after.kind == Kind::Pod && fitness(before) != fitness(after) => {
                 &after.meta.labels
             }
-            Some((before, after)) if after.kind != Kind::Pod && wanted(before) != wanted(after) => {
+            Some((before, after)) if after.kind != Kind::Pod && replicas(before) != replicas(after) => {
                 let Some(w) = after.workload() else { return Vec::new() };
                 &w.selector
             }
@@ -88,17 +90,16 @@ impl Condition for Rule {
         let known = recalled.as_ref().map(Known::read).unwrap_or_default();
         let slices = endpoints::slices(cx.world, object);
         let (ready, total) = endpoints::ready(&slices);
-        let behind = cx
-            .world
-            .workload_behind(&object.meta.namespace, service)
-            .or_else(|| known.behind(&object.meta.namespace));
+        let namespace = &object.meta.namespace;
         let mut next = Known {
-            ready: ready.iter().take(REMEMBERED).map(|n| (*n).to_owned()).collect(),
-            workload: behind.as_ref().map(|w| (w.kind.clone(), w.name.clone())),
+            ready: ready.iter().take(endpoints::SOME).map(|n| (*n).to_owned()).collect(),
+            wanting: wanting(object, service, &ready, cx),
             since: None,
         };
-        let wants_none = behind.as_ref().is_some_and(|w| endpoints::wants_none(cx.world, w));
-        let verdict = if !ready.is_empty() || wants_none {
+        if next.wanting.is_empty() {
+            next.wanting.clone_from(&known.wanting);
+        }
+        let verdict = if !ready.is_empty() || next.wanted(namespace, cx) == Wanted::No {
             Verdict::healthy()
         } else {
             next.ready.clone_from(&known.ready);
@@ -106,11 +107,18 @@ impl Condition for Rule {
             next.since = Some(since);
             // Where its workload cannot be told from the Service, nothing calls when it is scaled to none.
             out.look_again.push(cx.now + jiff::SignedDuration::from_secs(300));
-            let left = left(object, &known, since, cx);
-            Verdict::one(
-                draft(object, service, &left, (total, behind.as_ref()), cx).at(since),
-                left.after_secs,
-            )
+            let stays = |p: &&Arc<Object>| !p.is_terminating() && p.pod().is_some_and(|p| !p.is_finished());
+            let any = cx.world.pods_matching(namespace, &service.selector).any(|p| stays(&p));
+            if !any && next.wanted(namespace, cx) == Wanted::Unseen {
+                Verdict::Unknown
+            } else {
+                let behind = cx.world.workload_behind(namespace, service).or_else(|| next.only(namespace));
+                let left = left(object, &known, since, cx);
+                Verdict::one(
+                    draft(object, service, &left, (total, behind.as_ref()), cx).at(since),
+                    left.after_secs,
+                )
+            }
         };
         if recalled.is_none() || next != known {
             out.remember(object.meta.uid.as_str(), next.write());
@@ -119,31 +127,58 @@ impl Condition for Rule {
     }
 }
 
+/// What wants the Pods behind it: those of its endpoints, where none is ready all that it selects.
+fn wanting(
+    object: &Object,
+    service: &Service,
+    ready: &BTreeSet<&str>,
+    cx: &Context<'_>,
+) -> BTreeSet<(String, String)> {
+    let (world, namespace) = (cx.world, &object.meta.namespace);
+    let name = |owner: ObjectRef| (owner.kind, owner.name);
+    if !ready.is_empty() {
+        let pods = endpoints::some_pods(world, namespace, ready.iter().copied());
+        return pods.map(|pod| name(world.wanted_by(pod))).collect();
+    }
+    let lives = |p: &&Arc<Object>| p.pod().is_some_and(|p| !p.is_finished());
+    let pods = world.pods_matching(namespace, &service.selector).filter(lives);
+    let mut found: BTreeSet<_> = pods.map(|pod| name(world.wanted_by(pod))).collect();
+    if found.is_empty() {
+        found = world.workloads_selected(namespace, service).map(|o| name(o.reference())).collect();
+    }
+    found
+}
+
 impl Known {
     fn read(value: &Value) -> Self {
-        let texts = |v: &Value| v.as_str().map(str::to_owned);
-        let ready =
-            value.get("ready").and_then(Value::as_array).map(|a| a.iter().filter_map(texts).collect());
-        let workload = value.get("workload").and_then(Value::as_str).and_then(|w| w.split_once('/'));
+        let all = |key: &str| {
+            value.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+        };
+        let pair = |text: &str| text.split_once('/').map(|(kind, name)| (kind.to_owned(), name.to_owned()));
         Self {
-            ready: ready.unwrap_or_default(),
-            workload: workload.map(|(kind, name)| (kind.to_owned(), name.to_owned())),
+            ready: all("ready").map(str::to_owned).collect(),
+            wanting: all("wanting").filter_map(pair).collect(),
             since: value.get("since").and_then(Value::as_str).and_then(|t| t.parse().ok()),
         }
     }
 
     fn write(&self) -> Value {
-        json!({
-            "ready": self.ready,
-            "workload": self.workload.as_ref().map(|(kind, name)| format!("{kind}/{name}")),
-            "since": self.since.map(|t| t.to_string()),
-        })
+        let wanting: Vec<String> = self.wanting.iter().map(|(kind, name)| format!("{kind}/{name}")).collect();
+        json!({"ready": self.ready, "wanting": wanting, "since": self.since.map(|t| t.to_string())})
     }
 
-    fn behind(&self, namespace: &str) -> Option<ObjectRef> {
-        let (kind, name) = self.workload.clone()?;
-        Some(ObjectRef { kind, namespace: namespace.to_owned(), name, uid: String::new() })
+    fn wanted(&self, namespace: &str, cx: &Context<'_>) -> Wanted {
+        let owners: Vec<ObjectRef> = self.wanting.iter().map(|of| reference(of, namespace)).collect();
+        endpoints::wanted(&owners, cx)
     }
+
+    fn only(&self, namespace: &str) -> Option<ObjectRef> {
+        self.wanting.first().filter(|_| self.wanting.len() == 1).map(|of| reference(of, namespace))
+    }
+}
+
+fn reference((kind, name): &(String, String), namespace: &str) -> ObjectRef {
+    ObjectRef { kind: kind.clone(), namespace: namespace.to_owned(), name: name.clone(), uid: String::new() }
 }
 
 /// What of a Pod can end an outage or explain one.
@@ -151,7 +186,7 @@ fn fitness(pod: &Object) -> (bool, bool) {
     (pod.pod().is_some_and(object::Pod::is_ready), pod.is_terminating())
 }
 
-fn wanted(workload: &Object) -> Option<u32> {
+fn replicas(workload: &Object) -> Option<u32> {
     workload.workload().map(|w| w.replicas)
 }
 
@@ -190,7 +225,9 @@ fn left(object: &Object, known: &Known, since: Timestamp, cx: &Context<'_>) -> L
         // A StatefulSet's new Pod has the old one's name.
         let same = found.filter(|pod| pod.meta.created_at.is_none_or(|at| at < since));
         let Some((pod, body)) = same.and_then(|pod| Some((pod, pod.pod()?))) else { continue };
-        if pod.is_terminating()
+        // One that has done its work left in peace.
+        if body.phase == "Succeeded"
+            || pod.is_terminating()
             || body.condition("DisruptionTarget").is_some_and(|c| c.reason == "EvictionByEvictionAPI")
         {
             continue;

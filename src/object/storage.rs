@@ -12,6 +12,9 @@ pub struct Claim {
     /// spec.storageClassName
     #[serde(default)]
     pub storage_class: Str,
+    /// It is there and empty: the claim wants a volume without a class, also where one is the default.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_class: bool,
     /// spec.volumeName
     #[serde(default)]
     pub volume: Str,

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{ConfigRefKind, Meta, Object, ObjectKey, Service, Str, StrMap};
+use super::{ConfigRefKind, Meta, Object, ObjectKey, Pod, Service, Str, StrMap};
 use crate::event::{Kind, ObjectRef, Owner};
 
 /// Owners are followed this far: Pod → ReplicaSet → Deployment → an operator's own, with room for loops.
@@ -228,23 +228,47 @@ impl World {
     }
 
     /// The one workload behind a Service: through the pods that it selects, else through the workloads whose
-    /// template it would select. `None` if there is none, or more than one.
+    /// template it would select, else through pods that have ended. `None` if there is none, or more than one.
     pub fn workload_behind(&self, namespace: &str, service: &Service) -> Option<ObjectRef> {
         if service.selector.is_empty() {
             return None;
         }
-        let mut found: BTreeSet<ObjectRef> =
-            self.pods_matching(namespace, &service.selector).map(|pod| self.top_owner(pod)).collect();
+        let (ended, lives): (Vec<_>, Vec<_>) = self
+            .pods_matching(namespace, &service.selector)
+            .partition(|p| p.pod().is_some_and(Pod::is_finished));
+        let owners = |pods: &[&Arc<Object>]| pods.iter().map(|pod| self.top_owner(pod)).collect();
+        let mut found: BTreeSet<ObjectRef> = owners(&lives);
         if found.is_empty() {
-            for kind in [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet] {
-                let behind = self.in_namespace(kind, namespace).filter(|o| {
-                    o.workload()
-                        .is_some_and(|w| !w.selector.is_empty() && matches(&service.selector, &w.selector))
-                });
-                found.extend(behind.map(|o| o.reference()));
-            }
+            found = self.workloads_selected(namespace, service).map(|o| o.reference()).collect();
+        }
+        if found.is_empty() {
+            found = owners(&ended);
         }
         if found.len() == 1 { found.pop_first() } else { None }
+    }
+
+    /// The workloads whose pods a Service would select.
+    pub fn workloads_selected<'a>(
+        &'a self,
+        namespace: &'a str,
+        service: &'a Service,
+    ) -> impl Iterator<Item = &'a Arc<Object>> {
+        [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet]
+            .into_iter()
+            .flat_map(move |kind| self.in_namespace(kind, namespace))
+            .filter(|o| {
+                o.workload()
+                    .is_some_and(|w| !w.selector.is_empty() && matches(&service.selector, &w.selector))
+            })
+    }
+
+    /// What wants a Pod, as far as can be seen: the topmost of its owners that is known itself, else the nearest that
+    /// is named, else the Pod.
+    pub fn wanted_by(&self, pod: &Object) -> ObjectRef {
+        let mut owners = self.owners(&pod.meta);
+        owners.retain(|o| o.kind != Kind::Node.as_str());
+        let known = owners.iter().rposition(|o| self.resolve(o).is_some());
+        if owners.is_empty() { pod.reference() } else { owners.swap_remove(known.unwrap_or(0)) }
     }
 
     /// The subject of an incident about this object: what a person would say is broken.

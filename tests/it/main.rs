@@ -33,6 +33,7 @@ mod engine_order;
 mod engine_outage;
 mod engine_scaling;
 mod engine_scope;
+mod engine_services;
 mod engine_told;
 mod engine_whole;
 mod example_config;

@@ -14,7 +14,7 @@ slim! {
     }
 
     struct ClaimSpecIn {
-        storage_class_name: Short,
+        storage_class_name: Option<Short>,
         volume_name: Short,
         resources: ResourcesIn,
         access_modes: Vec<Short>,
@@ -69,9 +69,11 @@ slim! {
 
 impl From<(ClaimSpecIn, ClaimStatusIn)> for Claim {
     fn from((spec, status): (ClaimSpecIn, ClaimStatusIn)) -> Claim {
+        let class = spec.storage_class_name.map(|name| name.0);
         Claim {
             phase: status.phase.0,
-            storage_class: spec.storage_class_name.0,
+            no_class: class.as_deref() == Some(""),
+            storage_class: class.unwrap_or_default(),
             volume: spec.volume_name.0,
             requested: spec.resources.requests.storage.0,
             access_modes: strs(spec.access_modes),

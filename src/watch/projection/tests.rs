@@ -266,6 +266,14 @@ fn ingress_service_storage_and_node_have_what_is_shown() {
     assert_eq!(service.service().unwrap().ports[0].target, "8080");
     let volume = fixture!(PersistentVolume, "persistentvolume");
     assert_eq!(volume.volume().unwrap().claim, "shop/data");
+    let of = |class: serde_json::Value| {
+        let claim = json!({"metadata": {"name": "data"}, "spec": {"storageClassName": class}});
+        let claim = read(Kind::PersistentVolumeClaim, &claim.to_string());
+        let claim = claim.claim().unwrap();
+        (claim.storage_class.to_string(), claim.no_class)
+    };
+    assert_eq!(of(json!(null)), (String::new(), false), "the default one");
+    assert_eq!((of(json!("")), of(json!("fast"))), ((String::new(), true), ("fast".to_owned(), false)));
     let class = fixture!(StorageClass, "storageclass");
     assert!(class.storage_class().unwrap().is_default);
     let node = fixture!(Node, "node");
