@@ -122,6 +122,8 @@ async fn a_silence_that_was_asked_for_holds_over_a_kill_and_not_over_other_setti
     let other = json!({"url": sink.url, "headers": {"X-Token": "another"}});
     bench.apply(&[("hook", "webhook", other)]).await;
     until("the others", || sink.taken().len() >= 5).await;
+    // What is not written down goes out again after a kill.
+    until("written", || bench.outbox("hook").len() == 1).await;
     bench.crash().await;
 
     let bench = Bench::open(dir.path());
