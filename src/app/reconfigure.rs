@@ -56,6 +56,9 @@ impl Running {
         }
         if old.clusters != new.clusters || old.watch != new.watch {
             self.restart_watches().await?;
+        } else {
+            // The paths are the same; what is in the files need not be.
+            self.control.ask().look_again();
         }
         self.refresh.now().await;
         Ok(later)

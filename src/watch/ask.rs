@@ -5,10 +5,10 @@ use std::{rc::Rc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Shared,
+    Again, Shared,
     api::next_piece,
     cx::Cx,
     error::{Error, Fault, Result},
@@ -32,11 +32,11 @@ const MAX_TEXT: usize = 64 << 10;
 
 /// Asks the thread of the watches. Cloning shares.
 #[derive(Debug, Clone)]
-pub struct Handle(mpsc::Sender<Question>);
+pub struct Handle(mpsc::Sender<Question>, watch::Sender<()>);
 
 /// The other end, for `Links`.
 #[derive(Debug)]
-pub struct Questions(mpsc::Receiver<Question>);
+pub struct Questions(mpsc::Receiver<Question>, Again);
 
 #[derive(Debug)]
 struct Question {
@@ -50,10 +50,17 @@ struct Question {
 /// A pair of ends.
 pub fn handle() -> (Handle, Questions) {
     let (sender, receiver) = mpsc::channel(QUESTIONS);
-    (Handle(sender), Questions(receiver))
+    let (again, look) = watch::channel(());
+    (Handle(sender, again), Questions(receiver, look))
 }
 
 impl Handle {
+    /// Has kubeconfig and credentials of the clusters read again: one that is away is tried at once, one that is to be
+    /// found elsewhere is followed there, and nothing else is disturbed.
+    pub fn look_again(&self) {
+        self.1.send_replace(());
+    }
+
     /// One object as it is now, for a person: values of Secrets and ConfigMaps masked, managedFields and annotations
     /// that repeat an object left out, all text cleaned. One GET.
     ///
@@ -128,6 +135,10 @@ impl Handle {
 }
 
 impl Questions {
+    pub(super) fn again(&self) -> Again {
+        self.1.clone()
+    }
+
     /// Answers questions, none of which waits for another, until nobody can ask any more; then waits for ever.
     pub(super) async fn answer(mut self, shared: Rc<Shared>) {
         let mut asked = FuturesUnordered::new();

@@ -10,10 +10,10 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Shared,
+    Again, Shared,
     api::Api,
     backoff::Backoff,
-    connect::{self, Access, Target},
+    connect::{self, Access, Place, Target},
     cx::{Cx, Namespaces},
     discovery::{self, Version},
     error::{Error, Fault, Result},
@@ -42,6 +42,10 @@ pub(super) struct Cluster {
     uid: Option<ClusterUid>,
     server: String,
     version: String,
+    /// Where it was reached.
+    place: Option<Place>,
+    /// Somebody wants it to be looked for again, now.
+    again: Again,
     state: ClusterState,
     /// Another context watches it.
     twice: bool,
@@ -55,13 +59,29 @@ impl Cluster {
         let of_another = |uid: &&ClusterUid| shared.targets.iter().take(index).any(|t| known(t) == Some(uid));
         let uid = known(&target).filter(|uid| !of_another(uid)).cloned();
         let (server, version) = shared.board.known(index);
-        Self { index, shared, target, uid, server, version, state: ClusterState::Connecting, twice: false }
+        let again = shared.again.clone();
+        let state = ClusterState::Connecting;
+        Self { index, shared, target, uid, server, version, place: None, again, state, twice: false }
     }
 
     /// Runs until it is dropped. Ends by itself only when a stream panicked.
     pub(super) async fn run(mut self) -> Died {
         // A cluster that is stored is known before it is reached: its absence can be told.
         self.introduce().await;
+        loop {
+            let cx = self.reach().await;
+            if let Some(died) = self.supervise(cx).await {
+                return died;
+            }
+            tracing::info!(cluster = %self.target.name, "its configuration leads elsewhere now: connecting anew");
+            if self.state == ClusterState::Live {
+                self.set_state(ClusterState::Connecting).await;
+            }
+        }
+    }
+
+    /// Connects, however long that takes.
+    async fn reach(&mut self) -> Rc<Cx> {
         let mut backoff = Backoff::default();
         let cx = loop {
             let begun = self.begin().await;
@@ -80,17 +100,21 @@ impl Cluster {
                 Err(error) => {
                     let wait = backoff.next(error.retry_after, rand::random());
                     self.away(&error, wait).await;
-                    tokio::time::sleep(wait).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        Ok(()) = self.again.changed() => backoff.reset(),
+                    }
                 }
             }
         };
         self.introduce().await;
         self.say(Said::Live(self.unreached())).await;
         self.set_state(ClusterState::Live).await;
-        self.supervise(cx).await
+        cx
     }
 
-    async fn supervise(mut self, cx: Rc<Cx>) -> Died {
+    /// Until the configuration leads elsewhere, or a stream panicked.
+    async fn supervise(&mut self, cx: Rc<Cx>) -> Option<Died> {
         let mut streams = Streams::new(Rc::clone(&cx));
         streams.reconcile().await;
         let mut probe = Probe::default();
@@ -102,22 +126,26 @@ impl Cluster {
             tokio::select! {
                 Some(ended) = streams.tasks.join_next() => {
                     if let Err(error) = ended && error.is_panic() {
-                        return Died(format!("a watch of {}: {error}", self.target.name));
+                        return Some(Died(format!("a watch of {}: {error}", self.target.name)));
                     }
                 }
                 () = cx.namespaces.changed.notified() => streams.reconcile().await,
                 _ = tidy.tick() => streams.tidy().await,
                 _ = look_again.tick() => streams.rediscover().await,
-                () = probe.wait(&cx) => self.probe(&cx, &mut probe).await,
-                () = at(cx.renew_at.get()) => self.renew(&cx).await,
+                () = probe.wait(&cx) => if self.probe(&cx, &mut probe).await { break },
+                () = at(cx.renew_at.get()) => if self.renew(&cx).await { break },
+                Ok(()) = self.again.changed() => if self.look_again(&cx, &mut probe).await { break },
             }
         }
+        streams.leave();
+        None
     }
 
     /// Connects and identifies the cluster.
     async fn begin(&mut self) -> Result<Rc<Cx>> {
         let mut access = connect::connect(&self.shared.clusters, &self.target).await?;
         self.server.clone_from(&access.server);
+        self.place = Some(access.place.clone());
         let api = Api::new(
             access.client.clone(),
             std::mem::take(&mut access.hidden),
@@ -200,6 +228,8 @@ impl Cluster {
     /// end of anything.
     async fn replaced(&self, old: ClusterUid) {
         tracing::warn!(cluster = %self.target.name, "this is another cluster than before: it begins anew");
+        self.shared.owners.borrow_mut().remove(&old);
+        self.shared.live.borrow_mut().remove(&old);
         self.say(Said::Live(old.clone())).await;
         self.say(Said::Scope { cluster: old, streams: Vec::new() }).await;
     }
@@ -218,11 +248,13 @@ impl Cluster {
         ))
     }
 
-    /// Asks the server whether it is there, and draws the conclusions.
-    async fn probe(&mut self, cx: &Cx, probe: &mut Probe) {
+    /// Asks the server whether it is there, and draws the conclusions. Answers whether it is to be found elsewhere.
+    async fn probe(&mut self, cx: &Cx, probe: &mut Probe) -> bool {
         let suspect = cx.trouble.take();
-        if suspect.as_ref().is_some_and(|e| matches!(e.fault, Fault::Unauthorized | Fault::Expired)) {
-            self.renew(cx).await;
+        let refused =
+            suspect.as_ref().is_some_and(|e| matches!(e.fault, Fault::Unauthorized | Fault::Expired));
+        if refused && self.renew(cx).await {
+            return true;
         }
         match ready(cx).await {
             Ok(()) => {
@@ -236,8 +268,8 @@ impl Cluster {
             }
             Err(error) => {
                 probe.failed(probe.failures + 1);
-                if error.fault == Fault::Unauthorized {
-                    self.renew(cx).await;
+                if self.has_moved().await || (error.fault == Fault::Unauthorized && self.renew(cx).await) {
+                    return true;
                 }
                 if probe.failures >= PROBES {
                     let error = suspect.filter(|s| s.fault == Fault::Expired).unwrap_or(error);
@@ -245,10 +277,30 @@ impl Cluster {
                 }
             }
         }
+        false
     }
 
-    /// Reads the credentials anew: a login or a rotated token is found without a restart.
-    async fn renew(&self, cx: &Cx) {
+    /// Whether the files lead to another server by now, or to the same in another way: a local cluster that was started
+    /// again has another port, and a new CA may be what was missing.
+    async fn has_moved(&self) -> bool {
+        let place = connect::place(&self.shared.clusters, &self.target).await;
+        place.is_ok_and(|place| self.place.as_ref() != Some(&place))
+    }
+
+    /// Somebody asked for it: whatever may have changed is read, and a server that was away is asked at once.
+    async fn look_again(&mut self, cx: &Cx, probe: &mut Probe) -> bool {
+        if self.state == ClusterState::Live {
+            return self.has_moved().await;
+        }
+        self.renew(cx).await || self.probe(cx, probe).await
+    }
+
+    /// Reads the credentials anew: a login or a rotated token is found without a restart. Answers whether they are for
+    /// another place: streams must not go on there as if nothing were, it may be another cluster.
+    async fn renew(&self, cx: &Cx) -> bool {
+        if self.has_moved().await {
+            return true;
+        }
         match connect::connect(&self.shared.clusters, &self.target).await {
             Ok(access) => {
                 cx.renew_at.set(self.renewal(&access));
@@ -261,6 +313,7 @@ impl Cluster {
                 tracing::debug!(cluster = %self.target.name, %error, "no new credentials");
             }
         }
+        false
     }
 
     /// When a plugin has to run again: a minute before the end of what it gave.

@@ -39,6 +39,35 @@ pub struct Access {
     pub of_plugin: bool,
     /// What must not come back in the server's words.
     pub hidden: Hidden,
+    /// Where it leads.
+    pub place: Place,
+}
+
+/// Which server is asked, and how it is known to be the one: all of an access but the credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    url: String,
+    ca: Option<Vec<Vec<u8>>>,
+    server_name: Option<String>,
+    unverified: bool,
+    proxy: Option<String>,
+}
+
+impl Place {
+    fn of(config: &Config) -> Self {
+        Self {
+            url: config.cluster_url.to_string(),
+            ca: config.root_cert.clone(),
+            server_name: config.tls_server_name.clone(),
+            unverified: config.accept_invalid_certs,
+            proxy: config.proxy_url.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// Where a target leads by what the files say now. Runs no plugin: it may be asked often.
+pub async fn place(settings: &ClusterSettings, target: &Target) -> Result<Place> {
+    config(settings, target).await.map(|config| Place::of(&config))
 }
 
 /// The configured clusters. Reads the kubeconfig only where the name of its current context is needed.
@@ -77,6 +106,7 @@ pub async fn connect(settings: &ClusterSettings, target: &Target) -> Result<Acce
     config.default_retry = false;
     let server = hidden::address(&config.cluster_url);
     let ca = config.root_cert.clone().unwrap_or_default().concat();
+    let place = Place::of(&config);
     let expires_at = credentials_end(&config);
     let given = ask_plugin(&mut config).await?;
     let hidden = hidden_in(&config);
@@ -90,7 +120,7 @@ pub async fn connect(settings: &ClusterSettings, target: &Target) -> Result<Acce
         .map_err(|e| Error::from_kube(&e))?;
     let of_plugin = given.is_some();
     let expires_at = given.flatten().or_else(|| *client.valid_until()).or(expires_at);
-    Ok(Access { client, server, ca, expires_at, of_plugin, hidden })
+    Ok(Access { client, server, ca, expires_at, of_plugin, hidden, place })
 }
 
 /// The server's address, where the configuration names one: no plugin runs for it, and nothing is asked.

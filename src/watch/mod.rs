@@ -108,6 +108,9 @@ pub struct Links {
 /// For each configured cluster, whether it was asked who it is.
 type AskedSender = tokio::sync::watch::Sender<Vec<bool>>;
 
+/// Tells that the clusters are to be looked for again.
+type Again = tokio::sync::watch::Receiver<()>;
+
 /// What the clusters of one run share.
 struct Shared {
     clusters: ClusterSettings,
@@ -125,6 +128,8 @@ struct Shared {
     owners: RefCell<HashMap<ClusterUid, usize>>,
     /// Whatever came of it.
     asked: AskedSender,
+    /// From whoever has the handle.
+    again: Again,
     /// Clusters that were identified.
     live: RefCell<HashMap<ClusterUid, Rc<cx::Cx>>>,
 }
@@ -217,6 +222,7 @@ pub async fn serve(options: Options, links: Links) -> Result<(), RunError> {
         targets: targets.clone(),
         owners: RefCell::default(),
         asked: AskedSender::new(vec![false; targets.len()]),
+        again: links.questions.again(),
         live: RefCell::default(),
     });
     let mut tasks = JoinSet::new();

@@ -145,6 +145,13 @@ impl Streams {
         }
     }
 
+    /// Ends all of them: the cluster is reached in another way now.
+    pub(super) fn leave(self) {
+        for (kind, namespace) in self.running.keys() {
+            self.cx.board.drop_stream(self.cx.index, *kind, namespace);
+        }
+    }
+
     fn show_absent(&self) {
         for kind in self.cx.settings.kinds.iter().filter(|k| !self.cx.resources.borrow().contains_key(k)) {
             self.cx.board.put_stream(
@@ -173,10 +180,41 @@ impl Streams {
         let mut keys: BTreeSet<(Kind, Str)> = self.running.keys().cloned().collect();
         keys.extend(kinds.iter().flat_map(|kind| self.wanted(*kind)));
         keys.retain(|(kind, _)| kinds.contains(kind));
-        if self.told.as_ref() != Some(&keys) {
-            let streams = keys.iter().map(|key| self.id(key)).collect();
-            self.cx.tell(Said::Scope { cluster: self.cx.uid.clone(), streams }).await;
-            self.told = Some(keys);
+        if self.told.as_ref() == Some(&keys) {
+            return;
         }
+        let gone = self.gone_since(&keys);
+        if !gone.is_empty() {
+            // Still in scope: what is deleted has an end, what is out of scope has none.
+            self.tell_streams(keys.iter().chain(&gone)).await;
+            let empty = gone.iter().map(|key| Arc::new(self.id(key)));
+            self.cx
+                .send(empty.flat_map(|id| [Said::ListStart(Arc::clone(&id)), Said::ListEnd(id)]).collect())
+                .await;
+        }
+        self.tell_streams(keys.iter()).await;
+        self.told = Some(keys);
+    }
+
+    async fn tell_streams(&self, keys: impl Iterator<Item = &(Kind, Str)>) {
+        let streams = keys.map(|key| self.id(key)).collect();
+        self.cx.tell(Said::Scope { cluster: self.cx.uid.clone(), streams }).await;
+    }
+
+    /// What is stored of namespaces that a glob matches and that are not there any more: they were deleted while nobody
+    /// watched. Asked when the namespaces were first listed; afterwards `tidy` sees them go.
+    fn gone_since(&self, keys: &BTreeSet<(Kind, Str)>) -> BTreeSet<(Kind, Str)> {
+        let scope = &self.cx.scope;
+        let Some(stored) =
+            self.cx.stored.as_ref().filter(|_| self.told.is_none() && !scope.globs().is_empty())
+        else {
+            return BTreeSet::new();
+        };
+        let kinds = self.cx.settings.kinds.iter().filter(|kind| kind.namespaced());
+        kinds
+            .flat_map(|kind| stored(&self.id(&(*kind, Str::default()))))
+            .map(|(key, _)| (key.kind, key.namespace))
+            .filter(|key| scope.has(&key.1) && !keys.contains(key))
+            .collect()
     }
 }

@@ -88,6 +88,45 @@ fn a_scope_that_is_narrowed_is_forgotten_without_a_word() {
     assert_eq!(rig.incident(SEARCH).status, IncidentStatus::Open, "{:#?}", rig.story());
 }
 
+/// As a watch tells of a namespace that a glob matches, and that was deleted while nobody watched: still in scope, its
+/// lists empty, and then out of it.
+#[test]
+fn what_went_with_its_namespace_has_an_end_that_is_told() {
+    let mut rig = Rig::shop();
+    rig.watched[0].namespaces = vec!["payments".into(), "shop".into(), "media".into()];
+    rig.start();
+    rig.advance(60);
+    broken_search(&mut rig);
+    assert_eq!(rig.told(), ["hook opened service_unavailable critical"], "{:#?}", rig.story());
+    rig.sent.clear();
+    rig.stop();
+    rig.unwatched(120);
+    rig.begin();
+    rig.watched[0].namespaces = vec!["payments".into(), "media".into()];
+    let (shop, mut said) = (barrelman::object::Str::from("shop"), rig.watched[0].list());
+    let at = said.iter().position(|s| matches!(s, Said::Scope { .. })).unwrap();
+    let Said::Scope { cluster, streams } = said[at].clone() else { unreachable!("it was looked for") };
+    let kinds = Kind::ALL.iter().filter(|kind| kind.namespaced());
+    let gone: Vec<_> = kinds
+        .map(|kind| barrelman::object::StreamId {
+            cluster: cluster.clone(),
+            kind: *kind,
+            namespace: shop.clone(),
+            selector: "".into(),
+        })
+        .collect();
+    let wide = Said::Scope { cluster, streams: streams.iter().chain(&gone).cloned().collect() };
+    let empty = gone.into_iter().map(std::sync::Arc::new);
+    let empty = empty.flat_map(|id| [Said::ListStart(id.clone()), Said::ListEnd(id)]);
+    let first: Vec<_> = std::iter::once(wide).chain(empty).collect();
+    said.splice(at..at, first);
+    rig.say(said);
+    rig.advance(600);
+    assert_eq!(rig.told(), ["hook resolved service_unavailable critical"], "{:#?}", rig.story());
+    let deleted = rig.events_of(EventType::PodDeleted);
+    assert!(deleted.iter().any(|e| e.object.namespace == "shop" && e.late), "{:#?}", rig.story());
+}
+
 #[test]
 fn what_leaves_a_selector_is_neither_deleted_nor_healed() {
     let mut rig = Rig::shop();

@@ -61,4 +61,6 @@ mod tui_screens;
 mod tui_truth;
 mod watch_contexts;
 mod watch_faults;
+mod watch_gone;
+mod watch_moved;
 mod watch_refused;
