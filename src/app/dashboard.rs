@@ -27,6 +27,8 @@ use crate::{
 
 /// Questions of the screen that wait; a person asks one at a time.
 const ASKS: usize = 16;
+/// What ends at once has so long to end in order all the same.
+const AT_ONCE: Duration = Duration::from_millis(300);
 /// How long a forwarder that ends is waited for before its place is taken.
 const TAKE_OVER: Duration = Duration::from_secs(5);
 
@@ -118,10 +120,7 @@ async fn own(
         tokio::select! {
             // Somebody who quits is not told that something else ended with it.
             biased;
-            exit = &mut screen => {
-                running.stop().await;
-                return exit;
-            }
+            exit = &mut screen => return stopped(running, &mut ends, exit).await,
             () = ends.next() => break None,
             command = running.next() => match (command, flags) {
                 (Ok(Command::RestartWatches), _) => {
@@ -141,11 +140,22 @@ async fn own(
         }
     };
     // The terminal first: what is said after that can be read.
-    let exit = screen.end().await;
-    running.stop().await;
-    match died {
-        Some(error) => Err(error),
-        None => exit,
+    let shown = screen.end().await;
+    let exit = stopped(running, &mut ends, shown).await;
+    died.map_or(exit, Err)
+}
+
+/// Ends the engine in order, unless somebody has asked, or asks now, to end at once: the store takes no harm by it.
+async fn stopped(running: Running, ends: &mut Ends, shown: Result<tui::Exit>) -> Result<tui::Exit> {
+    let now = async {
+        match shown {
+            Ok(tui::Exit::Now) => tokio::time::sleep(AT_ONCE).await,
+            _ => ends.next().await,
+        }
+    };
+    tokio::select! {
+        () = running.stop() => shown,
+        () = now => shown.and(Ok(tui::Exit::Now)),
     }
 }
 

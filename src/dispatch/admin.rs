@@ -1,6 +1,6 @@
 //! What a person may ask for: switch, remove, test, retry and purge dead letters. Each leaves an audit row.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
     Dispatcher, WATCH_ONLY,
@@ -183,9 +183,10 @@ impl Dispatcher {
         each: fn(&Tx<'_>, u64, jiff::Timestamp) -> store::Result<bool>,
     ) -> store::Result<u64> {
         let mut chosen: Vec<(u64, String)> = Vec::new();
+        let wanted: HashSet<u64> = seqs.iter().copied().collect();
         self.deps.store.snapshot()?.read_log(&DEAD_HEADS, 0, &mut |seq, head| {
             let name = head.row.notification.connector;
-            if connector.is_none_or(|c| c == name) && (seqs.is_empty() || seqs.contains(&seq)) {
+            if connector.is_none_or(|c| c == name) && (wanted.is_empty() || wanted.contains(&seq)) {
                 chosen.push((seq, name));
             }
             true

@@ -1,11 +1,6 @@
 //! The harness around the rules: thresholds, transitions, ends that must hold.
 
-use std::{
-    cell::RefCell,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,7 +16,7 @@ use crate::{
     },
     event::{ClusterUid, EventType, Fingerprint, IncidentId, Kind, ObjectRef, incident::CLUSTER},
     object::{Object, ObjectKey},
-    store::{Due, DueRow, EVENTS, HEAL, INCIDENTS, MEMORY, Read, Result, Tx, keys},
+    store::{Due, DueRow, EVENTS, HEAL, INCIDENTS, MEMORY, Read, Result, Tx, keys, unwound},
 };
 
 /// While the watch that a due row needs is not live, it is looked at again after this time.
@@ -166,7 +161,7 @@ impl Engine {
         let Some(cluster) = self.clusters.get(uid) else { return (None, Vec::new()) };
         let view = View { cluster, tx, missed: RefCell::default() };
         let cx = Context { cluster: &cluster.name, now, world: &cluster.world, memory: &view };
-        let result = catch_unwind(AssertUnwindSafe(|| f(&cx)));
+        let result = unwound(|| f(&cx));
         if result.is_err() {
             tracing::error!(
                 rule,

@@ -13,6 +13,8 @@ use std::{
 use super::error::{Error, Result};
 
 thread_local! {
+    /// Calls of `unwound` on this thread that have not ended.
+    static UNWOUND: Cell<u32> = const { Cell::new(0) };
     /// Calls of `caught` on this thread that have not ended.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// What redb said when it panicked on this thread.
@@ -45,6 +47,21 @@ pub(super) fn caught<T>(path: &Path, access: impl FnOnce() -> Result<T>) -> Resu
             None => resume_unwind(cause),
         },
     }
+}
+
+/// Runs what may panic by a fault of ours that must stop nobody else. Whoever shows a panic to people asks
+/// `goes_on_after`.
+pub fn unwound<T>(f: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let depth = UNWOUND.get();
+    UNWOUND.set(depth + 1);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    UNWOUND.set(depth);
+    result
+}
+
+/// Whether a panic on this thread ends nothing but the call that it began in.
+pub fn goes_on_after() -> bool {
+    UNWOUND.get() > 0
 }
 
 /// Whether a panic will be an error of the store: hooks of others have nothing to do then.

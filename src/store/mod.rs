@@ -30,7 +30,7 @@ use std::{
 use redb::ReadableDatabase;
 use tokio::sync::{mpsc, oneshot};
 
-pub use caught::becomes_an_error;
+pub use caught::{becomes_an_error, goes_on_after, unwound};
 pub use error::{Error, Result};
 pub use rows::*;
 pub use schema::*;

@@ -17,7 +17,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    caught::caught,
+    caught::{caught, unwound},
     error::{Error, Result},
     file,
     tx::{Tx, failed},
@@ -292,8 +292,7 @@ fn group(path: &Path, database: &redb::Database, first: Job, queue: &mut Queue<'
 /// A job that panics is a job that failed: the others' writes must go on.
 fn guarded(run: Run, tx: &Tx<'_>) -> Result<()> {
     // Nothing of the transaction outlives a failed job, so no half-made state is seen. What is damage is told as such.
-    let run = std::panic::AssertUnwindSafe(|| caught(tx.path(), || run(tx)));
-    match std::panic::catch_unwind(run) {
+    match unwound(|| caught(tx.path(), || run(tx))) {
         Ok(result) => result,
         Err(cause) => {
             let text = cause.downcast_ref::<&str>().map(ToString::to_string);

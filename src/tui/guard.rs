@@ -37,9 +37,15 @@ impl Guard {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             // A damaged file is told on the screen, which stays.
-            if !crate::store::becomes_an_error(info) {
-                leave(&taken);
+            if crate::store::becomes_an_error(info) {
+                return before(info);
             }
+            // Neither does a fault that stops nobody else end the screen: Health counts it, and the log says where.
+            if crate::store::goes_on_after() {
+                tracing::error!("{info}");
+                return;
+            }
+            leave(&taken);
             before(info);
         }));
         Ok(guard)

@@ -94,8 +94,12 @@ impl EventQuery {
 
     /// The one incident that is asked for by its whole id: its events have an index of their own.
     pub fn incident(&self) -> Option<IncidentId> {
-        self.filter
-            .source()
+        let source = self.filter.source();
+        // Of two either passes, and within quotes it is text.
+        if source.matches("incident:").count() != 1 || source.contains('"') {
+            return None;
+        }
+        source
             .split_whitespace()
             .filter_map(|term| term.strip_prefix("incident:"))
             .find(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))

@@ -44,6 +44,12 @@ fn shown_in_the_terminal() {
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 panic!("the test's own panic");
             }
+            if how == "fault" {
+                use tokio::signal::unix::{SignalKind, signal};
+                signal(SignalKind::user_defined1()).unwrap().recv().await;
+                let fault = || barrelman::store::unwound(|| panic!("a rule's fault")).is_err();
+                assert!(std::thread::spawn(fault).join().unwrap());
+            }
             std::future::pending::<()>().await;
         };
         let stops = async {
@@ -206,6 +212,19 @@ fn a_panic_gives_the_terminal_back_before_its_message() {
     let t = Terminal::start("panic", (100, 30));
     let left = t.restored();
     assert!(left.contains("the test's own panic"), "{left}");
+}
+
+#[test]
+fn a_fault_that_stops_nobody_leaves_the_screen() {
+    let mut t = Terminal::start("fault", (100, 30));
+    t.until("(3)  2 Stream").signal("-USR1");
+    // A screen that was left would draw no more.
+    std::thread::sleep(Duration::from_millis(300));
+    t.press("2").until("pod_restarted");
+    assert!(t.parser.lock().unwrap().screen().alternate_screen());
+    t.press("q").until("Nobody will be told by").press("y");
+    let left = t.restored();
+    assert!(left.contains("ended: Ok(Quit)") && !left.contains("a rule's fault"), "{left}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub struct Deliveries {
 
 impl Deliveries {
     fn page(&mut self, below: Option<u64>, shared: &Shared) -> Effect {
-        self.window.loading = true;
+        self.window.ask();
         Effect::Query(Query::Deliveries { below, query: Box::new(self.query.clone()), now: shared.now })
     }
 
@@ -134,8 +134,8 @@ impl Deliveries {
             shared.say(Level::Good, "there are no dead letters to purge");
             return Vec::new();
         }
-        let all = self.query.is_all() && self.dead.len() as u64 >= self.dead_total;
-        let seqs = if all { Vec::new() } else { self.dead.iter().map(|(s, _)| *s).collect() };
+        // By number: one that dies while the question stands was not asked about.
+        let seqs = self.dead.iter().map(|(s, _)| *s).collect();
         let count = self.dead.len() as u64;
         let about = About::Dead("purge".into());
         let ask = Effect::Act { action: Ask::PurgeDead { connector: None, seqs }, about };

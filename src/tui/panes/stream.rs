@@ -118,7 +118,7 @@ impl Stream {
     }
 
     pub(super) fn page(&mut self, from: From, shared: &Shared) -> Effect {
-        self.window.loading = true;
+        self.window.ask();
         Effect::Query(Query::Events { query: Box::new(self.query.clone()), from, now: shared.now })
     }
 

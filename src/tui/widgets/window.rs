@@ -61,6 +61,9 @@ pub struct Window<R> {
     pub loading: bool,
     /// The newest row that the feed told of: a page that was read before it was committed is not the newest.
     latest: u64,
+    /// The same when the page on its way was asked for: what the feed told before, and the page does not have, has left
+    /// the range of time that is asked for.
+    asked: u64,
     /// Every row of the store from the one to the other is here. Outside there may be some that happened again.
     low: u64,
     high: u64,
@@ -93,6 +96,7 @@ impl<R> Default for Window<R> {
             unseen: 0,
             loading: false,
             latest: 0,
+            asked: 0,
             low: u64::MAX,
             high: 0,
             unsorted: false,
@@ -117,9 +121,15 @@ impl<R: Row> Window<R> {
         self.rows.get(self.at).map(|(seq, row)| (*seq, row))
     }
 
-    /// A row that is newer than all that is here.
+    /// A row that nobody has told of yet.
     pub fn is_new(&self, seq: u64) -> bool {
-        seq > self.high
+        seq > self.high.max(self.latest)
+    }
+
+    /// A page is asked for.
+    pub fn ask(&mut self) {
+        self.loading = true;
+        self.asked = self.latest;
     }
 
     /// The row from which on a search goes on in the store: what is in memory was looked at.
@@ -191,8 +201,9 @@ impl<R: Row> Window<R> {
 
     /// An older page under the window.
     pub fn append(&mut self, rows: Vec<(u64, Arc<R>)>, oldest: bool) {
-        let rows = self.absent(rows);
+        // Also where all of them are here already: the next page begins below them.
         self.low = rows.iter().map(|(s, _)| *s).fold(self.low, u64::min);
+        let rows = self.absent(rows);
         self.rows.extend(rows);
         self.oldest = oldest;
         self.loading = false;
@@ -227,7 +238,7 @@ impl<R: Row> Window<R> {
             above.sort_by_key(order);
             self.again.retain(|seq, _| !above.iter().any(|(s, _)| s == seq));
         }
-        self.newest = newest && self.high >= self.latest;
+        self.newest = newest && self.high.max(self.asked) >= self.latest;
         self.unseen = if self.newest { 0 } else { self.unseen.saturating_sub(added as u64) };
         self.loading = false;
         self.shorten(CAPACITY.max(self.top + self.height));
@@ -275,6 +286,7 @@ impl<R: Row> Window<R> {
             }
             return live;
         }
+        let new = self.is_new(seq);
         self.latest = self.latest.max(seq);
         if live {
             self.high = seq;
@@ -282,9 +294,9 @@ impl<R: Row> Window<R> {
             self.insert(seq, row);
         } else {
             self.newest = false;
-            self.unseen += 1;
+            self.unseen += u64::from(new);
         }
-        true
+        live || new
     }
 
     /// At its place in the order; the oldest gives way.
@@ -372,128 +384,4 @@ impl<R: Row> Window<R> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    impl Row for u64 {}
-
-    /// A row that was last there at this second.
-    impl Row for (u64, i64) {
-        fn last(&self) -> Option<Timestamp> {
-            Timestamp::from_second(self.1).ok()
-        }
-    }
-
-    fn page(range: std::ops::Range<u64>) -> Vec<(u64, Arc<u64>)> {
-        range.rev().map(|s| (s, Arc::new(s))).collect()
-    }
-
-    fn line(window: &mut Window<u64>) -> (u64, usize) {
-        window.visible(20);
-        (window.selected().unwrap().0, window.at - window.top)
-    }
-
-    #[test]
-    fn a_thousand_rows_above_leave_the_selected_row_on_its_line() {
-        let mut window = Window::default();
-        window.replace(page(1000..1100), true, true, None);
-        window.visible(20);
-        for _ in 0..30 {
-            window.act(Action::Down);
-            window.visible(20);
-        }
-        window.act(Action::Up);
-        let before = line(&mut window);
-        for seq in 1100..2100 {
-            window.push(seq, &Arc::new(seq));
-        }
-        assert_eq!(line(&mut window), before);
-        assert_eq!(window.unseen, 1000);
-        // Reading them in moves nothing either.
-        window.prepend(page(1100..1400), false);
-        assert_eq!(line(&mut window), before);
-        window.prepend(page(1400..2100), true);
-        assert_eq!(line(&mut window), before);
-        assert_eq!((window.unseen, window.newest), (0, true));
-    }
-
-    #[test]
-    fn following_shows_the_newest_and_memory_is_bounded() {
-        let mut window = Window::default();
-        window.replace(Vec::new(), true, true, None);
-        for seq in 1..=5_000 {
-            window.push(seq, &Arc::new(seq));
-        }
-        assert_eq!(line(&mut window), (5_000, 0));
-        assert_eq!(window.rows().len(), CAPACITY);
-        assert!(!window.oldest);
-        assert_eq!(window.need(), None);
-        window.at = CAPACITY - 10;
-        window.follow = false;
-        assert_eq!(window.need(), Some(Need::Below(4_001)));
-        window.visible(20);
-        let before = line(&mut window);
-        window.append(page(3_701..4_001), false);
-        assert_eq!(line(&mut window), before);
-        assert_eq!(window.rows().len(), CAPACITY);
-        assert!(!window.newest);
-    }
-
-    #[test]
-    fn what_comes_while_a_page_is_read_is_not_lost() {
-        let mut window = Window::default();
-        window.replace(page(1..10), true, true, None);
-        window.restart();
-        for seq in 10..13 {
-            window.push(seq, &Arc::new(seq));
-        }
-        // The page was read before 11 was committed.
-        window.replace_newest(page(5..11), true, |_| true);
-        assert_eq!(window.rows().iter().map(|(s, _)| *s).collect::<Vec<_>>(), [12, 11, 10, 9, 8, 7, 6, 5]);
-        // Standing still, a page that is older than the feed leaves something to read.
-        window.act(Action::Down);
-        window.push(20, &Arc::new(20));
-        window.prepend(page(13..15), true);
-        assert!(!window.newest);
-        assert_eq!(window.need(), Some(Need::Above(14)));
-    }
-
-    #[test]
-    fn what_happens_again_rises_to_the_top_unless_somebody_reads() {
-        let row = |seq: u64, last: i64| (seq, Arc::new((seq, last)));
-        let seqs = |w: &Window<(u64, i64)>| w.rows().iter().map(|(s, _)| *s).collect::<Vec<_>>();
-        let mut window = Window::default();
-        window.replace((10..15).rev().map(|s| row(s, s as i64)).collect(), true, false, None);
-        window.visible(20);
-        window.push(11, &row(11, 20).1);
-        assert_eq!(seqs(&window), [11, 14, 13, 12, 10]);
-        window.push(15, &row(15, 21).1);
-        // One that is not in memory, too.
-        window.push(3, &row(3, 22).1);
-        assert_eq!(seqs(&window), [3, 15, 11, 14, 13, 12, 10]);
-        assert_eq!(window.need(), Some(Need::Below(10)));
-        window.append((1..10).rev().map(|s| row(s, s as i64)).collect(), true);
-        assert_eq!(seqs(&window), [3, 15, 11, 14, 13, 12, 10, 9, 8, 7, 6, 5, 4, 2, 1]);
-        // Under a reader nothing moves; following again brings it up.
-        window.act(Action::Down);
-        window.push(2, &row(2, 30).1);
-        assert_eq!(seqs(&window).last_chunk(), Some(&[4, 2, 1]));
-        assert_eq!(window.rows().iter().find(|(s, _)| *s == 2).unwrap().1.1, 30);
-        // It stands there by the time that it had, however often it comes again.
-        window.push(2, &row(2, 31).1);
-        assert_eq!((window.stood_at(2), window.stood_at(4)), (Timestamp::from_second(2).ok(), None));
-        window.follow();
-        assert_eq!(window.stood_at(2), None);
-        assert_eq!(seqs(&window).first_chunk(), Some(&[2, 3, 15, 11]));
-    }
-
-    #[test]
-    fn a_folded_repeat_changes_its_row_in_place() {
-        let mut window = Window::default();
-        window.replace(page(1..10), true, true, None);
-        window.visible(20);
-        assert!(window.push(5, &Arc::new(55)));
-        assert_eq!(window.rows().iter().find(|(s, _)| *s == 5).map(|(_, r)| **r), Some(55));
-        assert_eq!(window.rows().len(), 9);
-    }
-}
+mod tests;
