@@ -99,6 +99,10 @@ pub struct Cluster {
     pub(super) inner: Arc<Inner>,
 }
 
+/// What a simulated etcd held at one time.
+#[derive(Debug)]
+pub struct Backup(Storage);
+
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cluster").field("options", &self.inner.options).finish_non_exhaustive()
@@ -165,6 +169,17 @@ impl Cluster {
     /// Forgets history, as etcd's compaction does: versions before now answer 410. Open watches go on.
     pub fn compact(&self) {
         lock(&self.inner.storage).compact();
+    }
+
+    /// All that etcd has, to be put back later.
+    pub fn backup(&self) -> Backup {
+        Backup(lock(&self.inner.storage).clone())
+    }
+
+    /// Sets everything back, revisions too, as a restore of etcd does. That stops a real server before: the caller
+    /// breaks the connections.
+    pub fn restore(&self, backup: &Backup) {
+        *lock(&self.inner.storage) = backup.0.clone();
     }
 
     /// Writes as this field manager, at the clock's time.

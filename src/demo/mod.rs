@@ -25,7 +25,7 @@ mod storage;
 pub use access::Access;
 pub use api::{Resource, Surface};
 pub use bulk::Bulk;
-pub use cluster::{Clock, Cluster, Options, Plural, Writer};
+pub use cluster::{Backup, Clock, Cluster, Options, Plural, Writer};
 pub use failure::Failure;
 pub use faults::{Fault, Faults, Rule, WatchEnd};
 pub use net::Gate;

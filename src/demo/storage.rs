@@ -30,7 +30,7 @@ pub(super) struct Change {
 /// Namespace and name.
 pub(super) type Key = (String, String);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Table {
     objects: BTreeMap<Key, Arc<Stored>>,
     history: VecDeque<Change>,
@@ -38,8 +38,8 @@ struct Table {
     trimmed: u64,
 }
 
-/// All objects and their recent history.
-#[derive(Debug)]
+/// All objects and their recent history. A copy is a backup.
+#[derive(Debug, Clone)]
 pub(super) struct Storage {
     revision: u64,
     /// Watches and exact lists from before this are refused.
@@ -50,7 +50,7 @@ pub(super) struct Storage {
     next_snapshot: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Snapshot {
     id: u64,
     revision: u64,

@@ -33,6 +33,12 @@ const JITTER: Duration = Duration::from_secs(15);
 impl Stream {
     /// Follows from a version until the server ends the watch, which is no failure.
     pub(super) async fn follow(&mut self, version: &str) -> Result<()> {
+        if self.doubtful && !self.still_knows(version).await? {
+            return Err(Error::new(
+                Fault::Gone,
+                "the server stands before what it has told: it was restored",
+            ));
+        }
         let lasts = self.watch_timeout();
         let query = format!(
             "watch=1&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
@@ -74,6 +80,18 @@ impl Stream {
             self.flush().await;
         }
         self.closed(started.elapsed(), silent, lines.is_cut()).await
+    }
+
+    /// Whether the server has come as far as we have. One that was set back to a backup has not, and would keep a watch
+    /// open and silent until it comes by our version. Where versions are not numbers it cannot be told.
+    async fn still_knows(&mut self, version: &str) -> Result<bool> {
+        let body = self.cx.api.get(&self.path("limit=1")).await?;
+        let newest = events::page(&body).map(|page| page.version).unwrap_or_default();
+        self.doubtful = false;
+        Ok(match (newest.parse::<u128>(), version.parse::<u128>()) {
+            (Ok(newest), Ok(ours)) => newest >= ours,
+            _ => true,
+        })
     }
 
     /// What the end of a watch means.
@@ -137,6 +155,11 @@ impl Stream {
             return;
         };
         self.advance(&object);
+        self.gone(object).await;
+    }
+
+    /// An object that the server says DELETED of.
+    pub(super) async fn gone(&mut self, object: Object) {
         if object.kind == Kind::Namespace {
             self.cx.namespaces.remove(&object.meta.name);
         }

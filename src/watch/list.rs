@@ -51,7 +51,7 @@ impl Stream {
             self.heard();
             lines.push(&piece);
             while let Some(line) = lines.next_line() {
-                if let Some(version) = self.take_initial(line, &mut count)? {
+                if let Some(version) = self.take_initial(line, &mut count).await? {
                     // Dropping the body closes the connection: the watch is a request of its own, so that its
                     // time-out is one that notices a dead peer.
                     return self.end(&version, &mut count).await;
@@ -66,7 +66,7 @@ impl Stream {
         Err(Error::new(Fault::Broken, "the list ended before it was complete"))
     }
 
-    fn take_initial(&mut self, line: Line, count: &mut Count) -> Result<Option<String>> {
+    async fn take_initial(&mut self, line: Line, count: &mut Count) -> Result<Option<String>> {
         let Line::Whole(line) = line else {
             self.count_unreadable();
             count.unnamed = true;
@@ -76,7 +76,8 @@ impl Stream {
             Some((EventKind::Added | EventKind::Modified, object)) => self.take_listed(object, count),
             Some((EventKind::Deleted, object)) => {
                 if let Ok(object) = self.decode(object) {
-                    self.push(&object.meta.name.clone(), |stream| Said::Deleted(stream, Box::new(object)));
+                    count.selected.remove(&object.key());
+                    self.gone(object).await;
                 }
             }
             Some((EventKind::Bookmark, object)) => {

@@ -37,6 +37,8 @@ pub(super) struct Stream {
     pub(super) resource: Resource,
     /// Where the watch goes on; `None` = list first.
     pub(super) version: Option<Str>,
+    /// The connection was lost: the server may have been set back to a backup meanwhile.
+    pub(super) doubtful: bool,
     /// A streaming list failed here: pages instead.
     pub(super) paged: bool,
     /// Lists in a row that held something unnameable.
@@ -81,6 +83,7 @@ impl Stream {
             id,
             resource,
             version: None,
+            doubtful: false,
             paged: false,
             unnamed_lists: 0,
             backoff: Backoff::default(),
@@ -139,6 +142,7 @@ impl Stream {
         self.say(state, &error.to_string());
         self.flush().await;
         let away = error.fault.is_away();
+        self.doubtful |= away;
         // What a server does not permit, or does not have, may be another matter after its restart.
         let wakes = away || matches!(error.fault, Fault::Forbidden | Fault::NotFound);
         if away {

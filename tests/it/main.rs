@@ -64,3 +64,4 @@ mod watch_faults;
 mod watch_gone;
 mod watch_moved;
 mod watch_refused;
+mod watch_restored;

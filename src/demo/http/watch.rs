@@ -221,9 +221,12 @@ impl Watch {
     fn on_timer(&mut self) {
         let now = Instant::now();
         if self.bookmarks {
-            // At the deadline too: a real server lets a client go with a fresh version.
-            self.first.push(bookmark_line(&self.resource, self.shape, self.cursor, false));
             self.next_bookmark = now + self.cluster.inner.options.bookmark_every;
+        }
+        // At the deadline too: a real server lets a client go with a fresh version. It has no word for one that is
+        // ahead of it.
+        if self.bookmarks && self.cursor <= self.cluster.revision() {
+            self.first.push(bookmark_line(&self.resource, self.shape, self.cursor, false));
         }
         if now >= self.deadline {
             self.state = Stage::Over;
