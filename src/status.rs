@@ -52,6 +52,10 @@ pub struct ClusterStatus {
     pub state: ClusterState,
     /// Requests to the API server since the start, watches and lists included.
     pub requests: u64,
+    /// How many seconds the server's clock is ahead of ours; negative where it is behind, zero where it is not worth a
+    /// word.
+    #[serde(default)]
+    pub clock_ahead_secs: i64,
     /// Objects held.
     pub objects: u64,
     /// A line per stream.
@@ -59,6 +63,12 @@ pub struct ClusterStatus {
     /// Kinds that are watched only where that is permitted: they are not missed where it is not.
     #[serde(default)]
     pub optional: Vec<Kind>,
+}
+
+/// What there is to say of a server's clock that is so many seconds ahead of ours, with words for a span of seconds.
+pub fn clock_ahead(secs: i64, span: impl Fn(i64) -> String) -> Option<String> {
+    let way = if secs > 0 { "ahead of" } else { "behind" };
+    (secs != 0).then(|| format!("the API server's clock is {} {way} ours", span(secs.saturating_abs())))
 }
 
 impl ClusterStatus {

@@ -42,6 +42,8 @@ pub struct Options {
     pub streaming_lists: bool,
     /// How often a quiet watch gets a bookmark. Default 60 s, as a real server.
     pub bookmark_every: Duration,
+    /// Whether answers have the clock's time as their date; else that of the machine.
+    pub dates: bool,
     /// A version that is too old for a watch: 410 in the stream after 200 (as a real server), or as the reply.
     pub gone_in_band: bool,
 }
@@ -57,6 +59,7 @@ impl Options {
             history: 10_000,
             streaming_lists: true,
             bookmark_every: Duration::from_mins(1),
+            dates: false,
             gone_in_band: true,
         }
     }

@@ -64,6 +64,13 @@ pub enum Said {
     LeftScope(Arc<StreamId>, ObjectKey),
     /// What the stream is doing, when that changes.
     Stream(Arc<StreamId>, StreamState),
+    /// How far the API server's clock is ahead of ours, when that changes; zero where it is not worth a word.
+    Clock {
+        /// The cluster.
+        cluster: ClusterUid,
+        /// Negative where it is behind.
+        ahead: jiff::SignedDuration,
+    },
     /// The API answers again.
     Live(ClusterUid),
     /// A cluster that was never reached does not answer. It has a uid for as long as that goes on, and nothing else is

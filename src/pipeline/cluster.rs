@@ -10,7 +10,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::suspects;
+use super::{skew::Clocks, suspects};
 use crate::{
     detect::{Firing, Memory},
     event::{ClusterUid, Event, EventId, EventType, IncidentId, Kind, ObjectRef, Role, Status},
@@ -112,6 +112,7 @@ pub(super) struct Cluster {
     /// It has answered this process.
     answered: bool,
     unseen: Option<Unseen>,
+    pub clocks: Clocks,
     before: Option<Before>,
 }
 
@@ -169,6 +170,7 @@ impl Cluster {
             watched_until: None,
             answered: false,
             unseen: None,
+            clocks: Clocks::default(),
             before: None,
         }
     }

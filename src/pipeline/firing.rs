@@ -82,7 +82,10 @@ impl Engine {
     fn stood_at_baseline(&self, uid: &ClusterUid, draft: &Draft) -> bool {
         let meta = &draft.object.meta;
         let baseline = self.clusters.get(uid).and_then(|c| c.baseline_of(draft.object.kind, &meta.namespace));
-        baseline.is_some_and(|since| draft.at <= since && meta.created_at.is_some_and(|c| c <= since))
+        let before = |at: Timestamp, since: Timestamp| self.ours(uid, at) <= since;
+        baseline.is_some_and(|since| {
+            before(draft.at, since) && meta.created_at.is_some_and(|created| before(created, since))
+        })
     }
 
     pub(super) fn put_firing(&mut self, tx: &Tx<'_>, uid: &ClusterUid, row: FiringRow) -> Result<()> {

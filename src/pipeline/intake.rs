@@ -57,6 +57,12 @@ impl Engine {
                 held.map_or(Ok(()), |object| self.forget(tx, &stream.cluster, &object, now))
             }
             Said::Stream(stream, state) => self.stream(tx, stream, state, now),
+            Said::Clock { cluster, ahead } => {
+                if let Some(cluster) = self.clusters.get_mut(cluster) {
+                    cluster.clocks.ahead = *ahead;
+                }
+                Ok(())
+            }
             Said::Live(cluster) => self.live(tx, cluster, now),
             Said::Unreached { cluster, name, since, why } => {
                 // A restart has to name it, too; under its context the uid is not kept.

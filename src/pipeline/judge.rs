@@ -254,13 +254,14 @@ impl Engine {
         if let Some(Verdict::Known(findings)) = verdict {
             let mut firing =
                 self.clusters.get(uid).map(|c| c.firings_of(key, rule.name())).unwrap_or_default();
-            for finding in findings {
+            let began = self.held_since(uid, &place, &findings, now);
+            for (finding, began) in findings.into_iter().zip(began) {
                 if let Some(position) = firing.iter().position(|f| is_of(f, &finding.draft)) {
                     if let Some(at) = self.still(tx, uid, firing.swap_remove(position), finding.draft, now)? {
                         next = Some(next.map_or(at, |n| n.min(at)));
                     }
                 } else {
-                    let at = later(finding.draft.at, Duration::from_secs(finding.after_secs.into()));
+                    let at = later(began, Duration::from_secs(finding.after_secs.into()));
                     if at <= now {
                         self.fire(tx, uid, rule.name(), finding, origin, now)?;
                     } else {

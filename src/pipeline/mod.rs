@@ -27,6 +27,7 @@ mod refire;
 mod route;
 mod run;
 mod scaling;
+mod skew;
 mod suspects;
 mod wording;
 

@@ -1,7 +1,7 @@
 //! Requests to one API server: counted, timed, classified.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,16 +12,20 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::BodyExt as _;
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use kube::{Client, client::Body};
 use serde::Deserialize;
 
 use super::{
+    Clock,
     error::{Error, Fault, Result},
     hidden::Hidden,
 };
 
 /// How long a server may take to begin an answer, and to send the next piece of a list.
 pub const ANSWER: Duration = Duration::from_secs(30);
+/// A difference of clocks that is worth a word.
+const NOTABLE: SignedDuration = SignedDuration::from_secs(5);
 /// Longest body that is held whole: a page of a list. Above it something is wrong.
 const MAX_BODY: usize = 256 << 20;
 /// Longest body of an error, or of a version, that is read.
@@ -32,12 +36,21 @@ pub struct Api {
     client: RefCell<Client>,
     hidden: RefCell<Hidden>,
     requests: Arc<AtomicU64>,
+    clock: Clock,
+    ahead: Cell<Option<SignedDuration>>,
 }
 
 impl Api {
     /// With a client and the counter that status shows.
-    pub fn new(client: Client, hidden: Hidden, requests: Arc<AtomicU64>) -> Self {
-        Self { client: RefCell::new(client), hidden: RefCell::new(hidden), requests }
+    pub fn new(client: Client, hidden: Hidden, requests: Arc<AtomicU64>, clock: Clock) -> Self {
+        let (client, hidden) = (RefCell::new(client), RefCell::new(hidden));
+        Self { client, hidden, requests, clock, ahead: Cell::new(None) }
+    }
+
+    /// How far the server's clock is ahead of ours, by the date of its last answer; zero where that is less than a
+    /// date in seconds and a slow answer explain.
+    pub fn ahead(&self) -> SignedDuration {
+        self.ahead.get().filter(|ahead| ahead.abs() >= NOTABLE).unwrap_or_default()
     }
 
     /// Puts a client with fresh credentials in its place.
@@ -87,6 +100,7 @@ impl Api {
         let answer = tokio::time::timeout(ANSWER, client.send(request)).await;
         let answer = answer.map_err(|_| Error::timed_out(short(path), ANSWER))?;
         let response = answer.map_err(|e| self.cut(Error::from_kube(&e)))?;
+        self.ahead.set(ahead(response.headers(), (self.clock)()));
         if response.status().is_success() {
             return Ok(response);
         }
@@ -97,6 +111,13 @@ impl Api {
         error.retry_after = error.retry_after.or(wait);
         Err(self.cut(error))
     }
+}
+
+/// From the date of an answer, which is cut to seconds.
+fn ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
+    let date = headers.get(header::DATE)?.to_str().ok()?;
+    let at = rfc2822::DateTimeParser::new().parse_timestamp(date.trim()).ok()?;
+    Some(at.duration_since(now) + SignedDuration::from_millis(500))
 }
 
 /// The path without its query.

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::SignedDuration;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
@@ -34,6 +35,9 @@ use crate::{
 const RENEW_BEFORE: Duration = Duration::from_mins(1);
 const RENEW_AGAIN: Duration = Duration::from_secs(30);
 
+/// The clocks have moved against each other, and not only the measure of it.
+const CLOCK_MOVED: SignedDuration = SignedDuration::from_secs(3);
+
 /// The supervisor of one cluster.
 pub(super) struct Cluster {
     index: usize,
@@ -49,6 +53,8 @@ pub(super) struct Cluster {
     state: ClusterState,
     /// Another context watches it.
     twice: bool,
+    /// How far its clock is ahead of ours, as was told.
+    ahead: SignedDuration,
 }
 
 impl Cluster {
@@ -61,7 +67,19 @@ impl Cluster {
         let (server, version) = shared.board.known(index);
         let again = shared.again.clone();
         let state = ClusterState::Connecting;
-        Self { index, shared, target, uid, server, version, place: None, again, state, twice: false }
+        Self {
+            index,
+            shared,
+            target,
+            uid,
+            server,
+            version,
+            place: None,
+            again,
+            state,
+            twice: false,
+            ahead: SignedDuration::ZERO,
+        }
     }
 
     /// Runs until it is dropped. Ends by itself only when a stream panicked.
@@ -109,6 +127,8 @@ impl Cluster {
         };
         self.introduce().await;
         self.say(Said::Live(self.unreached())).await;
+        self.ahead = SignedDuration::ZERO;
+        self.compare_clocks(&cx).await;
         self.set_state(ClusterState::Live).await;
         cx
     }
@@ -131,7 +151,10 @@ impl Cluster {
                 }
                 () = cx.namespaces.changed.notified() => streams.reconcile().await,
                 _ = tidy.tick() => streams.tidy().await,
-                _ = look_again.tick() => streams.rediscover().await,
+                _ = look_again.tick() => {
+                    self.compare_clocks(&cx).await;
+                    streams.rediscover().await;
+                }
                 () = probe.wait(&cx) => if self.probe(&cx, &mut probe).await { break },
                 () = at(cx.renew_at.get()) => if self.renew(&cx).await { break },
                 Ok(()) = self.again.changed() => if self.look_again(&cx, &mut probe).await { break },
@@ -150,6 +173,7 @@ impl Cluster {
             access.client.clone(),
             std::mem::take(&mut access.hidden),
             self.shared.board.requests(self.index),
+            self.shared.clock,
         );
         let now = self.shared.now();
         let told = |e| connect::explain(e, &access, now);
@@ -261,6 +285,7 @@ impl Cluster {
                 let was_away = self.state != ClusterState::Live;
                 probe.failed(0);
                 cx.heard.set(Instant::now());
+                self.compare_clocks(cx).await;
                 self.set_state(ClusterState::Live).await;
                 if was_away {
                     cx.back.notify_waiters();
@@ -314,6 +339,28 @@ impl Cluster {
             }
         }
         false
+    }
+
+    /// Tells how far the server's clock is from ours, where that has changed.
+    async fn compare_clocks(&mut self, cx: &Cx) {
+        let ahead = cx.api.ahead();
+        if (ahead - self.ahead).abs() < CLOCK_MOVED {
+            return;
+        }
+        self.ahead = ahead;
+        let secs = ahead.as_secs();
+        self.shared.board.cluster(self.index, |status| status.clock_ahead_secs = secs);
+        let cluster = &self.target.name;
+        if secs == 0 {
+            tracing::info!(%cluster, "its clock and ours agree again");
+        } else {
+            tracing::warn!(
+                %cluster,
+                secs,
+                "the API server's clock is not ours: its times are read as ours; have both follow NTP"
+            );
+        }
+        self.say(Said::Clock { cluster: cx.uid.clone(), ahead }).await;
     }
 
     /// When a plugin has to run again: a minute before the end of what it gave.

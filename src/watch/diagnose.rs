@@ -35,6 +35,8 @@ pub struct Diagnosis {
     pub version: String,
     /// When the credentials end, if they say so.
     pub credentials_end: Option<Timestamp>,
+    /// How many seconds the server's clock is ahead of ours, where that is worth a word.
+    pub clock_ahead_secs: i64,
     /// Why nothing more could be found out, with a next step.
     pub problem: Option<Error>,
     /// As whom the server knows us, if it says so: `system:serviceaccount:barrelman:barrelman`.
@@ -95,9 +97,10 @@ async fn ask(
     let mut access = connect::connect(clusters, target).await?;
     found.server.clone_from(&access.server);
     found.credentials_end = access.expires_at;
-    let api = Api::new(access.client.clone(), std::mem::take(&mut access.hidden), Arc::default());
+    let api = Api::new(access.client.clone(), std::mem::take(&mut access.hidden), Arc::default(), clock);
     let told = |e| connect::explain(e, &access, clock());
     found.version = discovery::version(&api).await.map_err(told)?.git;
+    found.clock_ahead_secs = api.ahead().as_secs();
     // The version may be read by anybody; this may not, and so tells whether the server knows us.
     let resources = discovery::resources(&api, &watch.kinds).await.map_err(told)?;
     found.absent = watch.kinds.iter().filter(|k| !resources.contains_key(k)).copied().collect();

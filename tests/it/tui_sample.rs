@@ -529,6 +529,7 @@ pub fn status(now: Timestamp) -> Status {
             requests: 530,
             objects: 41_207,
             optional: Vec::new(),
+            clock_ahead_secs: 0,
             streams: [Kind::Pod, Kind::Deployment, Kind::ReplicaSet, Kind::Node, Kind::Service, Kind::Event]
                 .into_iter()
                 .map(stream)

@@ -20,6 +20,7 @@ use crate::{
     config::{ConnectorSpec, Flags, Origin, Settings, WatchSettings, secret},
     connector::{Built, Checked},
     event::shell_word,
+    status,
     store::{CONNECTOR_STATES, ConnectorState, Read, Reader},
     watch::{self, Clock, Diagnosis, Extras},
 };
@@ -68,6 +69,10 @@ fn cluster(diagnosis: &Diagnosis, (settings, flags): (&WatchSettings, &Flags), c
     } else {
         let text = format!("{} answers, Kubernetes {}", diagnosis.server, diagnosis.version);
         findings.push(Finding::ok(Area::Reach, &what, text));
+    }
+    if let Some(text) = status::clock_ahead(diagnosis.clock_ahead_secs, |secs| span(secs.unsigned_abs())) {
+        let next = "its times are read as ours all the same; have both machines follow NTP";
+        findings.push(Finding::warn(area, &what, text, next));
     }
     if let Some(end) = diagnosis.credentials_end {
         let left = end.duration_since(clock());

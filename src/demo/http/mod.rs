@@ -13,8 +13,9 @@ mod write;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use jiff::fmt::rfc2822;
 use serde_json::{Value, json};
 
 use super::api::REVIEWS;
@@ -33,10 +34,17 @@ pub(super) fn router(cluster: Cluster) -> Router {
 }
 
 async fn handle(State(cluster): State<Cluster>, request: Request) -> Response {
-    match answer(&cluster, request).await {
+    let mut response = match answer(&cluster, request).await {
         Ok(response) => response,
         Err(failure) => refuse(&failure),
+    };
+    if cluster.inner.options.dates {
+        let date = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&cluster.now());
+        if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
+            response.headers_mut().insert(header::DATE, date);
+        }
     }
+    response
 }
 
 async fn answer(cluster: &Cluster, request: Request) -> Result<Response, Failure> {

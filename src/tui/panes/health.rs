@@ -6,7 +6,7 @@ use ratatui::{Frame, layout::Rect, style::Style};
 use super::{Pane, PaneDef};
 use crate::{
     feed::Feed,
-    status::{ClusterState, ClusterStatus, Status, StreamState, StreamStatus},
+    status::{self, ClusterState, ClusterStatus, Status, StreamState, StreamStatus},
     tui::{
         action::Action as A,
         effect::{Effect, Query},
@@ -115,6 +115,9 @@ impl Health {
         let server = format!("{} {}", cluster.server, cluster.version);
         let server = if server.trim().is_empty() { "not known: it was never reached" } else { server.trim() };
         page.say("server", server, Style::new());
+        if let Some(text) = status::clock_ahead(cluster.clock_ahead_secs, text::span) {
+            page.say("clock", format!("{text}: have both follow NTP"), theme.warn);
+        }
         page.say(
             "objects",
             format!(

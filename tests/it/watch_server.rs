@@ -1,7 +1,7 @@
-//! A cluster that was set back to a backup.
+//! A server that is not as it was: set back to a backup, or with another time.
 
 use barrelman::{
-    demo::{Cluster, WatchEnd},
+    demo::{Cluster, Options, WatchEnd},
     event::Kind,
     object::Said,
     status::StreamState,
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::{
     self,
-    watching::{Watching, applied, listed, options, settings, stream},
+    watching::{Watching, applied, clock, listed, options, settings, stream},
 };
 
 fn pod(cluster: &Cluster, name: &str, labels: &serde_json::Value) {
@@ -77,4 +77,24 @@ async fn a_broken_connection_to_a_server_that_goes_on_lists_nothing_again() {
     watching.until("the second pod", |said| applied(said, Kind::Pod, "second").is_some());
     assert_eq!(stream(&watching.board.snapshot()[0], Kind::Pod).relists, 0);
     assert_eq!(cluster.faults().count("list", "/pods"), 1, "whether it was set back");
+}
+/// What a server's answers say of its clock is told before anything of its objects.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_server_with_another_time_is_told_of() {
+    let ahead = jiff::SignedDuration::from_mins(7);
+    let clock = std::sync::Arc::new(move || clock() + ahead);
+    let served = support::serve(&Cluster::new(Options { dates: true, ..Options::new(1, clock) })).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("config");
+    std::fs::write(&file, &served.kubeconfig).expect("a file");
+    let mut watching = Watching::start(options(file, settings(&[Kind::Pod])));
+    let end = watching.until("a list", |said| matches!(said, Said::ListEnd(_)));
+    let told = watching.said.iter().take(end).find_map(|said| match said {
+        Said::Clock { ahead, .. } => Some(*ahead),
+        _ => None,
+    });
+    let off = told.expect("it was told before") - ahead;
+    assert!(off.abs() < jiff::SignedDuration::from_secs(4), "{told:?}");
+    let shown = watching.until_shown("a clock", |c| c.clock_ahead_secs != 0);
+    assert!((416..=424).contains(&shown.clock_ahead_secs), "{shown:#?}");
 }
