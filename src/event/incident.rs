@@ -148,7 +148,7 @@ pub struct Suspect {
     /// The field manager, never a person; empty where it is unknown.
     #[serde(default)]
     pub manager: String,
-    /// How it is tied to the incident: owner, config, node, namespace.
+    /// How it is tied to the incident: owner, config, service (what stands in front of it), node, namespace.
     pub link: String,
     /// 0 to 1: link × kind of change × closeness.
     pub score: f64,

@@ -47,9 +47,18 @@ struct Ties<'a> {
 impl Ties<'_> {
     fn of(&self, change: &ChangeNote) -> Option<(&'static str, f64)> {
         let object = &change.object;
-        if change.subject.key() == self.subject.key() || object.key() == self.subject.key() {
+        let itself = object.key() == self.subject.key();
+        if itself || change.subject.key() == self.subject.key() {
             // A trouble of the subject is the incident, or was an earlier one: never what it comes from.
-            return (!change.trouble).then_some(("owner", 1.0));
+            if change.trouble {
+                return None;
+            }
+            // What leads to it does not run it: new, it breaks nothing; changed, it may lead elsewhere.
+            let in_front = matches!(Kind::parse(&object.kind), Some(Kind::Service | Kind::Ingress));
+            if in_front && !itself {
+                return (!change.created).then_some(("service", 0.6));
+            }
+            return Some(("owner", 1.0));
         }
         let named = |kind: Kind, name: &str| self.configs.iter().any(|(k, n)| *k == kind && n == name);
         let config = Kind::parse(&object.kind).is_some_and(|kind| named(kind, &object.name));

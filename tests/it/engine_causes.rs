@@ -397,6 +397,24 @@ fn suspects_are_ranked_by_tie_kind_and_closeness() {
 }
 
 #[test]
+fn a_service_in_front_of_a_workload_is_not_its_owner() {
+    let mut rig = Rig::shop();
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web-new", "namespace": "shop"},
+        "spec": {"type": "ClusterIP", "selector": {"app": "web"}, "ports": [{"port": 80}]}});
+    rig.cluster().create(service).expect("a new service");
+    rig.advance(10);
+    rig.cluster()
+        .update(Kind::Service, "shop", "web", |s| s["spec"]["ports"][0]["port"] = json!(81))
+        .unwrap();
+    rig.advance(10);
+    rig.sim().fail_probes("shop/web").unwrap();
+    rig.advance(60);
+    let web = rig.incident("Deployment/shop/web");
+    let named: Vec<_> = web.suspects.iter().map(|s| (s.link.as_str(), s.object.name.as_str())).collect();
+    assert_eq!(named, [("service", "web")], "{:#?}", web.suspects);
+}
+
+#[test]
 fn an_image_change_is_the_first_suspect_of_a_crash_loop() {
     let mut rig = Rig::shop();
     rig.sim().edit_config("shop/web-settings", "POOL_SIZE", "200").unwrap();
