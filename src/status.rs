@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::event::Kind;
+use crate::event::{Kind, shell_word};
 
 /// Of a cluster that answers something is heard so often, even where hardly anything happens.
 const HEARD_LATELY: SignedDuration = SignedDuration::from_secs(30);
@@ -33,6 +33,51 @@ pub struct Status {
     pub pipeline: PipelineStatus,
     /// What is wrong with this very process, each with a next step.
     pub warnings: Vec<String>,
+    /// How this process was called.
+    #[serde(default)]
+    pub called: Called,
+}
+
+/// How a process was called, so that the commands that it names do what it needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Called {
+    /// The flags that tell `barrelman rbac` what is watched; begins with a space.
+    pub scope: String,
+    /// The flag that leads kubectl to the same clusters; begins with a space.
+    pub kubeconfig: String,
+    /// Contexts were named.
+    pub contexts: bool,
+}
+
+impl Called {
+    /// How to give a missing right to whom the server knows us as.
+    pub fn grant(&self, user: Option<&str>, context: &str) -> String {
+        let mut rbac = format!("barrelman rbac{}", self.scope);
+        let mut kubectl = "kubectl".to_owned();
+        match user.and_then(|u| u.strip_prefix("system:serviceaccount:")).and_then(|u| u.split_once(':')) {
+            Some((namespace, name)) => {
+                rbac.extend([
+                    " --account ",
+                    &shell_word(name),
+                    " --install-namespace ",
+                    &shell_word(namespace),
+                ]);
+            }
+            None if user.is_some() => {
+                let user = user.unwrap_or_default();
+                return format!("grant that to {user}; {rbac} prints all of it, for a ServiceAccount");
+            }
+            // It may be an administrator's; that of a ServiceAccount is not.
+            None => {
+                kubectl.push_str(&self.kubeconfig);
+                if self.contexts {
+                    kubectl.extend([" --context ", &shell_word(context)]);
+                }
+            }
+        }
+        format!("as somebody who may: {rbac} | {kubectl} apply -f -")
+    }
 }
 
 /// One cluster.
@@ -50,6 +95,9 @@ pub struct ClusterStatus {
     pub uid: String,
     /// Connecting, live, or away since when and why.
     pub state: ClusterState,
+    /// As whom the server knows us, if it says so.
+    #[serde(default)]
+    pub user: Option<String>,
     /// Requests to the API server since the start, watches and lists included.
     pub requests: u64,
     /// How many seconds the server's clock is ahead of ours; negative where it is behind, zero where it is not worth a

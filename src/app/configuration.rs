@@ -7,7 +7,8 @@ use super::{connectors::Workshop, dashboard::key_problems};
 use crate::{
     config::{self, Flags, Problem, Problems, Resolved, Settings},
     connector::Pages,
-    status::Status,
+    event::shell_word,
+    status::{Called, Status},
     watch,
 };
 
@@ -31,6 +32,21 @@ pub struct Looked {
     pub problems: Vec<Problem>,
     /// What is wrong with connectors.
     pub connectors: Vec<Wrong>,
+}
+
+/// What of these flags has to stand in the commands that are named to a person.
+pub fn called(flags: &Flags) -> Called {
+    let mut scope = String::new();
+    let mut flag = |name: &str, value: &str| scope.extend([" ", name, " ", &shell_word(value)]);
+    if let Some(config) = &flags.config {
+        flag("--config", &config.display().to_string());
+    }
+    flags.namespaces.iter().for_each(|n| flag("-n", n));
+    flags.selector.iter().for_each(|s| flag("-l", s));
+    let path =
+        |path: &std::path::PathBuf| format!(" --kubeconfig {}", shell_word(&path.display().to_string()));
+    let kubeconfig = flags.kubeconfig.as_ref().map(path).unwrap_or_default();
+    Called { scope, kubeconfig, contexts: !flags.contexts.is_empty() }
 }
 
 /// Reads the configuration, and builds what is in it.

@@ -10,7 +10,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    beside, demo,
+    beside,
+    configuration::called,
+    demo,
     engine::{Command, Running},
     forward, logging, outward,
     screen::Screens,
@@ -21,6 +23,7 @@ use crate::{
     config::{Flags, Problem, Resolved, Settings, UiSettings},
     feed::{FEED_CAPACITY, Feed, Reply},
     server::Request,
+    status::Called,
     store,
     tui::{self, Link, Options},
 };
@@ -41,7 +44,7 @@ pub async fn run(resolved: Resolved, flags: Flags, screens: &Screens) -> Result<
     let session_file = Some(log_file.with_file_name("session.json"));
     let mut options = Options { session_file, ..options(&settings, Some(log_file), notices) };
     loop {
-        let exit = match Running::start(settings.clone(), "dashboard").await {
+        let exit = match Running::start(settings.clone(), "dashboard", called(&flags)).await {
             Ok(running) => own(running, (&settings, Some(&flags)), options.clone(), screens).await?,
             Err(error) if held(&error) => attached(&settings, options.clone(), screens).await?,
             Err(error) => return Err(error),
@@ -63,7 +66,7 @@ pub async fn demo(args: &Demo, ui: UiSettings, screens: &Screens) -> Result<Exit
     let settings = Settings { ui, ..stage.settings.clone() };
     // Nothing of a demo outlives it.
     let log_file = logging::to_file_in(&settings.log, &settings.store.dir)?;
-    let running = Running::start(settings.clone(), "demo").await?;
+    let running = Running::start(settings.clone(), "demo", Called::default()).await?;
     let shown = options(&settings, Some(log_file), Vec::new());
     let exit = own(running, (&settings, None), shown, screens).await;
     stage.stop.cancel();

@@ -21,6 +21,7 @@ use crate::{
         sink::{Mood, Sink},
     },
     feed::Feed,
+    status::Called,
 };
 
 /// How the flaky receiver goes through its day: well, failing, throttling.
@@ -147,7 +148,7 @@ fn settings(dir: &Path, kubeconfig: &Path, receiver: &str) -> Result<Settings> {
 /// `--headless`: prints events, incidents and deliveries as they happen, until interrupted or for the given time.
 pub async fn headless(args: &Demo) -> Result<Exit> {
     let stage = stage(args).await?;
-    let mut running = Running::start(stage.settings.clone(), "demo").await?;
+    let mut running = Running::start(stage.settings.clone(), "demo", Called::default()).await?;
     outward::serve(&mut running, &stage.settings).await?;
     let mut feed = running.feed.subscribe();
     let end =

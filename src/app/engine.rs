@@ -32,7 +32,7 @@ use crate::{
     object::Said,
     pipeline::{self, Engine, EngineConfig, Handles, Input, Target},
     server::Request,
-    status::Status,
+    status::{Called, Status},
     store::{self, META, Read, Store, retention},
     watch::{self as watching, Board},
 };
@@ -190,7 +190,7 @@ async fn sign(store: &Store, watch_only: bool) {
 
 impl Running {
     /// Opens the store and starts everything.
-    pub async fn start(settings: Settings, mode: &str) -> Result<Self> {
+    pub async fn start(settings: Settings, mode: &str, called: Called) -> Result<Self> {
         connectors::check_pages(&settings)?;
         let store = open_store(&settings, mode).await?;
         sign(&store, settings.watch_only).await;
@@ -215,8 +215,8 @@ impl Running {
         let seen = (store.clone(), Arc::clone(&engine), board.clone());
         let in_force: InForce = Arc::new(tokio::sync::Mutex::new(Arc::new(settings.clone())));
         let known = (Arc::clone(&in_force), settings.store.dir.as_path());
-        let reporter =
-            Reporter::new(seen, known, (mode, settings.watch_only)).with_connectors(lines_of(&dispatcher));
+        let reporter = Reporter::new(seen, known, (mode, settings.watch_only), called)
+            .with_connectors(lines_of(&dispatcher));
         let full: Arc<AtomicBool> = reporter.full();
         let handles = Handles {
             store: store.clone(),

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    configuration,
+    configuration::{self, called},
     engine::{Command, Running},
     outward,
 };
@@ -21,7 +21,7 @@ use crate::{
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(settings: Settings, flags: Flags, mut asked: Asked) -> Result<Exit> {
-    let mut running = Running::start(settings.clone(), "forward").await?;
+    let mut running = Running::start(settings.clone(), "forward", called(&flags)).await?;
     outward::serve(&mut running, &settings).await?;
     tracing::info!(store = %running.store.path().display(), watch_only = settings.watch_only, "watching");
     let exit = supervise(&mut running, &mut asked, &flags).await;

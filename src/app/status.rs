@@ -19,7 +19,7 @@ use super::{
 use crate::{
     feed::Feed,
     pipeline::Engine,
-    status::{Status, StoreStatus},
+    status::{Called, Status, StoreStatus},
     store::{Store, maintain, retention},
     watch::Board,
 };
@@ -78,6 +78,7 @@ impl Reporter {
         (store, engine, board): (Store, Arc<Mutex<Engine>>, Board),
         (settings, dir): (InForce, &std::path::Path),
         (mode, watch_only): (&str, bool),
+        called: Called,
     ) -> Self {
         let empty = store.began_empty().then(|| began_empty(&store));
         let open = check_store::open_to_others(dir).map(|f| format!("{}: {}", f.text, f.next));
@@ -92,6 +93,7 @@ impl Reporter {
             pid: std::process::id(),
             mode: mode.to_owned(),
             watch_only,
+            called,
             ..Status::default()
         };
         // A person asks for one thing at a time.

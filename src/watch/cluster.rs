@@ -16,6 +16,7 @@ use super::{
     backoff::Backoff,
     connect::{self, Access, Place, Target},
     cx::{Cx, Namespaces},
+    diagnose,
     discovery::{self, Version},
     error::{Error, Fault, Result},
     probe::{PROBES, Probe, ready},
@@ -35,6 +36,8 @@ use crate::{
 const RENEW_BEFORE: Duration = Duration::from_mins(1);
 const RENEW_AGAIN: Duration = Duration::from_secs(30);
 
+/// How long the question may take, as whom the server knows us.
+const WHO_WITHIN: Duration = Duration::from_secs(2);
 /// The clocks have moved against each other, and not only the measure of it.
 const CLOCK_MOVED: SignedDuration = SignedDuration::from_secs(3);
 
@@ -113,6 +116,7 @@ impl Cluster {
                     cx.server.set(Server { back, ..Server::default() });
                     // Whether a first refusal is to be believed. What is amiss is found by the streams.
                     let _ = ready(&cx).await;
+                    self.ask_who(&cx).await;
                     break cx;
                 }
                 Err(error) => {
@@ -339,6 +343,12 @@ impl Cluster {
             }
         }
         false
+    }
+
+    /// As whom the server knows us: nothing depends on it but what is said of missing rights.
+    async fn ask_who(&self, cx: &Cx) {
+        let user = tokio::time::timeout(WHO_WITHIN, diagnose::user(&cx.api)).await.ok().flatten();
+        self.shared.board.cluster(self.index, |status| status.user = user);
     }
 
     /// Tells how far the server's clock is from ours, where that has changed.

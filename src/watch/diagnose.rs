@@ -162,7 +162,7 @@ fn uid(namespace: &[u8]) -> Option<String> {
 }
 
 /// As whom the server knows us. Servers before 1.28 do not tell, and nothing depends on it but the text of a hint.
-async fn user(api: &Api) -> Option<String> {
+pub(super) async fn user(api: &Api) -> Option<String> {
     #[derive(Deserialize)]
     struct ReviewIn {
         status: StatusIn,

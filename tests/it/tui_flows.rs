@@ -693,13 +693,15 @@ fn twenty_streams_with_one_reason_are_one_entry_and_nothing_is_cut() {
             stream
         })
         .collect();
+    status.clusters[0].user = Some("system:serviceaccount:lim:look".into());
     status.clusters[0].streams[3].state = StreamState::Forbidden { missing: "list,watch nodes".into() };
     h.feed(vec![Feed::Status { status: Arc::new(status) }]);
     let screen = h.screen();
     assert!(screen.contains("19 streams") && screen.contains("connection refused"), "{screen}");
     assert!(screen.contains("Engine") && screen.contains("Database"), "{screen}");
     let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("barrelman rbac | kubectl apply -f -"), "{screen}");
+    let commands = "barrelman rbac --account look --install-namespace lim | kubectl apply -f -";
+    assert!(words.contains(commands) && words.contains("of system:serviceaccount:lim:look"), "{screen}");
     h.resize(80, 60);
     assert!(!h.screen().lines().skip(2).any(|l| l.ends_with('…')), "{}", h.screen());
 }

@@ -530,6 +530,7 @@ pub fn status(now: Timestamp) -> Status {
             objects: 41_207,
             optional: Vec::new(),
             clock_ahead_secs: 0,
+            user: None,
             streams: [Kind::Pod, Kind::Deployment, Kind::ReplicaSet, Kind::Node, Kind::Service, Kind::Event]
                 .into_iter()
                 .map(stream)

@@ -13,13 +13,13 @@ use super::{
 };
 use crate::{
     app::{
+        configuration::called,
         connector_edits::told,
         connectors::{Workshop, all_specs},
         never,
     },
     config::{ConnectorSpec, Flags, Origin, Settings, WatchSettings, secret},
     connector::{Built, Checked},
-    event::shell_word,
     status,
     store::{CONNECTOR_STATES, ConnectorState, Read, Reader},
     watch::{self, Clock, Diagnosis, Extras},
@@ -104,7 +104,11 @@ fn rights(diagnosis: &Diagnosis, what: &str, (settings, flags): (&WatchSettings,
         };
         let (verbs, resources) = (gap.verbs.join(","), gap.resources.join(", "));
         let text = format!("the right {verbs} is missing for {resources} {place}");
-        let next = format!("{}; or to a {role} of yours add {}", grant(diagnosis, flags), gap.rules);
+        let next = format!(
+            "{}; or to a {role} of yours add {}",
+            called(flags).grant(diagnosis.user.as_deref(), &diagnosis.context),
+            gap.rules
+        );
         findings.push(Finding::fail(area, what, text, next));
     }
     if !diagnosis.optional.is_empty() {
@@ -138,39 +142,6 @@ fn for_globs(settings: &WatchSettings) -> String {
         [glob] => format!(", because of the glob {glob}"),
         globs => format!(", because of the globs {}", globs.join(" and ")),
     }
-}
-
-/// How a missing right is granted: with the flags and for the account of this very call.
-fn grant(diagnosis: &Diagnosis, flags: &Flags) -> String {
-    let mut rbac = "barrelman rbac".to_owned();
-    let mut flag = |name: &str, value: &str| rbac.extend([" ", name, " ", &shell_word(value)]);
-    if let Some(config) = &flags.config {
-        flag("--config", &config.display().to_string());
-    }
-    flags.namespaces.iter().for_each(|n| flag("-n", n));
-    flags.selector.iter().for_each(|s| flag("-l", s));
-    let mut kubectl = "kubectl".to_owned();
-    let user = diagnosis.user.as_deref();
-    match user.and_then(|u| u.strip_prefix("system:serviceaccount:")).and_then(|u| u.split_once(':')) {
-        Some((namespace, name)) => {
-            flag("--account", name);
-            flag("--install-namespace", namespace);
-        }
-        None if user.is_some() => {
-            let user = user.unwrap_or_default();
-            return format!("grant that to {user}; {rbac} prints all of it, for a ServiceAccount");
-        }
-        // It may be an administrator's; that of a ServiceAccount is not.
-        None => {
-            if let Some(kubeconfig) = &flags.kubeconfig {
-                kubectl.extend([" --kubeconfig ", &shell_word(&kubeconfig.display().to_string())]);
-            }
-            if !flags.contexts.is_empty() {
-                kubectl.extend([" --context ", &shell_word(&diagnosis.context)]);
-            }
-        }
-    }
-    format!("as somebody who may: {rbac} | {kubectl} apply -f -")
 }
 
 /// Every connector: can it be used, does the service answer, can what it wants happen.

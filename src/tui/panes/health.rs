@@ -148,6 +148,14 @@ impl Health {
             }
             return;
         }
+        let forbidden = |s: &StreamStatus| matches!(s.state, StreamState::Forbidden { .. });
+        if cluster.streams.iter().any(forbidden) {
+            let called = shared.status.as_ref().map(|s| s.called.clone()).unwrap_or_default();
+            let user = cluster.user.as_deref();
+            let whose = user.map_or_else(String::new, |user| format!("of {user}: "));
+            let grant = called.grant(user, &cluster.context);
+            page.say("rights", format!("{whose}{grant}  (it is tried again by itself, r: now)"), theme.warn);
+        }
         // Twenty streams that fail for one reason are one thing to read.
         let mut alike: Vec<(String, Vec<&StreamStatus>)> = Vec::new();
         for stream in cluster.streams.iter().filter(|s| stream_ill(s)) {
@@ -304,10 +312,7 @@ fn words(stream: &StreamStatus, group: &[&StreamStatus], shared: &Shared) -> (&'
             } else {
                 vec![missing]
             };
-            let words = format!(
-                "forbidden. Grant: {}  (`barrelman rbac | kubectl apply -f -` does; it is tried again by itself)",
-                missing.join("; ")
-            );
+            let words = format!("forbidden. Missing: {}", missing.join("; "));
             ("✖", words, theme.bad)
         }
         StreamState::Absent => ("–", "the server does not have this kind".to_owned(), theme.dim),

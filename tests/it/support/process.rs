@@ -10,7 +10,7 @@ use std::{
 use barrelman::{
     app::Running,
     server::health::unready,
-    status::Status,
+    status::{Called, Status},
     store::{DELIVERIES, DeliveryRow, DeliveryState, EVENTS, OUTBOX, Read, Reader, Store},
 };
 
@@ -57,7 +57,7 @@ impl Place {
     pub async fn run(&self) -> Running {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = super::rig::settings(&self.toml, &self.data());
-        Running::start(settings, "forward").await.unwrap()
+        Running::start(settings, "forward", Called::default()).await.unwrap()
     }
 
     /// The program as another process.
