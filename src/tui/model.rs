@@ -295,6 +295,16 @@ impl Shared {
         self.age_at(at, self.now)
     }
 
+    /// `for 26m`, or since the full time.
+    pub fn lasting(&self, at: Timestamp) -> String {
+        if self.absolute { format!("since {}", self.age(at)) } else { format!("for {}", self.age(at)) }
+    }
+
+    /// `26m ago`, or at the full time.
+    pub fn past(&self, at: Timestamp) -> String {
+        if self.absolute { format!("at {}", self.age(at)) } else { format!("{} ago", self.age(at)) }
+    }
+
     fn age_at(&self, at: Timestamp, end: Timestamp) -> String {
         if self.absolute {
             return super::text::full(at, &self.tz);

@@ -218,6 +218,14 @@ pub fn age(from: Timestamp, now: Timestamp) -> String {
     span(secs)
 }
 
+/// How long something lasted that is over, with its seconds while they matter: `45s`, `1m40s`, `26m`.
+pub fn lasted(from: Timestamp, end: Timestamp) -> String {
+    match end.as_second().saturating_sub(from.as_second()).max(0) {
+        secs @ 60..600 if secs % 60 > 0 => format!("{}m{:02}s", secs / 60, secs % 60),
+        secs => span(secs),
+    }
+}
+
 /// A span of seconds.
 pub fn span(secs: i64) -> String {
     match secs {
@@ -310,6 +318,11 @@ pub fn without_object<'a>(title: &'a str, object: &crate::event::ObjectRef) -> &
 /// A title without the kind and the name of what it is about, or of one of its pods: the column beside it names them.
 /// `Pod web-1 in crash loop` → `in crash loop`, `Rollout of Deployment web is stuck` → `Rollout is stuck`.
 pub fn without_subject(title: &str, subject: &crate::event::ObjectRef) -> String {
+    if subject.kind == crate::event::incident::CLUSTER
+        && let Some((before, after)) = title.split_once(&format!(" of {} ", subject.name))
+    {
+        return format!("{} {after}", before.strip_prefix("The ").unwrap_or(before));
+    }
     let words: Vec<&str> = title.split(' ').collect();
     // Both must be sure: of "node not ready" no word may go.
     let named = |pair: &[&str]| {
@@ -468,6 +481,17 @@ mod tests {
         ] {
             assert_eq!(without_subject(title, &subject), words);
         }
+        let cluster =
+            crate::event::ObjectRef { kind: "Cluster".into(), name: "prod".into(), ..Default::default() };
+        let title = "The API server of prod does not answer";
+        assert_eq!(without_subject(title, &cluster), "API server does not answer");
+    }
+
+    #[test]
+    fn what_is_over_lasted_to_the_second_while_that_matters() {
+        let at = |secs: i64| Timestamp::from_second(secs).unwrap();
+        let seen = [45, 60, 100, 599, 600, 1_300].map(|secs| lasted(at(0), at(secs)));
+        assert_eq!(seen, ["45s", "1m", "1m40s", "9m59s", "10m", "21m"]);
     }
 
     #[test]

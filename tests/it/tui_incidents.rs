@@ -458,7 +458,7 @@ fn a_cluster_whose_nodes_are_back_is_healing_and_counts_its_nodes() {
     }
     rig.advance(40);
     let mut h = open(&rig, (120, 40));
-    let broken = row(&mut h, "nodes of");
+    let broken = row(&mut h, "cluster shop");
     assert!(broken.contains('✖') && broken.contains("2 nodes"), "{broken}");
     rig.news.clear();
     for node in ["node-a", "node-b"] {
@@ -466,7 +466,7 @@ fn a_cluster_whose_nodes_are_back_is_healing_and_counts_its_nodes() {
     }
     rig.advance(15);
     hear(&mut rig, &mut h);
-    let healing = row(&mut h, "nodes of");
+    let healing = row(&mut h, "cluster shop");
     assert!(healing.contains('◒') && healing.contains("well for "), "{}", h.screen());
     let words = flat(&h.screen());
     let closes = words.split("closes at ").nth(1).expect("a time").get(..8).unwrap().to_owned();
@@ -475,7 +475,7 @@ fn a_cluster_whose_nodes_are_back_is_healing_and_counts_its_nodes() {
     rig.sim().node_down("node-b", true).unwrap();
     rig.advance(20);
     hear(&mut rig, &mut h);
-    assert!(!row(&mut h, "nodes of").contains('◒'), "{}", h.screen());
+    assert!(!row(&mut h, "cluster shop").contains('◒'), "{}", h.screen());
     for node in ["node-a", "node-b"] {
         rig.sim().node_down(node, false).unwrap();
     }

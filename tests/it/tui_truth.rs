@@ -52,6 +52,21 @@ pub fn attached() -> Options {
 }
 
 #[test]
+fn whose_engine_is_shown_is_said_at_every_size_whatever_is_amiss() {
+    let bench = bench(true);
+    for size in [(80, 24), (120, 40)] {
+        let mut h = bench.open(&attached(), size);
+        let mut status = sample::troubled(h.now);
+        status.connectors.iter_mut().for_each(|c| (c.dead, c.queued) = (1, 67));
+        h.feed(vec![Feed::Status { status: Arc::new(status) }]).settle();
+        let screen = h.screen();
+        let head: Vec<&str> = screen.lines().take(2).collect();
+        let whose = if size.0 == 80 { "shows pid 4711" } else { "shows forward, pid 4711" };
+        assert!(head.concat().contains(whose), "{screen}");
+    }
+}
+
+#[test]
 fn an_engine_that_hangs_is_not_shown_as_live() {
     let bench = bench(true);
     for size in [(80, 24), (120, 40)] {

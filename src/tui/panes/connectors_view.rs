@@ -143,7 +143,10 @@ fn detail(pane: &Connectors, c: &ConnectorStatus, buf: &mut Buffer, area: Rect, 
     if let Some(at) = pane.last(c) {
         lines.push(("last ok", shared.clock(at), theme.good));
     }
-    let oldest = c.oldest.map(|at| format!(", the oldest {} old", shared.age(at))).unwrap_or_default();
+    let oldest = c
+        .oldest
+        .map(|at| format!(", the oldest {} old", text::age(at, shared.known_to())))
+        .unwrap_or_default();
     lines.push(("queue", format!("{} waiting, {} being sent{oldest}", c.queued, c.in_flight), Style::new()));
     lines.push((
         "count",

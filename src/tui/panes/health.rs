@@ -130,7 +130,7 @@ impl Health {
         let live = cluster.streams.iter().filter(|s| s.state == StreamState::Live);
         let quietest = live.clone().filter_map(|s| s.last_activity).min();
         let quiet =
-            quietest.map(|at| format!(", the quietest heard {} ago", shared.age(at))).unwrap_or_default();
+            quietest.map(|at| format!(", the quietest heard {}", shared.past(at))).unwrap_or_default();
         let (live, all) = (live.count(), cluster.streams.len());
         let (was, style) = match (shared.is_watched(), live == all) {
             (false, _) => (" (as last told)", theme.dim),
@@ -222,7 +222,7 @@ fn cluster_state(cluster: &ClusterStatus, shared: &Shared) -> (String, Style) {
                 let how = if lost > 0 { text::lost(lost, all) } else { "on all streams".to_owned() };
                 return (format!("◌ answers again, {how} · last asked: {why}{retry}"), theme.warn);
             }
-            (format!("◌ DISCONNECTED for {} · {why}{retry}", shared.age(*since)), theme.bad)
+            (format!("◌ DISCONNECTED {} · {why}{retry}", shared.lasting(*since)), theme.bad)
         }
     }
 }
@@ -278,7 +278,7 @@ fn streams(page: &mut Page<'_>, group: &[&StreamStatus], shared: &Shared) {
 fn words(stream: &StreamStatus, group: &[&StreamStatus], shared: &Shared) -> (&'static str, String, Style) {
     let theme = &shared.theme;
     let heard = group.iter().filter_map(|s| s.last_activity).max();
-    let heard = heard.map_or_else(|| "never heard".to_owned(), |at| format!("heard {} ago", shared.age(at)));
+    let heard = heard.map_or_else(|| "never heard".to_owned(), |at| format!("heard {}", shared.past(at)));
     match &stream.state {
         StreamState::Live => {
             ("●", format!("live · {heard} · {}", text::count(stream.relists, "relist")), theme.good)
@@ -376,7 +376,7 @@ fn database(page: &mut Page<'_>, status: &Status, shared: &Shared, all: bool) {
     page.say("events", format!("{}{oldest}", text::number(shared.events())), Style::new());
     // Told every few seconds only: what is younger is now.
     let last = store.last_commit.filter(|at| shared.now.duration_since(*at) >= STALE_COMMIT);
-    let last = last.map(|at| format!(" · the last {} ago", shared.ago(at))).unwrap_or_default();
+    let last = last.map(|at| format!(" · the last {}", shared.past(at))).unwrap_or_default();
     page.say("commits", format!("{}{last}", text::number(store.commits)), Style::new());
     let counts = |rows: &std::collections::BTreeMap<String, u64>, without: &str| {
         let rows: Vec<String> = rows

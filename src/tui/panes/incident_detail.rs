@@ -33,7 +33,8 @@ const WORD: usize = 9;
 /// `deploy/payments-api · critical · open 26m · 11 events, 31 times`
 pub fn heading(incident: &Incident, detail: Option<&IncidentDetail>, shared: &Shared) -> String {
     let state = match incident.resolved_at.filter(|_| incident.status == IncidentStatus::Resolved) {
-        Some(end) => format!("ended {} ago, lasted {}", shared.age(end), text::age(incident.since(), end)),
+        Some(end) => format!("ended {}, lasted {}", shared.past(end), text::lasted(incident.since(), end)),
+        None if shared.absolute => format!("open since {}", shared.age(incident.since())),
         None => format!("open {}", shared.age(incident.since())),
     };
     let reopened = if incident.reopened > 0 {
@@ -398,14 +399,12 @@ fn members(
         let since = members.iter().map(|m| m.since).min().unwrap_or(shared.now);
         let ended = members.iter().filter_map(|m| m.ended_at).max();
         let (sign, style, time) = match (open, mended, ended) {
-            (Some(member), ..) => {
-                ("✖", theme.severity(member.severity), format!("for {}", shared.age(member.since)))
-            }
+            (Some(member), ..) => ("✖", theme.severity(member.severity), shared.lasting(member.since)),
             (None, Some(at), _) => {
                 ("◒", theme.warn, format!("well for {}", text::age(at, shared.known_to())))
             }
             (None, None, ended) => {
-                ("✓", theme.good, format!("lasted {}", text::age(since, ended.unwrap_or(since))))
+                ("✓", theme.good, format!("lasted {}", text::lasted(since, ended.unwrap_or(since))))
             }
         };
         let role = if *affected { " (affected)" } else { "" };

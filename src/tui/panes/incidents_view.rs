@@ -419,7 +419,7 @@ fn quiet(shared: &Shared) -> (String, Vec<String>) {
         );
     }
     let forbidden = streams().filter(|s| matches!(s.state, StreamState::Forbidden { .. })).count();
-    let since = shared.quiet_since.map(|at| format!(" for {}", shared.age(at))).unwrap_or_default();
+    let since = shared.quiet_since.map(|at| format!(" {}", shared.lasting(at))).unwrap_or_default();
     let mut lines = vec![
         "Whatever breaks appears here the moment it is stored. 2 shows everything that happens.".to_owned(),
     ];

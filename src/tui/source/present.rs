@@ -305,7 +305,10 @@ pub(super) fn reach(read: &impl Read, incident: &Incident, members: &[Member]) -
         let count = |down: bool| nodes.iter().filter(|n| !down || n.healthy_since.is_none()).count() as u64;
         if !nodes.is_empty() {
             reach.affected = text::count(count(false), "node");
-            reach.healed = text::count(count(true), "node");
+            reach.healed = match count(true) {
+                0 => "itself".to_owned(),
+                some => text::count(some, "node"),
+            };
             return Ok(reach);
         }
     }

@@ -76,7 +76,7 @@ impl Head {
         let (cluster, scope, state) = (clusters(shared), shared.scope_words(), state(shared));
         let left = text::width(&cluster) + text::width(&scope) + 10;
         let room = usize::from(width).saturating_sub(left + text::width(&state.0) + 2);
-        let (shown, rest) = split(extras(shared), room);
+        let (shown, rest) = split(extras(shared, room), room);
         Self { cluster, scope, state, shown, rest }
     }
 }
@@ -135,9 +135,16 @@ fn state(shared: &Shared) -> (String, Style) {
 }
 
 /// What fits behind it, the most important first.
-fn extras(shared: &Shared) -> Extras {
+fn extras(shared: &Shared, room: usize) -> Extras {
     let theme = &shared.theme;
     let mut out = Vec::new();
+    // Whatever else is amiss has its mark on a tab; this has no other place.
+    if let Engine::Attached(label) = &shared.engine {
+        let whole = format!("shows {label}");
+        let process = label.rsplit(", ").next().unwrap_or(label);
+        let fits = text::width(&whole) + 3 <= room;
+        out.push((if fits { whole } else { format!("shows {process}") }, theme.accent));
+    }
     let dead = shared.dead();
     if dead > 0 {
         out.push((format!("{} dead", text::number(dead)), theme.bad));
@@ -146,12 +153,9 @@ fn extras(shared: &Shared) -> Extras {
     if failing > 0 {
         out.push((format!("{} failing", text::number(failing)), theme.warn));
     }
-    // Live, and yet nobody is told: that comes before whose engine it is.
+    // Live, and yet nobody is told.
     if shared.is_watch_only() {
         out.push(("watch only".to_owned(), theme.accent));
-    }
-    if let Engine::Attached(label) = &shared.engine {
-        out.push((format!("shows {label}"), theme.accent));
     }
     let forbidden = shared.status.iter().flat_map(|s| &s.clusters).flat_map(|c| &c.streams);
     let forbidden = forbidden.filter(|s| matches!(s.state, StreamState::Forbidden { .. })).count();
@@ -175,7 +179,7 @@ fn extras(shared: &Shared) -> Extras {
     // Quiet is what was seen, not what nobody looked at.
     let looking = shared.away().next().is_none() && shared.is_watched();
     if looking && shared.open_incidents == 0 && shared.incidents_read {
-        let quiet = shared.quiet_since.map(|at| format!("all quiet for {}", shared.age(at)));
+        let quiet = shared.quiet_since.map(|at| format!("all quiet {}", shared.lasting(at)));
         out.push((quiet.unwrap_or_else(|| "all quiet".into()), theme.good));
     }
     out
