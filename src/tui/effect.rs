@@ -80,13 +80,25 @@ pub enum Wanted {
 pub enum Query {
     /// Open incidents, and those that ended lately.
     Incidents {
-        /// Where.
+        /// Since when.
         ended_since: Timestamp,
+        /// Its number: what is told after it may not be in the answer.
+        question: u64,
     },
     /// Who was told of these.
-    Told(Vec<IncidentId>),
+    Told {
+        /// Which.
+        ids: Vec<IncidentId>,
+        /// As above.
+        question: u64,
+    },
     /// Everything about one.
-    Incident(IncidentId),
+    Incident {
+        /// Which.
+        id: IncidentId,
+        /// As above.
+        question: u64,
+    },
     /// A page of events.
     Events {
         /// Which.
@@ -198,8 +210,8 @@ impl Query {
     pub fn slot(&self) -> Slot {
         match self {
             Query::Incidents { .. } => Slot::Incidents,
-            Query::Told(_) => Slot::Told,
-            Query::Incident(_) => Slot::Incident,
+            Query::Told { .. } => Slot::Told,
+            Query::Incident { .. } => Slot::Incident,
             Query::Events { .. } => Slot::Events,
             Query::Count { .. } => Slot::Count,
             Query::Find { .. } => Slot::Find,

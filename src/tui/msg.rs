@@ -170,6 +170,8 @@ pub struct EventDetail {
 pub enum Answer {
     /// Open and lately ended incidents.
     Incidents {
+        /// To this question.
+        question: u64,
         /// All open ones and the newest ended ones.
         rows: Vec<Arc<Incident>>,
         /// What stands beside them.
@@ -178,9 +180,19 @@ pub enum Answer {
         more: bool,
     },
     /// Who was told.
-    Told(Vec<(IncidentId, Beside)>),
-    /// One incident; `None` when it is not in the store.
-    Incident(Option<Box<IncidentDetail>>),
+    Told {
+        /// To this question.
+        question: u64,
+        /// What stands beside those that are in the store.
+        beside: Vec<(IncidentId, Beside)>,
+    },
+    /// One incident.
+    Incident {
+        /// To this question.
+        question: u64,
+        /// `None` when it is not in the store.
+        detail: Option<Box<IncidentDetail>>,
+    },
     /// A page of events, the newest first.
     Events {
         /// As it was asked.

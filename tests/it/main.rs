@@ -55,6 +55,7 @@ mod support;
 mod tui_between;
 mod tui_flows;
 mod tui_incidents;
+mod tui_late;
 mod tui_program;
 mod tui_pty;
 mod tui_sample;

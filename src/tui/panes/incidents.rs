@@ -7,6 +7,7 @@ use ratatui::{Frame, layout::Rect};
 
 use super::{
     Pane, PaneDef, PaneState,
+    incident_news::{self, News},
     incident_order::{Order, Way, Ways},
     incidents_view,
     told::told_state,
@@ -91,6 +92,8 @@ pub struct Incidents {
     stale_told: Vec<IncidentId>,
     stale_detail: bool,
     looked: Looked,
+    /// What the feed told while questions are under way.
+    news: News,
 }
 
 impl Incidents {
@@ -181,12 +184,21 @@ impl Incidents {
         let known = self.detail.as_ref().is_some_and(|d| Some(&d.id) == id.as_ref());
         self.selected.clone_from(&id);
         match id {
-            Some(id) if !known => vec![Effect::Query(Query::Incident(id))],
+            Some(id) if !known => vec![self.ask_detail(id)],
             _ => Vec::new(),
         }
     }
 
+    fn ask_detail(&mut self, id: IncidentId) -> Effect {
+        Effect::Query(Query::Incident { id, question: self.news.ask() })
+    }
+
+    fn ask_told(&mut self, ids: Vec<IncidentId>) -> Effect {
+        Effect::Query(Query::Told { ids, question: self.news.ask() })
+    }
+
     fn take(&mut self, incident: &Arc<Incident>) {
+        self.news.tell(incident);
         if self.detail.as_ref().is_some_and(|d| d.id == incident.id) {
             self.stale_detail = true;
         }
@@ -212,21 +224,10 @@ impl Incidents {
     }
 
     fn mark(&mut self, id: &IncidentId, mark: &ToldMark) {
-        for told in [
-            Some(&mut self.beside.entry(id.clone()).or_default().told),
-            self.detail.as_mut().filter(|d| d.id == *id).map(|d| &mut d.told),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            if let Some(old) =
-                told.iter_mut().find(|t| t.connector == mark.connector && t.phase == mark.phase)
-            {
-                *old = mark.clone();
-            } else {
-                told.push(mark.clone());
-                told.sort_by(|a, b| a.connector.cmp(&b.connector).then(a.at.cmp(&b.at)));
-            }
+        self.news.mark(id, mark);
+        incident_news::put(&mut self.beside.entry(id.clone()).or_default().told, mark);
+        if let Some(detail) = self.detail.as_mut().filter(|d| d.id == *id) {
+            incident_news::put(&mut detail.told, mark);
         }
     }
 
@@ -245,7 +246,8 @@ impl Pane for Incidents {
 
     fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {
         self.arrange(shared);
-        vec![Effect::Query(Query::Incidents { ended_since: Self::ended_since(shared) })]
+        let (ended_since, question) = (Self::ended_since(shared), self.news.ask());
+        vec![Effect::Query(Query::Incidents { ended_since, question })]
     }
 
     fn act(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
@@ -327,29 +329,41 @@ impl Pane for Incidents {
 
     fn answer(&mut self, answer: &mut Answer, shared: &mut Shared) -> Vec<Effect> {
         match answer {
-            Answer::Incidents { rows, beside, more } => {
+            Answer::Incidents { question, rows, beside, more } => {
+                self.news.answered(*question);
                 self.all = std::mem::take(rows).into_iter().map(|i| (i.id.clone(), i)).collect();
+                self.all.extend(self.news.incidents().map(|i| (i.id.clone(), Arc::clone(i))));
                 self.beside = std::mem::take(beside).into_iter().collect();
+                self.news.over_all(&mut self.beside);
+                self.news.taken(*question);
                 self.more = *more;
                 shared.incidents_read = true;
                 self.arrange(shared);
                 self.follow_cursor()
             }
-            Answer::Told(beside) => {
+            Answer::Told { question, beside } => {
+                self.news.answered(*question);
                 let mut moved = false;
-                for (id, beside) in std::mem::take(beside) {
+                for (id, mut beside) in std::mem::take(beside) {
+                    self.news.over(&id, &mut beside.told);
                     shared.dirty |= self.beside.get(&id) != Some(&beside);
                     let old = self.beside.insert(id, beside.clone());
                     moved |= old.is_none_or(|old| old.namespaces != beside.namespaces);
                 }
+                self.news.taken(*question);
                 if moved && !self.query.scope.is_all() {
                     self.arrange(shared);
                     return self.follow_cursor();
                 }
                 self.rearrange(shared)
             }
-            Answer::Incident(detail) => {
-                let detail = detail.take().map(|d| *d);
+            Answer::Incident { question, detail } => {
+                self.news.answered(*question);
+                let mut detail = detail.take().map(|d| *d);
+                if let Some(detail) = &mut detail {
+                    self.news.over_detail(detail);
+                }
+                self.news.taken(*question);
                 shared.dirty |= self.detail != detail;
                 self.detail = detail;
                 Vec::new()
@@ -365,9 +379,10 @@ impl Pane for Incidents {
         }
         self.arrange(shared);
         let mut effects = self.follow_cursor();
-        effects.push(Effect::Query(Query::Told(std::mem::take(&mut self.stale_told))));
+        let stale = std::mem::take(&mut self.stale_told);
+        effects.push(self.ask_told(stale));
         if std::mem::take(&mut self.stale_detail) {
-            effects.extend(self.selected.clone().map(|id| Effect::Query(Query::Incident(id))));
+            effects.extend(self.selected.clone().map(|id| self.ask_detail(id)));
         }
         effects
     }
@@ -382,9 +397,9 @@ impl Pane for Incidents {
         let open = self.rows.iter().take(self.open).enumerate().filter(|(i, _)| near.contains(i));
         let ids: Vec<IncidentId> = open.map(|(_, i)| i.id.clone()).collect();
         if !ids.is_empty() {
-            effects.push(Effect::Query(Query::Told(ids)));
+            effects.push(self.ask_told(ids));
         }
-        effects.extend(self.selected.clone().map(|id| Effect::Query(Query::Incident(id))));
+        effects.extend(self.selected.clone().map(|id| self.ask_detail(id)));
         effects
     }
 

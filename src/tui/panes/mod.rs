@@ -9,6 +9,7 @@ mod event_detail;
 mod facets;
 mod health;
 mod incident_detail;
+mod incident_news;
 mod incident_next;
 mod incident_order;
 mod incident_suspects;

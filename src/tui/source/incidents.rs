@@ -36,7 +36,7 @@ const WAITING: usize = 2_000;
 const DEPTH: usize = 6;
 
 /// Open ones, and those that ended since then.
-pub fn list(job: &Job<'_>, ended_since: Timestamp) -> Result<Answer> {
+pub fn list(job: &Job<'_>, ended_since: Timestamp, question: u64) -> Result<Answer> {
     let snapshot = job.snapshot()?;
     let mut rows = pages::open_incidents(&snapshot)?;
     let since = |i: &Incident| i.resolved_at.is_none_or(|at| at >= ended_since);
@@ -48,11 +48,12 @@ pub fn list(job: &Job<'_>, ended_since: Timestamp) -> Result<Answer> {
     for incident in &rows {
         with.push((incident.id.clone(), beside(&snapshot, incident, &waiting)?));
     }
-    Ok(Answer::Incidents { rows: rows.into_iter().map(Arc::new).collect(), beside: with, more })
+    let rows = rows.into_iter().map(Arc::new).collect();
+    Ok(Answer::Incidents { question, rows, beside: with, more })
 }
 
 /// What stands beside these.
-pub fn told(job: &Job<'_>, ids: &[IncidentId]) -> Result<Answer> {
+pub fn told(job: &Job<'_>, ids: &[IncidentId]) -> Result<Vec<(IncidentId, Beside)>> {
     let snapshot = job.snapshot()?;
     let waiting = waiting(&snapshot)?;
     let mut with = Vec::with_capacity(ids.len());
@@ -61,7 +62,7 @@ pub fn told(job: &Job<'_>, ids: &[IncidentId]) -> Result<Answer> {
             with.push((id.clone(), beside(&snapshot, &incident, &waiting)?));
         }
     }
-    Ok(Answer::Told(with))
+    Ok(with)
 }
 
 type Waiting = HashMap<IncidentId, Vec<ToldMark>>;
@@ -138,9 +139,9 @@ fn beside(read: &impl Read, incident: &Incident, waiting: &Waiting) -> Result<Be
 }
 
 /// Everything about one.
-pub fn detail(job: &Job<'_>, id: &IncidentId) -> Result<Answer> {
+pub fn detail(job: &Job<'_>, id: &IncidentId) -> Result<Option<IncidentDetail>> {
     let snapshot = job.snapshot()?;
-    let Some(incident) = pages::incident(&snapshot, id)? else { return Ok(Answer::Incident(None)) };
+    let Some(incident) = pages::incident(&snapshot, id)? else { return Ok(None) };
     let mut members = pages::members(&snapshot, id, usize::MAX)?;
     let now = pages::now(&snapshot, &incident, &members)?;
     let speaker = present::speaker(&snapshot, &incident, (&members, &now))?;
@@ -155,7 +156,7 @@ pub fn detail(job: &Job<'_>, id: &IncidentId) -> Result<Answer> {
     let well = now.firing.into_iter().filter_map(|(of, row)| Some((of, row.healthy_since?))).collect();
     members.truncate(MEMBERS);
     let (gone, speaks) = speaker.map_or((false, None), |s| (s.gone, Some(s.event)));
-    Ok(Answer::Incident(Some(Box::new(IncidentDetail {
+    Ok(Some(IncidentDetail {
         id: id.clone(),
         recovery: now.recovery,
         members,
@@ -168,7 +169,7 @@ pub fn detail(job: &Job<'_>, id: &IncidentId) -> Result<Answer> {
         owners,
         told,
         look,
-    }))))
+    }))
 }
 
 pub(super) fn object(

@@ -160,9 +160,17 @@ impl Worker {
 
     fn answer(&self, job: &Job<'_>, query: Query) -> Result<Option<Answer>> {
         match query {
-            Query::Incidents { ended_since } => incidents::list(job, ended_since).map(Some),
-            Query::Told(ids) => incidents::told(job, &ids).map(Some),
-            Query::Incident(id) => incidents::detail(job, &id).map(Some),
+            Query::Incidents { ended_since, question } => {
+                incidents::list(job, ended_since, question).map(Some)
+            }
+            Query::Told { ids, question } => {
+                let beside = incidents::told(job, &ids)?;
+                Ok(Some(Answer::Told { question, beside }))
+            }
+            Query::Incident { id, question } => {
+                let detail = incidents::detail(job, &id)?.map(Box::new);
+                Ok(Some(Answer::Incident { question, detail }))
+            }
             Query::Events { query, from, now } => events::page(job, query, from, now),
             Query::Count { query, now } => events::count(job, query, now),
             Query::Find { query, wanted, from, older, now } => {
