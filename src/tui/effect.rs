@@ -66,6 +66,15 @@ pub enum From {
     Around(u64),
 }
 
+/// A page that a list asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageAsk {
+    /// Where it begins.
+    pub from: From,
+    /// How many the list has asked for: of two answers only that to the newest question is taken.
+    pub number: u64,
+}
+
 /// What to look for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
@@ -104,7 +113,7 @@ pub enum Query {
         /// Which.
         query: Box<EventQuery>,
         /// From where.
-        from: From,
+        ask: PageAsk,
         /// As seen from when.
         now: Timestamp,
     },
@@ -125,6 +134,8 @@ pub enum Query {
         from: u64,
         /// Towards older events.
         older: bool,
+        /// Its number: who has moved since is not moved by its answer.
+        jump: u64,
         /// As seen from when.
         now: Timestamp,
     },
@@ -139,8 +150,8 @@ pub enum Query {
     },
     /// A page of the log of deliveries.
     Deliveries {
-        /// Older than this row; `None` = the newest.
-        below: Option<u64>,
+        /// From where.
+        ask: PageAsk,
         /// Which.
         query: Box<EventQuery>,
         /// As seen from when.

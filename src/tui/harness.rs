@@ -83,7 +83,9 @@ impl Harness {
             match effect {
                 Effect::Query(query) => {
                     self.queries += 1;
-                    self.source.ask(query);
+                    if let Err(query) = self.source.ask(query) {
+                        self.send(Msg::LeftOut(query));
+                    }
                 }
                 Effect::Act { action, about } => {
                     self.asked.push(action);

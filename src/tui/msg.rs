@@ -8,10 +8,10 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    effect::{About, From},
+    effect::{About, Query},
     keymap::Chord,
     query::EventQuery,
-    widgets::strip::Counted,
+    widgets::{strip::Counted, window::Page},
 };
 use crate::{
     event::incident::Phase,
@@ -50,6 +50,8 @@ pub enum Msg {
     EngineGone,
     /// Time has passed.
     Tick,
+    /// A question that could not even be put: too many wait.
+    LeftOut(Box<Query>),
     /// A worker's answer.
     Answer(Answer),
     /// The engine's answer.
@@ -193,19 +195,11 @@ pub enum Answer {
         /// `None` when it is not in the store.
         detail: Option<Box<IncidentDetail>>,
     },
-    /// A page of events, the newest first.
+    /// A page of events.
     Events {
-        /// As it was asked.
-        from: From,
-        /// For this.
-        query: Box<EventQuery>,
-        /// The rows.
-        rows: Vec<(u64, Arc<Event>)>,
-        /// Nothing newer passes.
-        newest: bool,
-        /// Nothing older passes.
-        oldest: bool,
-        /// The row before which the page ends, when it was left early: a long search goes on from there.
+        /// The page.
+        page: Page<Event>,
+        /// It was left early, for the search was long: it goes on when somebody scrolls there.
         partial: bool,
     },
     /// How many pass, so far or in all.
@@ -220,20 +214,18 @@ pub enum Answer {
         done: bool,
     },
     /// The row that was looked for.
-    Found(Option<u64>),
+    Found {
+        /// As it was asked.
+        jump: u64,
+        /// `None`: nothing further passes.
+        seq: Option<u64>,
+    },
     /// One event.
     Event(Option<Box<EventDetail>>),
     /// Warnings per minute of the last hour.
     Strip(Counted),
-    /// A page of deliveries, the newest first.
-    Deliveries {
-        /// As it was asked.
-        below: Option<u64>,
-        /// The rows.
-        rows: Vec<(u64, Arc<DeliveryRow>)>,
-        /// Nothing older passes.
-        oldest: bool,
-    },
+    /// A page of deliveries.
+    Deliveries(Page<DeliveryRow>),
     /// The dead letters, the newest first.
     Dead {
         /// At most 1,000.
@@ -263,8 +255,13 @@ pub enum Answer {
     Totals(Totals),
     /// The end of the log file.
     Logs(Vec<String>),
-    /// The store could not be read: in words.
-    Failed(String),
+    /// The store could not be read.
+    Failed {
+        /// What for.
+        query: Box<Query>,
+        /// In words.
+        error: String,
+    },
 }
 
 /// What the store knows of a connector, whichever engine sent it.

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    effect::{About, Effect, Query},
+    effect::{About, Effect},
     guard::{self, Guard},
     input,
     keymap::Keymap,
@@ -241,7 +241,12 @@ impl Screen {
         let mut todo: VecDeque<Effect> = effects.into();
         while let Some(effect) = todo.pop_front() {
             match effect {
-                Effect::Query(query) => self.ask(query),
+                Effect::Query(query) => {
+                    if let Err(query) = self.source.ask(query) {
+                        let now = (self.clock)();
+                        todo.extend(update::update(&mut self.model, Msg::LeftOut(query), now));
+                    }
+                }
                 Effect::Act { action, about } => self.act(action, about),
                 Effect::Copy(text) => {
                     let result = input::copy(&text, &|key| std::env::var(key).ok());
@@ -257,12 +262,6 @@ impl Screen {
             }
         }
         Ok(None)
-    }
-
-    fn ask(&mut self, query: Query) {
-        if !self.source.ask(query) {
-            self.model.shared.say(Level::Bad, "the store answers slowly: this was left out; r reads again");
-        }
     }
 
     fn act(&mut self, action: feed::Action, about: About) {

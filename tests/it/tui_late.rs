@@ -1,12 +1,15 @@
 //! Answers that come late: what the feed told meanwhile stands, and nobody is moved who has moved himself.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use barrelman::{
     event::{EventType, IncidentId, Severity, incident::IncidentStatus, incident::Phase},
     feed::Feed,
-    store::{DeliveryRow, DeliveryState},
-    tui::{Options, harness::Harness},
+    store::{DELIVERIES, DeliveryRow, DeliveryState, Error, Result, Snapshot, Store},
+    tui::{Options, Pages, ThemeChoice, harness::Harness},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -102,4 +105,158 @@ fn a_message_that_is_told_of_while_its_incident_is_looked_at_keeps_its_mark() {
     let row = cursor(&mut h).1;
     assert!(row.contains("payments-api") && row.matches('✖').count() >= 3, "{screen}");
     assert_eq!(h.queries(), queries, "it is not read once more for that");
+}
+
+/// So many messages, a second apart, the newest a second ago; every other is severe.
+fn deliveries(store: &Store, count: i64) {
+    store
+        .write_blocking(move |tx| {
+            for n in 0..count {
+                let mut row = delivery("slack-oncall", None);
+                row.at = at(n - count);
+                row.title = format!("message {n:04}");
+                row.severity = if n % 2 == 0 { Severity::High } else { Severity::Info };
+                row.state = DeliveryState::Delivered;
+                tx.append(&DELIVERIES, &row)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_reader_of_the_deliveries_keeps_his_row_whatever_is_read_anew() {
+    let bench = bench(true);
+    deliveries(&bench.store, 2_000);
+    let mut h = bench.open(&Options::default(), (120, 40));
+    h.keys("7").settle();
+    for _ in 0..50 {
+        h.keys("pgdn").settle();
+    }
+    h.keys("k k k").settle();
+    let here = cursor(&mut h);
+    let number = |line: &str| {
+        let (_, rest) = line.split_once("message ").expect("a message");
+        rest.get(..4).unwrap().parse::<i64>().unwrap()
+    };
+    assert!(number(&here.1) < 1_000 && number(&here.1) % 2 == 0, "{here:?}");
+    // Reading again, the screen anew, a scope, a range and a filter that it passes, and warnings only.
+    for keys in ["r", "7", "t 3", "esc", "!", "!"] {
+        h.keys(keys).settle();
+        assert_eq!(cursor(&mut h), here, "{keys}\n{}", h.screen());
+    }
+    h.keys("s").settle().text("pay").keys("enter").settle();
+    assert_eq!(cursor(&mut h), here);
+    h.keys("0").settle();
+    // On the way to this filter stands one that nothing passes.
+    h.keys("/").text("message zz").settle();
+    assert!(h.screen().contains("no delivery matches"), "{}", h.screen());
+    h.keys("backspace backspace enter").settle();
+    assert_eq!(cursor(&mut h).1, here.1, "{}", h.screen());
+    h.keys("esc").settle();
+    assert_eq!(cursor(&mut h).1, here.1);
+    // Up again, row by row, to the newest; nothing is left out and nothing is shown twice.
+    let mut last = number(&here.1);
+    let newest = loop {
+        h.keys("k").settle();
+        let line = cursor(&mut h).1;
+        if !line.contains("message ") {
+            break line;
+        }
+        let now = number(&line);
+        if now == last {
+            break line;
+        }
+        assert_eq!(now, last + 1, "{}", h.screen());
+        last = now;
+    };
+    assert_eq!(last, 1_999, "{newest}");
+    // What does not pass is not stood on: then the newest is shown, and followed.
+    h.keys("j j j").settle().keys("/").text("message 0001").keys("enter").settle();
+    assert!(!h.screen().contains("paused") && cursor(&mut h).1.contains("message 0001"), "{}", h.screen());
+    // And the oldest is one key away, as is the newest.
+    h.keys("esc").settle().keys("G").settle();
+    assert!(h.screen().lines().any(|l| l.starts_with('▌') && !l.contains("message 1")), "{}", h.screen());
+    h.keys("g").settle();
+    assert_eq!(cursor(&mut h).0, 5, "{}", h.screen());
+}
+
+/// Pages of a disk that can be made to fail.
+struct Failing {
+    store: Store,
+    fails: AtomicBool,
+}
+
+impl Pages for Failing {
+    fn snapshot(&self) -> Result<Snapshot> {
+        if self.fails.load(Ordering::SeqCst) { Err(Error::Closed) } else { self.store.snapshot() }
+    }
+}
+
+#[test]
+fn a_page_that_could_not_be_read_is_read_with_the_next_movement() {
+    let (store, _dir) = sample::store(Some(1_500));
+    deliveries(&store, 1_500);
+    let pages = Arc::new(Failing { store, fails: AtomicBool::new(false) });
+    let why = Error::Closed.to_string();
+    for screen in ["2", "7"] {
+        let seam: Arc<dyn Pages> = Arc::clone(&pages) as _;
+        let theme = ThemeChoice::Dark.resolve(None, None);
+        let mut h = Harness::new(&seam, &Options::default(), theme, (120, 40), sample::now());
+        h.settle().keys(screen).settle();
+        pages.fails.store(true, Ordering::SeqCst);
+        for _ in 0..20 {
+            h.keys("pgdn").settle();
+        }
+        let stuck = cursor(&mut h).1;
+        assert!(h.screen().contains(why.get(..30).unwrap_or(&why)), "{why}\n{}", h.screen());
+        pages.fails.store(false, Ordering::SeqCst);
+        for _ in 0..80 {
+            h.keys("pgdn").settle();
+        }
+        assert_ne!(cursor(&mut h).1, stuck, "{}", h.screen());
+        let bottom = cursor(&mut h).1;
+        assert_eq!(cursor(h.keys("G").settle()).1, bottom);
+    }
+    // The first page, too: nothing says that there is nothing.
+    pages.fails.store(true, Ordering::SeqCst);
+    let seam: Arc<dyn Pages> = Arc::clone(&pages) as _;
+    let theme = ThemeChoice::Dark.resolve(None, None);
+    let mut h = Harness::new(&seam, &Options::default(), theme, (120, 40), sample::now());
+    for screen in ["2", "7"] {
+        let shown = h.settle().keys(screen).settle().screen();
+        assert!(!shown.contains("no event yet") && !shown.contains("nothing was sent yet"), "{shown}");
+        assert!(!shown.contains("reading the store"), "{shown}");
+    }
+    pages.fails.store(false, Ordering::SeqCst);
+    let shown = h.keys("j").settle().screen();
+    assert!(shown.contains("message 1499"), "{shown}");
+}
+
+#[test]
+fn a_late_jump_moves_nobody_who_has_moved() {
+    let mut wanted = sample::busy(1, at(-5_000));
+    wanted.object.name = "needle-7c9d8f6b5-abcde".into();
+    let items = vec![Feed::Event { seq: 9_000_000, event: Arc::new(sample::busy(7, at(1))) }];
+    // The oldest of all: far below what is in memory.
+    let (store, _dir) = sample::store(None);
+    store.write_blocking(move |tx| sample::put_event(tx, &wanted)).unwrap();
+    sample::fill(&store, sample::now(), 2_500);
+    let seam: Arc<dyn Pages> = Arc::new(store);
+    let theme = ThemeChoice::Dark.resolve(None, None);
+    let mut h = Harness::new(&seam, &Options::default(), theme, (120, 40), sample::now());
+    h.settle().keys("2").settle();
+    h.keys("/").text("needle").keys("enter").settle();
+    assert!(cursor(&mut h).1.contains("needle"), "{}", h.screen());
+    h.keys("esc").settle();
+    // He has gone on to another row before the search is over.
+    h.keys("n j j").settle();
+    let (line, text) = cursor(&mut h);
+    assert!(line == 6 && !text.contains("needle"), "{}", h.screen());
+    // To another screen, and back.
+    h.keys("n 1").settle().keys("2").settle();
+    assert_eq!(cursor(&mut h), (line, text));
+    // Who waits is taken there, also while new rows come.
+    h.keys("g").settle().keys("n").feed(items).settle();
+    assert!(cursor(&mut h).1.contains("needle"), "{}", h.screen());
 }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Found, Limits, Page, Verdict, back, ended, keep_if};
+use super::{Found, Limits, Page, Verdict, back, ended, keep_if, on};
 use crate::{
     event::{ClusterUid, Event, IncidentId},
     store::{EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, INCIDENT_EVENTS, error::Result, keys, tx::Read},
@@ -63,21 +63,11 @@ pub fn events_on(
     limits: Limits,
     wanted: &dyn Fn(&Event) -> bool,
 ) -> Result<Page<(u64, Event)>> {
-    let mut page = Page::new();
     let start = match span.since {
         Some(since) => from.max(seq_at(read, since.saturating_sub(SKEW).unwrap_or(Timestamp::MIN))?),
         None => from,
     };
-    page.next = Some(start);
-    read.read_log(&EVENTS, start, &mut |seq, event| {
-        page.examined += 1;
-        page.next = Some(seq + 1);
-        if span.holds(event.timestamp) && wanted(&event) {
-            page.rows.push((seq, event));
-        }
-        page.rows.len() < limits.rows && page.examined < limits.examine
-    })?;
-    Ok(page)
+    on(read, &EVENTS, start, limits, &|event: &Event| span.holds(event.timestamp) && wanted(event))
 }
 
 /// The first event that was seen at or after a time; the seq after the newest if there is none.

@@ -22,7 +22,7 @@ pub use incidents::{ended_incidents, find_incident, incident, incidents_back, me
 pub use objects::{is_listed, nodes_failing};
 pub use queues::{
     OutboxCount, audit_back, connectors, dead_counts, dead_letters_back, deliveries_about, deliveries_back,
-    gaps_back, outbox_counts,
+    deliveries_on, gaps_back, outbox_counts,
 };
 pub use recovery::{Now, Recovery, Waits, now};
 
@@ -97,6 +97,27 @@ fn back<V: DeserializeOwned>(
         page.rows.len() < limits.rows && page.examined < limits.examine
     })?;
     Ok(ended(page, limits))
+}
+
+/// A page of a log, oldest first, from a seq on; `next` is where to go on, and is also given at the end of what is there.
+fn on<V: DeserializeOwned>(
+    read: &impl Read,
+    table: &Log<V>,
+    from: u64,
+    limits: Limits,
+    wanted: &dyn Fn(&V) -> bool,
+) -> Result<Page<(u64, V)>> {
+    let mut page = Page::new();
+    page.next = Some(from);
+    read.read_log(table, from, &mut |seq, row| {
+        page.examined += 1;
+        page.next = Some(seq + 1);
+        if wanted(&row) {
+            page.rows.push((seq, row));
+        }
+        page.rows.len() < limits.rows && page.examined < limits.examine
+    })?;
+    Ok(page)
 }
 
 /// A scan that ran out of rows, not of limits, is at its end.

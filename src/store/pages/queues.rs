@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Limits, Page, back, ended, keep_if};
+use super::{Limits, Page, back, ended, keep_if, on};
 use crate::store::{
     AUDIT, AuditRow, CONNECTOR_STATES, CONNECTORS, ConnectorRow, ConnectorState, DEAD, DEAD_HEADS,
     DELIVERIES, DELIVERIES_BY, DeadLetter, DeliveryRow, GAPS, GapRow, OUTBOX,
@@ -26,6 +26,19 @@ pub fn deliveries_back(
     wanted: &dyn Fn(&DeliveryRow) -> bool,
 ) -> Result<Page<(u64, DeliveryRow)>> {
     back(read, &DELIVERIES, below, limits, &|row| keep_if(wanted(row)))
+}
+
+/// Deliveries oldest first, from a seq on; `next` as of `events_on`.
+///
+/// # Errors
+/// As `deliveries_back`.
+pub fn deliveries_on(
+    read: &impl Read,
+    from: u64,
+    limits: Limits,
+    wanted: &dyn Fn(&DeliveryRow) -> bool,
+) -> Result<Page<(u64, DeliveryRow)>> {
+    on(read, &DELIVERIES, from, limits, wanted)
 }
 
 /// Deliveries about an incident or an event, by its id, newest first.

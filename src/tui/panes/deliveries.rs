@@ -11,17 +11,14 @@ use crate::{
     store::{DeadLetter, DeliveryRow, DeliveryState},
     tui::{
         action::Action as A,
-        effect::{About, Effect, Query},
+        effect::{About, Effect, From, Query},
         keymap::{Binding, bind},
         model::{Level, Shared},
         msg::Answer,
         overlays::{confirm::Confirm, viewer::Viewer},
         query::EventQuery,
         text,
-        widgets::{
-            cursor::Cursor,
-            window::{Need, Window},
-        },
+        widgets::{cursor::Cursor, window::Window},
     },
 };
 
@@ -63,24 +60,30 @@ pub struct Deliveries {
     waited: u64,
     /// Dead letters are to be read again.
     stale: bool,
-    /// On the way to the oldest row, page by page.
-    to_end: bool,
+    /// The row on which a reader stood before other rows were asked for, until he moves.
+    left: Option<(u64, Arc<DeliveryRow>)>,
 }
 
 impl Deliveries {
-    fn page(&mut self, below: Option<u64>, shared: &Shared) -> Effect {
-        self.window.ask();
-        Effect::Query(Query::Deliveries { below, query: Box::new(self.query.clone()), now: shared.now })
+    fn page(&mut self, from: From, shared: &Shared) -> Effect {
+        let ask = self.window.ask(from);
+        Effect::Query(Query::Deliveries { query: Box::new(self.query.clone()), ask, now: shared.now })
     }
 
+    /// Reads anew. A reader stays on his row where it still passes, and is there again when it passes again.
     fn restart(&mut self, shared: &mut Shared) -> Vec<Effect> {
         self.query.scope.clone_from(&shared.scope);
         self.query.range = shared.range;
-        self.window.restart();
+        if let Some((seq, row)) = self.window.selected().filter(|_| !self.window.follow) {
+            self.left = Some((seq, Arc::clone(row)));
+        }
+        let query = &self.query;
+        let stand = self.left.as_ref().filter(|(_, row)| query.matches_delivery(row, shared.now));
+        let from = self.window.restart(stand.map(|(seq, _)| *seq));
         shared.dirty = true;
         self.arrange_dead(shared);
         self.waiting = None;
-        let mut effects = vec![self.page(None, shared), Effect::Query(Query::Dead)];
+        let mut effects = vec![self.page(from, shared), Effect::Query(Query::Dead)];
         effects.extend(self.count_waiting(shared));
         effects
     }
@@ -171,12 +174,7 @@ impl Deliveries {
     }
 
     fn more(&mut self, shared: &Shared) -> Vec<Effect> {
-        match self.window.need() {
-            Some(Need::Below(seq)) => vec![self.page(Some(seq), shared)],
-            // Few enough come for the newest page to hold them.
-            Some(_) => vec![self.page(None, shared)],
-            None => Vec::new(),
-        }
+        self.window.need().map(|from| self.page(from, shared)).into_iter().collect()
     }
 }
 
@@ -215,23 +213,17 @@ impl Pane for Deliveries {
             return Vec::new();
         }
         if !self.show_dead && self.window.act(action) {
-            self.to_end = false;
+            self.left = None;
             return self.more(shared);
         }
         match action {
             A::Top => {
-                if self.window.newest {
-                    self.window.follow();
-                    return Vec::new();
-                }
-                self.window.restart();
-                vec![self.page(None, shared)]
+                self.left = None;
+                self.window.go_newest().map(|from| self.page(from, shared)).into_iter().collect()
             }
             A::Bottom => {
-                self.window.follow = false;
-                self.window.go_last();
-                self.to_end = !self.window.oldest;
-                self.more(shared)
+                self.left = None;
+                self.window.go_oldest().map(|from| self.page(from, shared)).into_iter().collect()
             }
             A::Follow => {
                 if self.window.follow {
@@ -288,20 +280,10 @@ impl Pane for Deliveries {
 
     fn answer(&mut self, answer: &mut Answer, shared: &mut Shared) -> Vec<Effect> {
         match answer {
-            Answer::Deliveries { below, rows, oldest } => {
-                let rows = std::mem::take(rows);
-                let around = self.window.selected().map(|(seq, _)| seq).filter(|_| !self.window.follow);
-                match below {
-                    Some(_) => self.window.append(rows, *oldest),
-                    None if around.is_some() => self.window.replace(rows, true, *oldest, around),
-                    None => {
-                        let query = &self.query;
-                        self.window.replace_newest(rows, *oldest, |r| query.matches_delivery(r, shared.now));
-                    }
-                }
-                if self.to_end {
-                    self.to_end = !*oldest;
-                    self.window.go_last();
+            Answer::Deliveries(page) => {
+                let query = &self.query;
+                if !self.window.take(page.take(), |row| query.matches_delivery(row, shared.now)) {
+                    return Vec::new();
                 }
                 shared.dirty = true;
                 self.more(shared)
@@ -326,6 +308,16 @@ impl Pane for Deliveries {
             }
             _ => Vec::new(),
         }
+    }
+
+    fn failed(&mut self, query: &Query, shared: &mut Shared) {
+        if let Query::Deliveries { ask, .. } = query {
+            shared.dirty |= self.window.failed(*ask);
+        }
+    }
+
+    fn leave(&mut self) {
+        self.window.stay();
     }
 
     /// What waits changes with every message that comes or goes.

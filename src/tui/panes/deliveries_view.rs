@@ -114,8 +114,10 @@ fn log_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Shared
     if pane.window.rows().is_empty() {
         let scoped = !pane.query.scope.is_all();
         let filtered = !pane.query.filter.is_empty() || pane.query.warnings || scoped;
-        let (head, line) = if pane.window.loading {
+        let (head, line) = if pane.window.is_loading() {
             ("reading the store …", "")
+        } else if pane.window.is_owed() {
+            ("✖ the store was not read", "j reads it again; M on screen 8 shows why it failed.")
         } else if filtered {
             let ways = "Esc clears the filter, ! shows all severities, 0 all namespaces.";
             ("no delivery matches", ways)

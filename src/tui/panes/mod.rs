@@ -27,7 +27,13 @@ pub use told::told_state;
 use ratatui::{Frame, layout::Rect};
 use serde::{Deserialize, Serialize};
 
-use super::{action::Action, effect::Effect, keymap::Binding, model::Shared, msg::Answer};
+use super::{
+    action::Action,
+    effect::{Effect, Query},
+    keymap::Binding,
+    model::Shared,
+    msg::Answer,
+};
 use crate::{event::filter::Filter, feed::Feed};
 
 /// Every screen. The numbers are fixed: what a later version adds takes the free ones.
@@ -71,6 +77,12 @@ pub trait Pane: Send {
         let _ = (answer, shared);
         Vec::new()
     }
+    /// A question could not be answered, or not even be put.
+    fn failed(&mut self, query: &Query, shared: &mut Shared) {
+        let _ = (query, shared);
+    }
+    /// Another screen is shown: what would move the cursor is not waited for any more.
+    fn leave(&mut self) {}
     /// Time has passed: what was put off is asked for.
     fn tick(&mut self, shared: &mut Shared) -> Vec<Effect> {
         let _ = shared;

@@ -17,10 +17,7 @@ use crate::{
         overlays::viewer,
         query::{EventQuery, is_warning},
         text,
-        widgets::{
-            strip::Strip,
-            window::{Need, Window},
-        },
+        widgets::{strip::Strip, window::Window},
     },
 };
 
@@ -85,8 +82,6 @@ pub struct Stream {
     pub(super) columns: u8,
     /// The last filter, for `n` and `N`.
     last_filter: Option<Filter>,
-    /// A row to stand on once its page is here.
-    pub(super) wanted: Option<u64>,
     /// A page was left early: the search goes on.
     pub(super) searching: bool,
     /// Another order than that of arrival: then the list stands still.
@@ -94,6 +89,8 @@ pub struct Stream {
     looked: Looked,
     /// The row on which a reader stood before only warnings were shown, until he moves.
     pub(super) left: Option<u64>,
+    /// How many rows were looked for in the store so far, and which of these jumps is under way.
+    pub(super) jumps: (u64, Option<u64>),
 }
 
 impl Stream {
@@ -109,27 +106,28 @@ impl Stream {
             strip: Strip::default(),
             columns: 0,
             last_filter: None,
-            wanted: None,
             searching: false,
             sorted: None,
             looked: Looked::default(),
             left: None,
+            jumps: (0, None),
         }
     }
 
     pub(super) fn page(&mut self, from: From, shared: &Shared) -> Effect {
-        self.window.ask();
-        Effect::Query(Query::Events { query: Box::new(self.query.clone()), from, now: shared.now })
+        let ask = self.window.ask(from);
+        Effect::Query(Query::Events { query: Box::new(self.query.clone()), ask, now: shared.now })
     }
 
-    /// From the newest on, with everything that depends on what is shown.
-    pub(super) fn restart(&mut self, shared: &mut Shared) -> Vec<Effect> {
+    /// From the newest on, or around a reader's row, with everything that depends on what is shown.
+    pub(super) fn restart(&mut self, stand: Option<u64>, shared: &mut Shared) -> Vec<Effect> {
         self.query.scope.clone_from(&shared.scope);
         self.query.range = shared.range;
-        self.window.restart();
         self.sorted = None;
         self.found = None;
-        let mut effects = vec![self.page(From::Newest, shared)];
+        self.jumps.1 = None;
+        let from = self.window.restart(stand);
+        let mut effects = vec![self.page(from, shared)];
         if !self.query.is_all() {
             effects
                 .push(Effect::Query(Query::Count { query: Box::new(self.query.clone()), now: shared.now }));
@@ -139,12 +137,7 @@ impl Stream {
     }
 
     fn more(&mut self, shared: &Shared) -> Vec<Effect> {
-        let from = match self.window.need() {
-            Some(Need::Below(seq)) => From::Below(seq),
-            Some(Need::Above(seq)) => From::Above(seq),
-            None => return Vec::new(),
-        };
-        vec![self.page(from, shared)]
+        self.window.need().map(|from| self.page(from, shared)).into_iter().collect()
     }
 
     /// The detail of the selected row is asked for, unless it is here.
@@ -187,47 +180,7 @@ impl Stream {
         }
     }
 
-    fn take(&mut self, seq: u64, event: &Arc<Event>, shared: &mut Shared) {
-        if is_warning(event) && shared.scope.holds(&event.cluster, &event.object.namespace) {
-            self.strip.add(seq, event, shared.now);
-        }
-        if !self.query.matches(event, shared.now) {
-            return;
-        }
-        let new = self.window.is_new(seq);
-        if self.window.push(seq, event) {
-            shared.dirty = true;
-        }
-        if let Some((found, looked, _)) = self.found.as_mut().filter(|_| new) {
-            *found += 1;
-            *looked += 1;
-        }
-        if let Some(detail) = self.detail.as_mut().filter(|d| d.seq == seq) {
-            detail.event = Arc::clone(event);
-        }
-    }
-}
-
-impl Pane for Stream {
-    fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {
-        let strip = Effect::Query(Query::Strip { scope: shared.scope.clone(), now: shared.now });
-        let still =
-            (!self.window.follow && self.query.scope == shared.scope && self.query.range == shared.range)
-                .then(|| self.window.selected().map(|(seq, _)| seq))
-                .flatten();
-        let mut effects = match still {
-            // A refresh leaves a reader where he is.
-            Some(seq) => {
-                self.wanted = Some(seq);
-                vec![self.page(From::Around(seq), shared)]
-            }
-            None => self.restart(shared),
-        };
-        effects.push(strip);
-        effects
-    }
-
-    fn act(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
+    fn do_act(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
         if self.in_detail && self.open && stream_view::scroll(self, action) {
             return Vec::new();
         }
@@ -254,22 +207,14 @@ impl Pane for Stream {
                 self.sorted = None;
                 self.act(A::Top, shared)
             }
-            A::Top => {
-                if self.window.newest {
-                    self.window.follow();
-                    return self.follow_cursor();
-                }
-                self.window.restart();
-                vec![self.page(From::Newest, shared)]
-            }
-            A::Bottom => {
-                self.window.follow = false;
-                if self.window.oldest {
-                    self.window.go_last();
-                    return self.moved(shared);
-                }
-                vec![self.page(From::Oldest, shared)]
-            }
+            A::Top => match self.window.go_newest() {
+                Some(from) => vec![self.page(from, shared)],
+                None => self.follow_cursor(),
+            },
+            A::Bottom => match self.window.go_oldest() {
+                Some(from) => vec![self.page(from, shared)],
+                None => self.moved(shared),
+            },
             A::Follow if self.window.follow => {
                 self.window.follow = false;
                 Vec::new()
@@ -304,6 +249,54 @@ impl Pane for Stream {
         }
     }
 
+    fn take(&mut self, seq: u64, event: &Arc<Event>, shared: &mut Shared) {
+        if is_warning(event) && shared.scope.holds(&event.cluster, &event.object.namespace) {
+            self.strip.add(seq, event, shared.now);
+        }
+        if !self.query.matches(event, shared.now) {
+            return;
+        }
+        let new = self.window.is_new(seq);
+        if self.window.push(seq, event) {
+            shared.dirty = true;
+        }
+        if let Some((found, looked, _)) = self.found.as_mut().filter(|_| new) {
+            *found += 1;
+            *looked += 1;
+        }
+        if let Some(detail) = self.detail.as_mut().filter(|d| d.seq == seq) {
+            detail.event = Arc::clone(event);
+        }
+    }
+}
+
+impl Pane for Stream {
+    fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        let strip = Effect::Query(Query::Strip { scope: shared.scope.clone(), now: shared.now });
+        let still =
+            (!self.window.follow && self.query.scope == shared.scope && self.query.range == shared.range)
+                .then(|| self.window.selected().map(|(seq, _)| seq))
+                .flatten();
+        let mut effects = match still {
+            // A refresh leaves a reader where he is.
+            Some(seq) => vec![self.page(From::Around(seq), shared)],
+            None => self.restart(None, shared),
+        };
+        effects.push(strip);
+        effects
+    }
+
+    fn act(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
+        let place = |pane: &Self| (pane.selected().map(|(seq, _)| seq), pane.window.follow);
+        let (before, jump) = (place(self), self.jumps.1);
+        let effects = self.do_act(action, shared);
+        // Who has gone elsewhere himself is not taken away from there by the answer.
+        if place(self) != before && self.jumps.1 == jump {
+            self.jumps.1 = None;
+        }
+        effects
+    }
+
     fn feed(&mut self, item: &Feed, shared: &mut Shared) -> Vec<Effect> {
         if let Feed::Event { seq, event } = item {
             self.take(*seq, event, shared);
@@ -313,28 +306,12 @@ impl Pane for Stream {
 
     fn answer(&mut self, answer: &mut Answer, shared: &mut Shared) -> Vec<Effect> {
         match answer {
-            Answer::Events { from, query, rows, newest, oldest, partial } => {
-                if **query != self.query {
+            Answer::Events { page, partial } => {
+                let query = &self.query;
+                if !self.window.take(page.take(), |e| query.matches(e, shared.now)) {
                     return Vec::new();
                 }
-                let rows = std::mem::take(rows);
-                let (newest, oldest) = (*newest, *oldest);
                 self.searching = *partial;
-                match from {
-                    From::Below(_) => self.window.append(rows, oldest),
-                    From::Above(_) => self.window.prepend(rows, newest),
-                    From::Newest => {
-                        let query = &self.query;
-                        self.window.replace_newest(rows, oldest, |e| query.matches(e, shared.now));
-                    }
-                    From::Oldest => {
-                        self.window.replace(rows, newest, oldest, None);
-                        self.window.go_last();
-                    }
-                    From::Around(seq) => {
-                        self.window.replace(rows, newest, oldest, Some(self.wanted.take().unwrap_or(*seq)));
-                    }
-                }
                 shared.dirty = true;
                 self.moved(shared)
             }
@@ -343,18 +320,17 @@ impl Pane for Stream {
                 shared.dirty = true;
                 Vec::new()
             }
-            Answer::Found(Some(seq)) => {
-                let seq = *seq;
+            Answer::Found { jump, seq } if self.jumps.1 == Some(*jump) => {
+                self.jumps.1 = None;
+                let Some(seq) = *seq else {
+                    shared.say(Level::Bad, "nothing further matches");
+                    return Vec::new();
+                };
                 if self.window.go(seq) {
                     return self.moved(shared);
                 }
                 self.window.follow = false;
-                self.wanted = Some(seq);
                 vec![self.page(From::Around(seq), shared)]
-            }
-            Answer::Found(None) => {
-                shared.say(Level::Bad, "nothing further matches");
-                Vec::new()
             }
             Answer::Event(detail) => {
                 if let Some(detail) = detail.take() {
@@ -370,6 +346,19 @@ impl Pane for Stream {
             }
             _ => Vec::new(),
         }
+    }
+
+    fn failed(&mut self, query: &Query, shared: &mut Shared) {
+        match query {
+            Query::Events { ask, .. } => shared.dirty |= self.window.failed(*ask),
+            Query::Find { jump, .. } if self.jumps.1 == Some(*jump) => self.jumps.1 = None,
+            _ => {}
+        }
+    }
+
+    fn leave(&mut self) {
+        self.jumps.1 = None;
+        self.window.stay();
     }
 
     /// Owners, the incident and who was told go on while the event stands.
@@ -427,7 +416,7 @@ impl Pane for Stream {
             return Vec::new();
         }
         self.query.filter = filter;
-        self.restart(shared)
+        self.restart(None, shared)
     }
 
     fn count(&self, shared: &Shared) -> String {

@@ -4,7 +4,7 @@ use super::{sorted::Order, stream::Stream};
 use crate::{
     event::Event,
     tui::{
-        effect::{Effect, From, Query, Wanted},
+        effect::{Effect, Query, Wanted},
         model::{Level, Shared},
         query::is_warning,
     },
@@ -17,18 +17,7 @@ impl Stream {
         let here = self.selected().map(|(seq, _)| seq).filter(|_| !self.window.follow);
         let stand = if self.query.warnings { here } else { self.left.take().or(here) };
         self.left = here.filter(|_| self.query.warnings);
-        self.restart_at(stand, shared)
-    }
-
-    /// Reads anew for a reader, who stays on that row, or on the next older one that is shown.
-    fn restart_at(&mut self, row: Option<u64>, shared: &mut Shared) -> Vec<Effect> {
-        let mut effects = self.restart(shared);
-        if let (Some(seq), Some(first)) = (row, effects.first_mut()) {
-            self.window.follow = false;
-            self.wanted = Some(seq);
-            *first = self.page(From::Around(seq), shared);
-        }
-        effects
+        self.restart(stand, shared)
     }
 
     pub(super) fn find(&mut self, older: bool, wanted: Wanted, shared: &mut Shared) -> Vec<Effect> {
@@ -57,11 +46,14 @@ impl Stream {
             shared.say(Level::Bad, if older { "no older one" } else { "no newer one" });
             return Vec::new();
         }
+        let jump = self.jumps.0 + 1;
+        self.jumps = (jump, Some(jump));
         vec![Effect::Query(Query::Find {
             query: Box::new(self.query.clone()),
             wanted,
             from,
             older,
+            jump,
             now: shared.now,
         })]
     }

@@ -292,8 +292,10 @@ fn empty(pane: &Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     let (head, line) = if let Some(error) = &shared.store_error {
         ("✖ the store cannot be read", error.clone())
-    } else if pane.window.loading || pane.searching {
+    } else if pane.window.is_loading() || pane.searching {
         ("reading the store …", String::new())
+    } else if pane.window.is_owed() {
+        ("✖ the store was not read", "j reads it again; M on screen 8 shows why it failed.".to_owned())
     } else if !pane.query.is_all() {
         let mut ways = Vec::new();
         if !pane.query.filter.is_empty() {

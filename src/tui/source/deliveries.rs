@@ -4,16 +4,19 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::Job;
+use super::{
+    Job,
+    paging::{self, Log},
+};
 use crate::{
     store::{
-        DEAD, DeliveryRow, DeliveryState, OUTBOX, Read, Result,
+        DEAD, DeliveryRow, DeliveryState, OUTBOX, Read, Result, Snapshot,
         pages::{self, Limits},
     },
     tui::{
+        effect::PageAsk,
         msg::{Answer, ConnectorLog},
         query::EventQuery,
-        widgets::window::PAGE,
     },
 };
 
@@ -24,25 +27,33 @@ const LOG_ROWS: usize = 50_000;
 /// Waiting messages that are looked at.
 const WAITING: usize = 2_000;
 
-/// A page of deliveries.
-pub fn page(job: &Job<'_>, below: Option<u64>, query: &EventQuery, now: Timestamp) -> Result<Option<Answer>> {
-    let mut rows: Vec<(u64, Arc<DeliveryRow>)> = Vec::new();
-    let mut cursor = below;
-    loop {
-        let snapshot = job.snapshot()?;
-        let limits = Limits::rows(PAGE - rows.len());
-        let page =
-            pages::deliveries_back(&snapshot, cursor, limits, &|row| query.matches_delivery(row, now))?;
-        drop(snapshot);
-        rows.extend(page.rows.into_iter().map(|(seq, row)| (seq, Arc::new(row))));
-        if page.next.is_none() || rows.len() >= PAGE {
-            return Ok(Some(Answer::Deliveries { below, rows, oldest: page.next.is_none() }));
-        }
-        if job.stale() {
-            return Ok(None);
-        }
-        cursor = page.next;
+/// The deliveries that are asked for.
+struct Wished<'a> {
+    query: &'a EventQuery,
+    now: Timestamp,
+}
+
+impl Log for Wished<'_> {
+    type Row = DeliveryRow;
+
+    fn back(
+        &self,
+        snapshot: &Snapshot,
+        below: Option<u64>,
+        limits: Limits,
+    ) -> Result<pages::Page<(u64, DeliveryRow)>> {
+        pages::deliveries_back(snapshot, below, limits, &|row| self.query.matches_delivery(row, self.now))
     }
+
+    fn on(&self, snapshot: &Snapshot, from: u64, limits: Limits) -> Result<pages::Page<(u64, DeliveryRow)>> {
+        pages::deliveries_on(snapshot, from, limits, &|row| self.query.matches_delivery(row, self.now))
+    }
+}
+
+/// A page of deliveries.
+pub fn page(job: &Job<'_>, query: &EventQuery, ask: PageAsk, now: Timestamp) -> Result<Option<Answer>> {
+    let found = paging::page(job, &Wished { query, now }, ask)?;
+    Ok(found.map(|(page, _)| Answer::Deliveries(page)))
 }
 
 /// The dead letters.

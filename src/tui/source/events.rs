@@ -4,26 +4,24 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Job, incidents};
+use super::{
+    Job, incidents,
+    paging::{self, Log},
+};
 use crate::{
-    event::Event,
+    event::{Event, IncidentId},
     store::{
-        Result,
+        Result, Snapshot,
         pages::{self, Limits, Span},
     },
     tui::{
-        effect::{From, Wanted},
+        effect::{PageAsk, Wanted},
         msg::{Answer, EventDetail},
         query::{EventQuery, Scope, is_warning},
-        widgets::{
-            strip::{Counted, FOLDED_FOR, MINUTES},
-            window::PAGE,
-        },
+        widgets::strip::{Counted, FOLDED_FOR, MINUTES},
     },
 };
 
-/// A search that has found something is shown after so many rows, and goes on when somebody scrolls there.
-const SHOW_AFTER: usize = 20_000;
 /// Rows that the rate strip looks at.
 const STRIP_ROWS: usize = 200_000;
 /// Of which so many warnings at a time.
@@ -35,108 +33,44 @@ fn span(query: &EventQuery, now: Timestamp) -> Span {
     Span { since, until: None }
 }
 
-type Rows = Vec<(u64, Arc<Event>)>;
-
-/// Older rows from below a row: as many as a page has, whether there are no more, and whether it was left early.
-fn older(
-    job: &Job<'_>,
-    query: &EventQuery,
-    below: Option<u64>,
+/// The events that are asked for.
+struct Wished<'a> {
+    query: &'a EventQuery,
+    incident: Option<IncidentId>,
     now: Timestamp,
-    want: usize,
-) -> Result<Option<(Rows, bool, bool)>> {
-    let mut rows: Rows = Vec::new();
-    let mut below = below;
-    let mut examined = 0;
-    let incident = query.incident();
-    loop {
-        let limits = Limits::rows(want - rows.len());
-        let snapshot = job.snapshot()?;
-        let page = match &incident {
-            Some(id) => {
-                let mut page = pages::events_of_incident(&snapshot, id, below, limits)?;
-                page.rows.retain(|(_, e)| query.matches(e, now));
-                page
-            }
-            None => {
-                pages::events_back(&snapshot, below, span(query, now), limits, &|e| query.matches(e, now))?
-            }
-        };
-        drop(snapshot);
-        rows.extend(page.rows.into_iter().map(|(seq, e)| (seq, Arc::new(e))));
-        examined += page.examined;
-        let Some(next) = page.next else { return Ok(Some((rows, true, false))) };
-        if rows.len() >= want {
-            return Ok(Some((rows, false, false)));
-        }
-        if !rows.is_empty() && examined >= SHOW_AFTER {
-            return Ok(Some((rows, false, true)));
-        }
-        if job.stale() {
-            return Ok(None);
-        }
-        below = Some(next);
-    }
 }
 
-/// Newer rows from above a row, the newest first, and whether there are no more.
-fn newer(
-    job: &Job<'_>,
-    query: &EventQuery,
-    above: u64,
-    now: Timestamp,
-    want: usize,
-) -> Result<Option<(Rows, bool)>> {
-    let mut rows: Rows = Vec::new();
-    let mut from = above;
-    loop {
-        let limits = Limits::rows(want - rows.len());
-        let snapshot = job.snapshot()?;
-        let page = pages::events_on(&snapshot, from, span(query, now), limits, &|e| query.matches(e, now))?;
-        drop(snapshot);
-        rows.extend(page.rows.into_iter().map(|(seq, e)| (seq, Arc::new(e))));
-        let full = rows.len() >= want;
-        let end = !full && page.examined < limits.examine;
-        if full || end {
-            rows.reverse();
-            return Ok(Some((rows, end)));
+impl Log for Wished<'_> {
+    type Row = Event;
+
+    fn back(
+        &self,
+        snapshot: &Snapshot,
+        below: Option<u64>,
+        limits: Limits,
+    ) -> Result<pages::Page<(u64, Event)>> {
+        let passes = |e: &Event| self.query.matches(e, self.now);
+        match &self.incident {
+            Some(id) => {
+                let mut page = pages::events_of_incident(snapshot, id, below, limits)?;
+                page.rows.retain(|(_, e)| passes(e));
+                Ok(page)
+            }
+            None => pages::events_back(snapshot, below, span(self.query, self.now), limits, &passes),
         }
-        if job.stale() {
-            return Ok(None);
-        }
-        from = page.next.unwrap_or(from);
+    }
+
+    fn on(&self, snapshot: &Snapshot, from: u64, limits: Limits) -> Result<pages::Page<(u64, Event)>> {
+        let span = span(self.query, self.now);
+        pages::events_on(snapshot, from, span, limits, &|e| self.query.matches(e, self.now))
     }
 }
 
 /// A page.
-pub fn page(job: &Job<'_>, query: Box<EventQuery>, from: From, now: Timestamp) -> Result<Option<Answer>> {
-    let found = match from {
-        From::Newest => older(job, &query, None, now, PAGE)?.map(|(r, oldest, p)| (r, true, oldest, p)),
-        From::Below(seq) => {
-            older(job, &query, Some(seq), now, PAGE)?.map(|(r, oldest, p)| (r, false, oldest, p))
-        }
-        From::Above(seq) => {
-            newer(job, &query, seq + 1, now, PAGE)?.map(|(r, newest)| (r, newest, false, false))
-        }
-        From::Oldest => newer(job, &query, 0, now, PAGE)?.map(|(r, newest)| (r, newest, true, false)),
-        From::Around(seq) => {
-            let above = newer(job, &query, seq + 1, now, PAGE / 2)?;
-            let below = older(job, &query, Some(seq + 1), now, PAGE)?;
-            above.zip(below).map(|((mut rows, newest), (rest, oldest, partial))| {
-                rows.extend(rest);
-                (rows, newest, oldest, partial)
-            })
-        }
-    };
-    // The oldest rows are a page of their own: what lies above them is not here yet.
-    Ok(found.map(|(rows, newest, oldest, partial)| Answer::Events {
-        from,
-        query,
-        rows,
-        newest,
-        oldest,
-        partial,
-    }))
+pub fn page(job: &Job<'_>, query: &EventQuery, ask: PageAsk, now: Timestamp) -> Result<Option<Answer>> {
+    let wished = Wished { query, incident: query.incident(), now };
+    let found = paging::page(job, &wished, ask)?;
+    Ok(found.map(|(page, partial)| Answer::Events { page, partial }))
 }
 
 /// How many pass: told as it goes.
@@ -180,8 +114,8 @@ pub fn count(job: &Job<'_>, query: Box<EventQuery>, now: Timestamp) -> Result<Op
 pub fn find(
     job: &Job<'_>,
     (query, wanted): (&EventQuery, &Wanted),
-    from: u64,
-    towards_older: bool,
+    (from, towards_older): (u64, bool),
+    jump: u64,
     now: Timestamp,
 ) -> Result<Option<Answer>> {
     let passes = |event: &Event| {
@@ -204,7 +138,7 @@ pub fn find(
         };
         drop(snapshot);
         if hit.is_some() || end {
-            return Ok(Some(Answer::Found(hit)));
+            return Ok(Some(Answer::Found { jump, seq: hit }));
         }
         if job.stale() {
             return Ok(None);

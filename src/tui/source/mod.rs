@@ -6,6 +6,7 @@
 mod deliveries;
 mod events;
 mod incidents;
+mod paging;
 mod present;
 mod system;
 
@@ -14,7 +15,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
 };
 
@@ -72,24 +73,24 @@ impl Source {
         Ok(Self { lanes, tickets, open })
     }
 
-    /// Asks; false when the lane is full.
-    pub fn ask(&self, query: Query) -> bool {
+    /// Asks; a question for which its lane has no room comes back.
+    pub fn ask(&self, query: Query) -> std::result::Result<(), Box<Query>> {
         let slot = query.slot();
         let lane = match query.lane() {
             Lane::Quick => 0,
             Lane::Events => 1,
             Lane::Scan => 2,
         };
-        let Some(ticket) = self.tickets.get(slot as usize).map(|t| t.fetch_add(1, Ordering::Relaxed) + 1)
-        else {
-            return false;
+        let Some((ticket, lane)) = self.tickets.get(slot as usize).zip(self.lanes.get(lane)) else {
+            return Err(Box::new(query));
         };
+        let ticket = ticket.fetch_add(1, Ordering::Relaxed) + 1;
         self.open.fetch_add(1, Ordering::SeqCst);
-        let asked = self.lanes.get(lane).is_some_and(|l| l.try_send((query, ticket)).is_ok());
-        if !asked {
+        lane.try_send((query, ticket)).map_err(|error| {
             self.open.fetch_sub(1, Ordering::SeqCst);
-        }
-        asked
+            let (TrySendError::Full((query, _)) | TrySendError::Disconnected((query, _))) = error;
+            Box::new(query)
+        })
     }
 
     /// Every question was answered, or left because a newer one came.
@@ -148,10 +149,12 @@ impl Worker {
         while let Ok((query, ticket)) = queue.recv() {
             let job = Job { worker: self, slot: query.slot(), ticket };
             if !job.stale() {
-                match self.answer(&job, query) {
+                match self.answer(&job, query.clone()) {
                     Ok(Some(answer)) => job.send(answer),
                     Ok(None) => {}
-                    Err(error) => job.send(Answer::Failed(error.to_string())),
+                    Err(error) => {
+                        job.send(Answer::Failed { query: Box::new(query), error: error.to_string() });
+                    }
                 }
             }
             self.open.fetch_sub(1, Ordering::SeqCst);
@@ -171,14 +174,14 @@ impl Worker {
                 let detail = incidents::detail(job, &id)?.map(Box::new);
                 Ok(Some(Answer::Incident { question, detail }))
             }
-            Query::Events { query, from, now } => events::page(job, query, from, now),
+            Query::Events { query, ask, now } => events::page(job, &query, ask, now),
             Query::Count { query, now } => events::count(job, query, now),
-            Query::Find { query, wanted, from, older, now } => {
-                events::find(job, (&query, &wanted), from, older, now)
+            Query::Find { query, wanted, from, older, jump, now } => {
+                events::find(job, (&query, &wanted), (from, older), jump, now)
             }
             Query::Event(seq) => events::detail(job, seq).map(Some),
             Query::Strip { scope, now } => events::strip(job, &scope, now),
-            Query::Deliveries { below, query, now } => deliveries::page(job, below, &query, now),
+            Query::Deliveries { query, ask, now } => deliveries::page(job, &query, ask, now),
             Query::Dead => deliveries::dead(job).map(Some),
             Query::Waiting { query, now } => deliveries::waiting(job, query, now).map(Some),
             Query::Connectors => deliveries::connectors(job),

@@ -135,6 +135,7 @@ fn back(model: &mut Model) -> Vec<Effect> {
         && let Some(from) = model.trail.pop()
     {
         // Back to where somebody went deeper from; at the root there is nothing to leave.
+        super::leave(model, from);
         model.current = from;
         model.shared.keys_page = 0;
     }

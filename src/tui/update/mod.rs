@@ -8,6 +8,7 @@ mod prompt;
 use jiff::Timestamp;
 
 use super::{
+    action::Action,
     effect::{About, Effect, Query},
     model::{Level, Model},
     msg::{Answer, Msg},
@@ -65,6 +66,11 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Tick => tick(model),
         Msg::Answer(answer) => answered(model, answer),
+        Msg::LeftOut(query) => {
+            model.shared.say(Level::Bad, "the store answers slowly: this was left out; r reads again");
+            failed(model, &query);
+            Vec::new()
+        }
         Msg::Replied { about, reply } => replied(model, about, reply),
         Msg::Copied(result) => {
             match result {
@@ -109,16 +115,29 @@ fn settle(model: &mut Model, effects: Vec<Effect>) -> Vec<Effect> {
     out
 }
 
+/// Tells the screen that is shown that another will be.
+fn leave(model: &mut Model, next: usize) {
+    if let Some(pane) = model.panes.get_mut(model.current).filter(|_| next != model.current) {
+        pane.leave();
+    }
+}
+
 /// Shows another screen; it reads again what it shows.
 fn go(model: &mut Model, screen: &str, filter: Option<&str>) -> Vec<Effect> {
     let Some(index) = panes::index(screen) else { return Vec::new() };
+    leave(model, index);
     model.current = index;
     model.trail.clear();
     model.shared.keys_page = 0;
     model.shared.dirty = true;
     let Some(pane) = model.panes.get_mut(index) else { return Vec::new() };
     match filter.map(|text| Filter::parse(text, &model.shared.tz)) {
-        Some(Ok(filter)) => pane.set_filter(filter, &mut model.shared),
+        Some(Ok(filter)) => {
+            // Somebody asks for something new: it begins with the newest, not where he once read.
+            let mut effects = pane.act(Action::Top, &mut model.shared);
+            effects.extend(pane.set_filter(filter, &mut model.shared));
+            effects
+        }
         Some(Err(error)) => {
             // The deliveries take words that events do not have.
             let text = format!("filter: {error}");
@@ -254,11 +273,12 @@ fn tick(model: &mut Model) -> Vec<Effect> {
 
 fn answered(model: &mut Model, mut answer: Answer) -> Vec<Effect> {
     match &mut answer {
-        Answer::Failed(error) => {
+        Answer::Failed { query, error } => {
             if model.shared.store_error.as_ref() != Some(error) {
                 model.shared.store_error = Some(error.clone());
                 model.shared.say(Level::Bad, error.clone());
             }
+            failed(model, query);
             return Vec::new();
         }
         Answer::Totals(totals) => {
@@ -282,6 +302,13 @@ fn answered(model: &mut Model, mut answer: Answer) -> Vec<Effect> {
         open_on(model);
     }
     effects
+}
+
+/// Whoever asked knows that no answer comes.
+fn failed(model: &mut Model, query: &Query) {
+    for pane in &mut model.panes {
+        pane.failed(query, &mut model.shared);
+    }
 }
 
 /// Incidents if one is open, else where an earlier session was left, else the stream. Until somebody presses a key the

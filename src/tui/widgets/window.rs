@@ -11,7 +11,9 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::tui::action::Action;
+pub use paging::Page;
+
+use crate::tui::{action::Action, effect::PageAsk};
 
 /// What stands in such a list.
 pub trait Row {
@@ -57,8 +59,12 @@ pub struct Window<R> {
     pub follow: bool,
     /// How many came since the window stopped following.
     pub unseen: u64,
-    /// A page is on its way.
-    pub loading: bool,
+    /// The page that is on its way.
+    under_way: Option<PageAsk>,
+    /// Pages asked for so far.
+    number: u64,
+    /// A page that was to replace everything could not be read.
+    owed: bool,
     /// The newest row that the feed told of: a page that was read before it was committed is not the newest.
     latest: u64,
     /// The same when the page on its way was asked for: what the feed told before, and the page does not have, has left
@@ -73,15 +79,6 @@ pub struct Window<R> {
     again: HashMap<u64, Timestamp>,
 }
 
-/// Which page is needed next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// Older than this row.
-    Below(u64),
-    /// Newer than this row.
-    Above(u64),
-}
-
 impl<R> Default for Window<R> {
     fn default() -> Self {
         Self {
@@ -94,7 +91,9 @@ impl<R> Default for Window<R> {
             oldest: false,
             follow: true,
             unseen: 0,
-            loading: false,
+            under_way: None,
+            number: 0,
+            owed: false,
             latest: 0,
             asked: 0,
             low: u64::MAX,
@@ -126,12 +125,6 @@ impl<R: Row> Window<R> {
         seq > self.high.max(self.latest)
     }
 
-    /// A page is asked for.
-    pub fn ask(&mut self) {
-        self.loading = true;
-        self.asked = self.latest;
-    }
-
     /// The row from which on a search goes on in the store: what is in memory was looked at.
     pub fn edge(&self, older: bool) -> u64 {
         if older { self.low } else { self.high }
@@ -152,16 +145,8 @@ impl<R: Row> Window<R> {
         self.again.get(&seq).copied()
     }
 
-    /// Other rows are wanted from now on; the old ones stay until their page is here.
-    pub fn restart(&mut self) {
-        self.follow = true;
-        self.newest = true;
-        self.unseen = 0;
-        self.latest = 0;
-    }
-
     /// The newest page in place of everything, under what the feed brought since the page was read.
-    pub fn replace_newest(&mut self, page: Vec<(u64, Arc<R>)>, oldest: bool, wanted: impl Fn(&R) -> bool) {
+    fn replace_newest(&mut self, page: Vec<(u64, Arc<R>)>, oldest: bool, wanted: impl Fn(&R) -> bool) {
         let first = page.iter().map(|(s, _)| *s).max().unwrap_or(0);
         let newer = self.rows.iter().filter(|(s, r)| *s > first && *s <= self.latest && wanted(r));
         let mut rows: Vec<_> = newer.cloned().collect();
@@ -170,7 +155,7 @@ impl<R: Row> Window<R> {
     }
 
     /// A page in place of everything. `around`: the row to stand on, on the line on which the cursor is.
-    pub fn replace(&mut self, rows: Vec<(u64, Arc<R>)>, newest: bool, oldest: bool, around: Option<u64>) {
+    fn replace(&mut self, rows: Vec<(u64, Arc<R>)>, newest: bool, oldest: bool, around: Option<u64>) {
         let line = self.at.saturating_sub(self.top);
         let mut rows = rows;
         self.low = rows.iter().map(|(s, _)| *s).min().unwrap_or(u64::MAX);
@@ -181,32 +166,33 @@ impl<R: Row> Window<R> {
         self.again.clear();
         self.newest = newest && self.high >= self.latest;
         self.oldest = oldest;
-        self.loading = false;
-        // It may have been evicted meanwhile: then the next older one.
+        self.under_way = None;
+        // It may have been evicted meanwhile: then the next older one, else the oldest that is left.
         let nearest = |seq: u64| {
             let below = self.rows.iter().enumerate().filter(|(_, (s, _))| *s <= seq);
-            below.max_by_key(|(_, (s, _))| *s).map(|(place, _)| place)
+            let found = below.max_by_key(|(_, (s, _))| *s).map(|(place, _)| place);
+            found.unwrap_or(self.rows.len().saturating_sub(1))
         };
-        self.at = around.and_then(nearest).unwrap_or(0);
+        self.at = around.map_or(0, nearest);
         self.top = self.at.saturating_sub(if around.is_some() { line } else { 0 });
-        if newest && self.follow {
+        if self.newest || newest && self.follow {
             self.unseen = 0;
         }
     }
 
     /// Stands on the last row.
-    pub fn go_last(&mut self) {
+    fn go_last(&mut self) {
         self.at = self.rows.len().saturating_sub(1);
     }
 
     /// An older page under the window.
-    pub fn append(&mut self, rows: Vec<(u64, Arc<R>)>, oldest: bool) {
+    fn append(&mut self, rows: Vec<(u64, Arc<R>)>, oldest: bool) {
         // Also where all of them are here already: the next page begins below them.
         self.low = rows.iter().map(|(s, _)| *s).fold(self.low, u64::min);
         let rows = self.absent(rows);
         self.rows.extend(rows);
         self.oldest = oldest;
-        self.loading = false;
+        self.under_way = None;
         // What can be seen stays where it is.
         let below = (self.top + self.height).max(self.at + 1).min(self.rows.len());
         if let Some(below) = self.rows.make_contiguous().get_mut(below..) {
@@ -225,7 +211,7 @@ impl<R: Row> Window<R> {
     }
 
     /// A newer page above the window; the selected row keeps its line.
-    pub fn prepend(&mut self, rows: Vec<(u64, Arc<R>)>, newest: bool) {
+    fn prepend(&mut self, rows: Vec<(u64, Arc<R>)>, newest: bool) {
         self.high = rows.iter().map(|(s, _)| *s).fold(self.high, u64::max);
         let rows = self.absent(rows);
         let added = rows.len();
@@ -240,7 +226,7 @@ impl<R: Row> Window<R> {
         }
         self.newest = newest && self.high.max(self.asked) >= self.latest;
         self.unseen = if self.newest { 0 } else { self.unseen.saturating_sub(added as u64) };
-        self.loading = false;
+        self.under_way = None;
         self.shorten(CAPACITY.max(self.top + self.height));
     }
 
@@ -350,20 +336,6 @@ impl<R: Row> Window<R> {
         i32::try_from(place).ok()?.checked_sub(i32::try_from(self.at).ok()?)
     }
 
-    /// The page that the cursor will need soon, if none is on its way.
-    pub fn need(&self) -> Option<Need> {
-        if self.loading {
-            return None;
-        }
-        if self.rows.is_empty() {
-            return None;
-        }
-        if !self.newest && self.at < MARGIN && !self.follow {
-            return Some(Need::Above(self.high));
-        }
-        (!self.oldest && self.at + MARGIN >= self.rows.len()).then_some(Need::Below(self.low))
-    }
-
     /// The visible rows; scrolls as little as needed.
     pub fn visible(&mut self, height: usize) -> std::ops::Range<usize> {
         self.height = height;
@@ -382,6 +354,8 @@ impl<R: Row> Window<R> {
         self.top..(self.top + height).min(rows)
     }
 }
+
+mod paging;
 
 #[cfg(test)]
 mod tests;

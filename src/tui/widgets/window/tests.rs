@@ -1,6 +1,7 @@
 //! The window against pages and a feed.
 
 use super::*;
+use crate::tui::effect::From;
 
 impl Row for u64 {}
 
@@ -57,7 +58,7 @@ fn following_shows_the_newest_and_memory_is_bounded() {
     assert_eq!(window.need(), None);
     window.at = CAPACITY - 10;
     window.follow = false;
-    assert_eq!(window.need(), Some(Need::Below(4_001)));
+    assert_eq!(window.need(), Some(From::Below(4_001)));
     window.visible(20);
     let before = line(&mut window);
     window.append(page(3_701..4_001), false);
@@ -70,7 +71,7 @@ fn following_shows_the_newest_and_memory_is_bounded() {
 fn what_comes_while_a_page_is_read_is_not_lost() {
     let mut window = Window::default();
     window.replace(page(1..10), true, true, None);
-    window.restart();
+    window.restart(None);
     for seq in 10..13 {
         window.push(seq, &Arc::new(seq));
     }
@@ -82,7 +83,7 @@ fn what_comes_while_a_page_is_read_is_not_lost() {
     window.push(20, &Arc::new(20));
     window.prepend(page(13..15), true);
     assert!(!window.newest);
-    assert_eq!(window.need(), Some(Need::Above(14)));
+    assert_eq!(window.need(), Some(From::Above(14)));
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn what_happens_again_rises_to_the_top_unless_somebody_reads() {
     // One that is not in memory, too.
     window.push(3, &row(3, 22).1);
     assert_eq!(seqs(&window), [3, 15, 11, 14, 13, 12, 10]);
-    assert_eq!(window.need(), Some(Need::Below(10)));
+    assert_eq!(window.need(), Some(From::Below(10)));
     window.append((1..10).rev().map(|s| row(s, s as i64)).collect(), true);
     assert_eq!(seqs(&window), [3, 15, 11, 14, 13, 12, 10, 9, 8, 7, 6, 5, 4, 2, 1]);
     // Under a reader nothing moves; following again brings it up.
@@ -131,16 +132,16 @@ fn what_has_left_the_range_is_not_asked_for_again_and_again() {
     window.visible(20);
     window.act(Action::Down);
     window.push(20, &Arc::new(20));
-    assert_eq!(window.need(), Some(Need::Above(9)));
-    window.ask();
+    assert_eq!(window.need(), Some(From::Above(9)));
+    window.ask(From::Newest);
     window.prepend(Vec::new(), true);
     assert_eq!((window.need(), window.newest, window.unseen), (None, true, 0));
     // What is told while a page is read may be missing in it.
     window.push(21, &Arc::new(21));
-    window.ask();
+    window.ask(From::Newest);
     window.push(22, &Arc::new(22));
     window.prepend(vec![(21, Arc::new(21))], true);
-    assert_eq!(window.need(), Some(Need::Above(21)));
+    assert_eq!(window.need(), Some(From::Above(21)));
 }
 
 #[test]
@@ -149,9 +150,9 @@ fn a_page_of_rows_that_are_here_already_goes_on_below_them() {
     let mut window = Window::default();
     window.replace((100..110).rev().map(|s| row(s, s as i64)).collect(), true, false, None);
     window.push(50, &row(50, 200).1);
-    assert_eq!(window.need(), Some(Need::Below(100)));
+    assert_eq!(window.need(), Some(From::Below(100)));
     window.append(vec![row(50, 200)], false);
-    assert_eq!(window.need(), Some(Need::Below(50)));
+    assert_eq!(window.need(), Some(From::Below(50)));
 }
 
 #[test]
@@ -163,4 +164,78 @@ fn a_row_that_happens_again_above_a_reader_is_one_row() {
     assert!(window.is_new(20) && window.push(20, &Arc::new(20)));
     assert!(!window.is_new(20) && !window.push(20, &Arc::new(20)));
     assert_eq!(window.unseen, 1);
+}
+
+fn came(ask: PageAsk, rows: std::ops::Range<u64>, newest: bool, oldest: bool) -> Page<u64> {
+    Page { ask, rows: page(rows), newest, oldest }
+}
+
+#[test]
+fn only_the_newest_question_is_answered() {
+    let mut window = Window::default();
+    let first = window.ask(From::Newest);
+    let second = window.ask(From::Newest);
+    assert!(!window.take(came(first, 1..10, true, true), |_| true) && window.rows().is_empty());
+    assert!(!window.failed(first) && window.is_loading());
+    assert!(window.take(came(second, 5..20, true, true), |_| true));
+    assert!(!window.take(came(second, 1..10, true, true), |_| true));
+    assert_eq!((window.rows().len(), window.is_loading()), (15, false));
+}
+
+#[test]
+fn a_page_that_fails_is_asked_for_again() {
+    let mut window = Window::default();
+    let ask = window.ask(From::Newest);
+    assert!(window.failed(ask) && window.is_owed());
+    assert_eq!(window.need(), Some(From::Newest));
+    let ask = window.ask(From::Newest);
+    assert!(window.take(came(ask, 900..1_000, true, false), |_| true) && !window.is_owed());
+    window.visible(20);
+    (window.at, window.follow) = (90, false);
+    let below = window.need().unwrap();
+    assert_eq!(below, From::Below(900));
+    let ask = window.ask(below);
+    assert_eq!(window.need(), None);
+    assert!(window.failed(ask));
+    assert_eq!((window.need(), window.is_owed()), (Some(below), false));
+    // One that was to replace everything is asked for around the reader.
+    let from = window.restart(Some(950));
+    let ask = window.ask(from);
+    window.failed(ask);
+    assert_eq!(window.need(), Some(From::Around(909)));
+    assert_eq!(window.go_newest(), Some(From::Newest));
+}
+
+#[test]
+fn a_reader_who_moves_while_a_page_around_a_row_is_read_stays_where_he_went() {
+    let mut window = Window::default();
+    window.replace(page(500..800), true, false, None);
+    window.visible(20);
+    for _ in 0..10 {
+        window.act(Action::Down);
+    }
+    let here = line(&mut window);
+    // A row that was looked for, far below.
+    let jump = window.ask(From::Around(100));
+    assert_eq!(window.need(), Some(From::Around(here.0)));
+    window.act(Action::Down);
+    let moved = line(&mut window);
+    let again = window.need().unwrap();
+    assert_eq!(again, From::Around(moved.0));
+    let again = window.ask(again);
+    assert!(!window.take(came(jump, 50..300, false, false), |_| true));
+    assert!(window.take(came(again, 400..900, true, false), |_| true));
+    assert_eq!(line(&mut window), moved);
+    // Who went to another screen comes back to his row, too.
+    let jump = window.ask(From::Around(100));
+    window.stay();
+    assert!(!window.take(came(jump, 50..300, false, false), |_| true));
+    assert_eq!((line(&mut window), window.need()), (moved, Some(From::Around(moved.0))));
+    // Where his row is gone he stands on the next older one, else on the next newer.
+    let ask = window.ask(From::Around(moved.0));
+    window.take(came(ask, 100..200, false, true), |_| true);
+    assert_eq!(window.selected().map(|(s, _)| s), Some(199));
+    let ask = window.ask(From::Around(50));
+    window.take(came(ask, 100..200, true, true), |_| true);
+    assert_eq!(window.selected().map(|(s, _)| s), Some(100));
 }
