@@ -72,6 +72,11 @@ pub fn is_warning(event: &Event) -> bool {
     event.severity >= Severity::Medium
 }
 
+/// When an event was there last.
+pub fn last(event: &Event) -> Timestamp {
+    event.last_seen.max(event.timestamp)
+}
+
 impl EventQuery {
     /// Everything passes.
     pub fn is_all(&self) -> bool {
@@ -88,7 +93,7 @@ impl EventQuery {
     pub fn matches(&self, event: &Event, now: Timestamp) -> bool {
         (!self.warnings || is_warning(event))
             && self.scope.holds(&event.cluster, &event.object.namespace)
-            && self.since(now).is_none_or(|since| event.last_seen.max(event.timestamp) >= since)
+            && self.since(now).is_none_or(|since| last(event) >= since)
             && self.filter.matches(event, now)
     }
 

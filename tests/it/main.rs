@@ -58,6 +58,7 @@ mod tui_incidents;
 mod tui_late;
 mod tui_program;
 mod tui_pty;
+mod tui_range;
 mod tui_sample;
 mod tui_screens;
 mod tui_truth;

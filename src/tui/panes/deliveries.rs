@@ -173,6 +173,14 @@ impl Deliveries {
         self.window.selected().map(|(_, row)| (**row).clone())
     }
 
+    /// What has grown older than what is shown leaves, but for what a reader looks at.
+    fn let_go(&mut self, shared: &mut Shared) {
+        let Some(since) = self.query.since(shared.now) else { return };
+        shared.dirty |= self.window.let_go(|row| row.at >= since) > 0;
+        let passes = |(_, letter): &(u64, Arc<DeadLetter>)| deliveries_view::as_row(letter).at >= since;
+        shared.dirty |= self.dead_cursor.let_go(&mut self.dead, passes);
+    }
+
     fn more(&mut self, shared: &Shared) -> Vec<Effect> {
         self.window.need().map(|from| self.page(from, shared)).into_iter().collect()
     }
@@ -322,6 +330,7 @@ impl Pane for Deliveries {
 
     /// What waits changes with every message that comes or goes.
     fn refresh(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        self.let_go(shared);
         if shared.waiting() == self.waited {
             return Vec::new();
         }

@@ -1,6 +1,9 @@
 //! Incidents: what is broken now, the worst first; below it what ended; beside it why, suspects, and who was told.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use ratatui::{Frame, layout::Rect};
@@ -94,6 +97,8 @@ pub struct Incidents {
     looked: Looked,
     /// What the feed told while questions are under way.
     news: News,
+    /// Too old for what is shown, but somebody looks at them: until he moves.
+    held: HashSet<IncidentId>,
 }
 
 impl Incidents {
@@ -152,9 +157,10 @@ impl Incidents {
         self.query.scope.clone_from(&shared.scope);
         let since = Self::ended_since(shared);
         let shown = |i: &&Arc<Incident>| {
-            (i.status == IncidentStatus::Open || i.resolved_at.is_none_or(|at| at >= since))
-                && self.is_in_scope(i)
-                && self.query.matches_incident(i, shared.now)
+            self.held.contains(&i.id)
+                || i.resolved_at.is_none_or(|at| i.status == IncidentStatus::Open || at >= since)
+                    && self.is_in_scope(i)
+                    && self.query.matches_incident(i, shared.now)
         };
         let mut rows: Vec<_> = self.all.values().filter(shown).cloned().collect();
         self.note(shared);
@@ -172,6 +178,25 @@ impl Incidents {
         self.elsewhere = open.filter(|i| !self.is_in_scope(i)).count();
         shared.quiet_since = self.all.values().filter_map(|i| i.resolved_at).max();
         shared.dirty = true;
+    }
+
+    /// What has grown too old for what is shown leaves, but for what a reader looks at.
+    fn let_go(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        let since = Self::ended_since(shared);
+        let aged = |i: &Arc<Incident>| {
+            let ended = i.status != IncidentStatus::Open && i.resolved_at.is_some_and(|at| at < since);
+            ended
+                || self.query.filter.since(shared.now).is_some_and(|since| i.last_at.max(i.opened_at) < since)
+        };
+        if !self.rows.iter().any(|i| aged(i) && !self.held.contains(&i.id)) {
+            return Vec::new();
+        }
+        let near = self.cursor.top..=self.cursor.at;
+        let looked_at = self.rows.iter().enumerate().filter(|(place, i)| near.contains(place) && aged(i));
+        self.held = looked_at.filter(|_| self.moved).map(|(_, i)| i.id.clone()).collect();
+        self.cursor.ragged = self.moved;
+        self.arrange(shared);
+        self.follow_cursor()
     }
 
     pub(super) fn current(&self) -> Option<&Arc<Incident>> {
@@ -245,6 +270,7 @@ impl Pane for Incidents {
     }
 
     fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        self.held.clear();
         self.arrange(shared);
         let (ended_since, question) = (Self::ended_since(shared), self.news.ask());
         vec![Effect::Query(Query::Incidents { ended_since, question })]
@@ -252,6 +278,7 @@ impl Pane for Incidents {
 
     fn act(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
         self.moved = action != A::Top;
+        self.held.clear();
         if self.cursor.act(action, self.rows.len()) {
             return self.follow_cursor();
         }
@@ -389,7 +416,8 @@ impl Pane for Incidents {
 
     /// What heals, restarts or becomes ready changes no incident until it ends: what stands there is read again.
     fn refresh(&mut self, shared: &mut Shared) -> Vec<Effect> {
-        let mut effects = self.rearrange(shared);
+        let mut effects = self.let_go(shared);
+        effects.extend(self.rearrange(shared));
         if !self.looked.is_due(shared) {
             return effects;
         }
@@ -446,6 +474,7 @@ impl Pane for Incidents {
 
     fn set_filter(&mut self, filter: Filter, shared: &mut Shared) -> Vec<Effect> {
         self.query.filter = filter;
+        self.held.clear();
         self.arrange(shared);
         self.follow_cursor()
     }

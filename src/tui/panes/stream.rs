@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use ratatui::{Frame, layout::Rect};
 
 use super::{Pane, PaneDef, PaneState, event_detail, sorted::Sorted, stream_view};
@@ -91,6 +92,8 @@ pub struct Stream {
     pub(super) left: Option<u64>,
     /// How many rows were looked for in the store so far, and which of these jumps is under way.
     pub(super) jumps: (u64, Option<u64>),
+    /// When it was asked how many pass.
+    pub(super) counted_at: Timestamp,
 }
 
 impl Stream {
@@ -111,6 +114,7 @@ impl Stream {
             looked: Looked::default(),
             left: None,
             jumps: (0, None),
+            counted_at: Timestamp::UNIX_EPOCH,
         }
     }
 
@@ -128,10 +132,7 @@ impl Stream {
         self.jumps.1 = None;
         let from = self.window.restart(stand);
         let mut effects = vec![self.page(from, shared)];
-        if !self.query.is_all() {
-            effects
-                .push(Effect::Query(Query::Count { query: Box::new(self.query.clone()), now: shared.now }));
-        }
+        effects.extend(self.count_them(shared));
         shared.dirty = true;
         effects
     }
@@ -316,8 +317,12 @@ impl Pane for Stream {
                 self.moved(shared)
             }
             Answer::Count { query, found, looked, done } if **query == self.query => {
-                self.found = Some((*found, *looked, *done));
-                shared.dirty = true;
+                // Counted once more, the number of before stands until it is done.
+                if *done || !self.found.is_some_and(|(_, _, done)| done) {
+                    let counted = Some((*found, *looked, *done));
+                    shared.dirty |= self.found != counted;
+                    self.found = counted;
+                }
                 Vec::new()
             }
             Answer::Found { jump, seq } if self.jumps.1 == Some(*jump) => {
@@ -363,11 +368,12 @@ impl Pane for Stream {
 
     /// Owners, the incident and who was told go on while the event stands.
     fn refresh(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        let mut effects: Vec<Effect> = self.let_go(shared).into_iter().collect();
         let storm = self.window.follow && shared.rate.per_second(shared.now) > STORM;
-        if !self.open || storm || !self.looked.is_due(shared) {
-            return Vec::new();
+        if self.open && !storm && self.looked.is_due(shared) {
+            effects.extend(self.selected().map(|(seq, _)| Effect::Query(Query::Event(seq))));
         }
-        self.selected().map(|(seq, _)| Effect::Query(Query::Event(seq))).into_iter().collect()
+        effects
     }
 
     fn steps_to(&self, line: u16) -> Option<i32> {

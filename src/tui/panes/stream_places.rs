@@ -1,4 +1,7 @@
-//! Where a reader of the stream stands: on the next match, and on his row when other rows are shown.
+//! Where a reader of the stream stands: on the next match, on his row when other rows are shown, and when rows grow too
+//! old for what is shown.
+
+use jiff::SignedDuration;
 
 use super::{sorted::Order, stream::Stream};
 use crate::{
@@ -6,11 +9,41 @@ use crate::{
     tui::{
         effect::{Effect, Query, Wanted},
         model::{Level, Shared},
-        query::is_warning,
+        query::{self, is_warning},
     },
 };
 
+/// How often events are counted again that pass only for a time, where not all of them are in memory.
+const COUNT_AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
 impl Stream {
+    /// How many pass.
+    pub(super) fn count_them(&mut self, shared: &Shared) -> Option<Effect> {
+        self.counted_at = shared.now;
+        (!self.query.is_all())
+            .then(|| Effect::Query(Query::Count { query: Box::new(self.query.clone()), now: shared.now }))
+    }
+
+    /// What has grown older than what is shown leaves, but for what a reader looks at.
+    pub(super) fn let_go(&mut self, shared: &mut Shared) -> Option<Effect> {
+        let since = self.query.since(shared.now)?;
+        let whole = self.window.oldest && self.window.newest;
+        let gone = self.window.let_go(|event| query::last(event) >= since);
+        let mut went = gone > 0;
+        if let Some(sorted) = &mut self.sorted {
+            went |= sorted.cursor.let_go(&mut sorted.rows, |(_, event)| query::last(event) >= since);
+        }
+        shared.dirty |= went;
+        match &mut self.found {
+            Some((found, _, true)) if whole => *found = found.saturating_sub(gone as u64),
+            Some((_, _, true)) if shared.now.duration_since(self.counted_at) >= COUNT_AGAIN => {
+                return self.count_them(shared);
+            }
+            _ => {}
+        }
+        None
+    }
+
     /// All rows or warnings only. A reader stays where he is, and is there again when he turns back.
     pub(super) fn warnings_only(&mut self, shared: &mut Shared) -> Vec<Effect> {
         self.query.warnings = !self.query.warnings;

@@ -13,6 +13,32 @@ pub struct Cursor {
     pub height: usize,
     /// The screen's line of the topmost row; set by the view.
     pub line: u16,
+    /// Rows have left under a reader: what he sees stays on its line, over an end that is empty, until he moves.
+    pub ragged: bool,
+}
+
+/// Rows leave a list, from the first to the last: those on the screen down to the cursor of a reader stay, so that
+/// nothing moves that he looks at.
+pub struct Leaving {
+    still: std::ops::Range<usize>,
+    place: usize,
+    /// How many have left above the screen: by so many the cursor and the screen go down in number.
+    pub above: usize,
+}
+
+impl Leaving {
+    /// From a list with this place of the topmost row and of a reader's cursor; `None`: nobody reads.
+    pub fn new(reader: Option<(usize, usize)>) -> Self {
+        Self { still: reader.map_or(0..0, |(top, at)| top..at + 1), place: 0, above: 0 }
+    }
+
+    /// Whether the next row stays.
+    pub fn stays(&mut self, passes: bool) -> bool {
+        let stays = passes || self.still.contains(&self.place);
+        self.above += usize::from(!stays && self.place < self.still.start);
+        self.place += 1;
+        stays
+    }
 }
 
 impl Cursor {
@@ -31,7 +57,19 @@ impl Cursor {
             _ => return false,
         };
         self.at = at.min(rows.saturating_sub(1));
+        self.ragged = false;
         true
+    }
+
+    /// What does not pass any more leaves, but for what a reader looks at; whether something did.
+    pub fn let_go<T>(&mut self, rows: &mut Vec<T>, passes: impl Fn(&T) -> bool) -> bool {
+        let before = rows.len();
+        let mut leaving = Leaving::new(Some((self.top, self.at)));
+        rows.retain(|row| leaving.stays(passes(row)));
+        self.at = self.at.saturating_sub(leaving.above);
+        self.top = self.top.saturating_sub(leaving.above);
+        self.ragged |= rows.len() < before;
+        rows.len() < before
     }
 
     /// How far the row on a line of the screen is from the cursor.
@@ -65,7 +103,9 @@ impl Cursor {
         } else if height > 0 && self.at >= self.top + height {
             self.top = self.at + 1 - height;
         }
-        self.top = self.top.min(rows.saturating_sub(height));
+        if !self.ragged {
+            self.top = self.top.min(rows.saturating_sub(height));
+        }
         self.top..(self.top + height).min(rows)
     }
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 pub use paging::Page;
 
+use super::cursor::Leaving;
 use crate::tui::{action::Action, effect::PageAsk};
 
 /// What stands in such a list.
@@ -73,6 +74,8 @@ pub struct Window<R> {
     /// Every row of the store from the one to the other is here. Outside there may be some that happened again.
     low: u64,
     high: u64,
+    /// Rows have left under a reader: what he sees stays on its line until he moves.
+    ragged: bool,
     /// Rows have happened again under a reader: they rise when the list follows.
     unsorted: bool,
     /// Those among them that stand where they stood, and the time by which they do.
@@ -98,6 +101,7 @@ impl<R> Default for Window<R> {
             asked: 0,
             low: u64::MAX,
             high: 0,
+            ragged: false,
             unsorted: false,
             again: HashMap::new(),
         }
@@ -164,6 +168,7 @@ impl<R: Row> Window<R> {
         self.rows = rows.into();
         self.unsorted = false;
         self.again.clear();
+        self.ragged = false;
         self.newest = newest && self.high >= self.latest;
         self.oldest = oldest;
         self.under_way = None;
@@ -325,8 +330,25 @@ impl<R: Row> Window<R> {
         .min(last);
         if self.at != before {
             self.follow = false;
+            self.ragged = false;
         }
         true
+    }
+
+    /// What does not pass any more leaves, but for what a reader looks at; how many did.
+    pub fn let_go(&mut self, passes: impl Fn(&R) -> bool) -> usize {
+        let before = self.rows.len();
+        let mut leaving = Leaving::new((!self.follow).then_some((self.top, self.at)));
+        self.rows.retain(|(_, row)| leaving.stays(passes(row)));
+        self.at = self.at.saturating_sub(leaving.above);
+        self.top = self.top.saturating_sub(leaving.above);
+        let gone = before - self.rows.len();
+        if gone > 0 {
+            self.ragged = !self.follow;
+            let here: HashSet<u64> = self.rows.iter().map(|(seq, _)| *seq).collect();
+            self.again.retain(|seq, _| here.contains(seq));
+        }
+        gone
     }
 
     /// How far the row on a line of the screen is from the cursor.
@@ -350,7 +372,9 @@ impl<R: Row> Window<R> {
         } else if height > 0 && self.at >= self.top + height {
             self.top = self.at + 1 - height;
         }
-        self.top = self.top.min(rows.saturating_sub(height));
+        if !self.ragged {
+            self.top = self.top.min(rows.saturating_sub(height));
+        }
         self.top..(self.top + height).min(rows)
     }
 }
