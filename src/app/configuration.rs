@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{connectors::Workshop, dashboard::key_problems};
 use crate::{
-    config::{self, Flags, Problem, Problems, Resolved, Settings},
+    config::{self, Flags, Problem, Problems, Resolved, Settings, WatchSettings},
     connector::Pages,
     event::shell_word,
     status::{Called, Status},
@@ -34,15 +34,16 @@ pub struct Looked {
     pub connectors: Vec<Wrong>,
 }
 
-/// What of these flags has to stand in the commands that are named to a person.
-pub fn called(flags: &Flags) -> Called {
+/// What has to stand in the commands that are named to a person: who runs them has neither this environment nor these
+/// flags.
+pub fn called(flags: &Flags, watch: &WatchSettings) -> Called {
     let mut scope = String::new();
     let mut flag = |name: &str, value: &str| scope.extend([" ", name, " ", &shell_word(value)]);
     if let Some(config) = &flags.config {
         flag("--config", &config.display().to_string());
     }
-    flags.namespaces.iter().for_each(|n| flag("-n", n));
-    flags.selector.iter().for_each(|s| flag("-l", s));
+    watch.namespaces.iter().for_each(|n| flag("-n", n));
+    watch.selector.iter().for_each(|s| flag("-l", s));
     let path =
         |path: &std::path::PathBuf| format!(" --kubeconfig {}", shell_word(&path.display().to_string()));
     let kubeconfig = flags.kubeconfig.as_ref().map(path).unwrap_or_default();

@@ -44,7 +44,8 @@ pub async fn run(resolved: Resolved, flags: Flags, screens: &Screens) -> Result<
     let session_file = Some(log_file.with_file_name("session.json"));
     let mut options = Options { session_file, ..options(&settings, Some(log_file), notices) };
     loop {
-        let exit = match Running::start(settings.clone(), "dashboard", called(&flags)).await {
+        let exit = match Running::start(settings.clone(), "dashboard", called(&flags, &settings.watch)).await
+        {
             Ok(running) => own(running, (&settings, Some(&flags)), options.clone(), screens).await?,
             Err(error) if held(&error) => attached(&settings, options.clone(), screens).await?,
             Err(error) => return Err(error),

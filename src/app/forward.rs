@@ -21,7 +21,7 @@ use crate::{
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(settings: Settings, flags: Flags, mut asked: Asked) -> Result<Exit> {
-    let mut running = Running::start(settings.clone(), "forward", called(&flags)).await?;
+    let mut running = Running::start(settings.clone(), "forward", called(&flags, &settings.watch)).await?;
     outward::serve(&mut running, &settings).await?;
     tracing::info!(store = %running.store.path().display(), watch_only = settings.watch_only, "watching");
     let exit = supervise(&mut running, &mut asked, &flags).await;

@@ -38,10 +38,11 @@ impl Moment for Rule {
             }
             return;
         }
-        let mut draft = facts::spec_change(draft, before, cx.now);
-        if !draft.details.contains_key("field_manager") && !object.meta.scale_manager.is_empty() {
-            draft = draft.detail("field_manager", object.meta.scale_manager.as_str());
-        }
+        // Whoever wrote replicas by way of /scale last still owns them; later writes of other fields say nothing.
+        let draft = match object.meta.scale_manager.as_str() {
+            "" => facts::spec_change(draft, before, cx.now),
+            manager => facts::observed(draft, cx.now).detail("field_manager", manager),
+        };
         let manager =
             draft.details.get("field_manager").and_then(|m| m.as_str()).unwrap_or_default().to_owned();
         let by = autoscaler(object, to, cx);

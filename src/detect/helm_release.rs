@@ -35,17 +35,23 @@ impl Moment for Rule {
             out.tell(facts::at_deletion(uninstalled(gone), cx.now));
         }
         let Some(object) = change.after.as_ref().filter(|o| is_release(o)) else { return };
-        let was = change.update().map_or("", |(before, _)| status(before));
+        let before = change.update().map(|(before, _)| before);
+        let was = before.map_or("", |before| status(before));
+        // Helm writes the outcome with the fields of the beginning, and the server keeps the time of those.
+        let at = |draft: Draft| match before {
+            Some(before) => facts::spec_change(draft, before, cx.now),
+            None => draft.spec_change(cx.now),
+        };
         if was == status(object) {
             return;
         }
         match status(object) {
             // A revision becomes deployed again only through a new one.
             "deployed" | "failed" if was.is_empty() || was.starts_with("pending") => {
-                out.tell(outcome(object).spec_change(cx.now));
+                out.tell(at(outcome(object)));
             }
             // `helm uninstall --keep-history`
-            "uninstalled" => out.tell(uninstalled(object).spec_change(cx.now)),
+            "uninstalled" => out.tell(at(uninstalled(object))),
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
 //! node_cordoned: a Node was made unschedulable.
 
-use super::{Change, Context, Draft, Moment, Output, node_facts};
+use super::{Change, Context, Draft, Moment, Output, node_facts, workload_facts};
 use crate::event::{EventType, Kind};
 
 /// The rule.
@@ -26,9 +26,9 @@ impl Moment for Rule {
             return;
         }
         let title = format!("Node {} was cordoned", after.meta.name);
-        let draft = Draft::new(EventType::NodeCordoned, change.object(), title)
-            .spec_change(cx.now)
-            .description("No new pods are scheduled to it");
+        let draft = Draft::new(EventType::NodeCordoned, change.object(), title);
+        let draft =
+            workload_facts::spec_change(draft, before, cx.now).description("No new pods are scheduled to it");
         out.tell(node_facts::describe(draft, change.object(), cx));
     }
 }

@@ -1,6 +1,6 @@
 //! node_uncordoned: a Node was made schedulable again.
 
-use super::{Change, Context, Draft, Moment, Output, node_facts};
+use super::{Change, Context, Draft, Moment, Output, node_facts, workload_facts};
 use crate::event::{EventType, Kind};
 
 /// The rule.
@@ -26,9 +26,9 @@ impl Moment for Rule {
             return;
         }
         let title = format!("Node {} was uncordoned", after.meta.name);
-        let draft = Draft::new(EventType::NodeUncordoned, change.object(), title)
-            .spec_change(cx.now)
-            .description("Pods are scheduled to it again");
+        let draft = Draft::new(EventType::NodeUncordoned, change.object(), title);
+        let draft =
+            workload_facts::spec_change(draft, before, cx.now).description("Pods are scheduled to it again");
         out.tell(node_facts::describe(draft, change.object(), cx));
     }
 }

@@ -125,12 +125,18 @@ pub fn at_creation(draft: Draft, now: Timestamp) -> Draft {
     }
 }
 
-/// The time of a deletion: when it was asked for, else when we saw it.
+/// A deletion, at the time when it was asked for, else when we saw it.
+///
+/// What was deleted while nobody looked is known in its last version, under which it may have been told as created: an
+/// object goes once, and that is what makes its deletion unique.
 pub fn at_deletion(draft: Draft, now: Timestamp) -> Draft {
-    match draft.object.meta.deleted_at {
+    let meta = &draft.object.meta;
+    let (asked, known) = (meta.deleted_at, meta.deleted_at.or(meta.created_at).unwrap_or_default());
+    let draft = match asked {
         Some(at) => draft.at(at),
         None => observed(draft, now),
-    }
+    };
+    draft.moment("gone", known)
 }
 
 /// Nobody said when.

@@ -45,6 +45,11 @@ impl Worker {
                 }
                 self.end(seq, now, Verdict::Delivered { answer, receipt });
             }
+            // Another said so first, and the connector has paused itself: this one waits like those that were not sent.
+            Outcome::Reject { reason, detail, pause: true, .. } if self.control.borrow().paused.is_some() => {
+                self.count_failure(reason);
+                self.put_back(seq, now, detail);
+            }
             Outcome::Reject { reason, detail, pause, status } => {
                 if !pause && (400..500).contains(&status) && self.pace.refused() > 0 {
                     self.hurry(now);
@@ -105,6 +110,16 @@ impl Worker {
         };
         let pause = pause.max(after.unwrap_or_default());
         claim.next_at = later(now, pause);
+        claim.last.clone_from(&detail);
+        let row = Box::new((*entry.row).clone());
+        self.end(seq, now, Verdict::Retry { row, detail });
+    }
+
+    /// It goes again when the connector goes on.
+    fn put_back(&mut self, seq: u64, now: Timestamp, detail: String) {
+        let Some(entry) = self.queue.get_mut(seq) else { return };
+        let Some(claim) = Arc::make_mut(&mut entry.row).claim.as_mut() else { return };
+        claim.next_at = now;
         claim.last.clone_from(&detail);
         let row = Box::new((*entry.row).clone());
         self.end(seq, now, Verdict::Retry { row, detail });

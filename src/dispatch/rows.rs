@@ -3,8 +3,15 @@
 //! A row that this version cannot read (written by a newer one, or damaged) stays where it is: a newer version may send
 //! it. It is told loudly, and holds nothing up.
 
-use super::worker::Worker;
-use crate::store::{self, OUTBOX, OutboxRow, Read, Tx, keys};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{pace::later, worker::Worker};
+use crate::store::{self, OUTBOX, OUTBOX_HEADS, OutboxRow, Read, Tx, keys};
+
+/// How often what waits beyond the window is counted.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// Rows in order.
 #[derive(Debug, Default)]
@@ -45,7 +52,33 @@ pub(super) fn read(read: &impl Read, connector: &str, from: u64, most: usize) ->
     }
 }
 
+/// How many rows a connector has from a number on, counted up to `most`.
+///
+/// # Errors
+/// The store.
+pub(super) fn count(read: &impl Read, connector: &str, from: u64, most: u64) -> store::Result<u64> {
+    let mut count = 0;
+    read.scan(&OUTBOX_HEADS, &keys::prefix(&[connector]), &keys::outbox(connector, from), &mut |_, _| {
+        count += 1;
+        count < most
+    })?;
+    Ok(count)
+}
+
 impl Worker {
+    /// Counts what waits beyond the window, now and then: a queue that grows must be seen growing.
+    pub(super) fn count_beyond(&mut self, now: Timestamp) {
+        if !self.queue.more {
+            self.beyond.1 = 0;
+        } else if now >= later(self.beyond.0, COUNT_EVERY) {
+            let snapshot = self.deps.store.snapshot();
+            let counted =
+                snapshot.and_then(|s| count(&s, &self.name, self.queue.read_to + 1, super::COUNTED));
+            // The store says itself where it cannot be read.
+            self.beyond = (now, counted.unwrap_or(self.beyond.1));
+        }
+    }
+
     pub(super) fn set_aside(&mut self, unreadable: Vec<(String, String)>) {
         for (key, cause) in unreadable {
             let seq = key.rsplit('\0').next().and_then(|seq| seq.parse().ok());

@@ -117,6 +117,8 @@ pub(super) struct Worker {
     /// How the store failed the last time, until a write succeeds.
     pub(super) store_trouble: Option<String>,
     swept_at: Timestamp,
+    /// How many rows wait beyond the window, and when they were counted.
+    pub(super) beyond: (Timestamp, u64),
     pub(super) stopping: bool,
 }
 
@@ -152,6 +154,7 @@ impl Worker {
             told: Told::default(),
             store_trouble: None,
             swept_at: Timestamp::MIN,
+            beyond: (Timestamp::MIN, 0),
             stopping: false,
         }
     }
@@ -219,6 +222,7 @@ impl Worker {
         if self.store_wait.is_none() {
             self.fill(now);
             self.sweep(now);
+            self.count_beyond(now);
             self.start_end_write();
             if self.can_send() {
                 self.start_claim(now);
@@ -345,12 +349,13 @@ impl Worker {
         let control = self.control.borrow().clone();
         let in_flight = (self.flying.len() + self.endings.len() + self.writing) as u64;
         let queued = (self.queue.len() as u64).saturating_sub(in_flight);
+        let beyond = self.beyond.1;
         let fails = self.pace.failures() > 0 && self.can_send();
         let due = self.queue.first_due().filter(|_| fails);
         let next_attempt = due.map(|at| at.max(self.pace.opens_at().unwrap_or(at)));
         self.shared.update(|s| {
             show_switch(s, self.destination.incomplete.as_deref(), control);
-            s.queued = queued;
+            s.queued = queued + beyond;
             s.in_flight = in_flight;
             s.oldest = self.queue.oldest();
             s.paused_until = self.pace.paused_until(now);

@@ -239,3 +239,52 @@ async fn a_destination_that_is_back_is_known_by_what_it_refuses_too() {
     assert!(took.as_secs() < 30, "no pause for each that it refuses: {took}");
     bench.close().await;
 }
+
+/// Sixteen are on the wire when an address is found not to exist: one of them says so for all.
+#[tokio::test]
+async fn what_pauses_a_connector_costs_one_message_however_many_are_on_the_wire() {
+    let dir = dir();
+    let up = Arc::new(AtomicBool::new(false));
+    let there = Arc::clone(&up);
+    let sink = Sink::start(move |_, _| {
+        let there = there.load(Ordering::Relaxed);
+        if there { status(200) } else { status(404).after(Duration::from_millis(100)) }
+    })
+    .await;
+    let bench = Bench::open(dir.path());
+    bench.apply(&[("hook", "webhook", json!({"url": sink.url}))]).await;
+    bench.put((0..40).map(|n| bench.message("hook", &format!("m{n}"), Phase::Opened)).collect()).await;
+    until("paused", || bench.status("hook").state == "paused" && bench.status("hook").in_flight == 0).await;
+    assert!(sink.seen().len() > 1, "several were on the wire");
+    assert_eq!(dead(&bench).len(), 1);
+    // Resumed without being mended: one more.
+    bench.dispatcher.resume("hook").await.unwrap();
+    until("paused again", || dead(&bench).len() == 2).await;
+    until("all back", || bench.status("hook").in_flight == 0).await;
+    assert_eq!((dead(&bench).len(), bench.status("hook").queued), (2, 38));
+    up.store(true, Ordering::Relaxed);
+    bench.dispatcher.resume("hook").await.unwrap();
+    until("taken", || sink.taken().len() == 38).await;
+    bench.close().await;
+}
+
+/// A queue that is longer than what a worker holds of it is seen growing.
+#[tokio::test]
+async fn all_that_waits_is_counted() {
+    let dir = dir();
+    let sink = Sink::start(|_, _| status(503)).await;
+    let bench = Bench::open(dir.path());
+    bench.apply(&[("hook", "webhook", json!({"url": sink.url}))]).await;
+    for turn in 0..2_u64 {
+        let message = |n| bench.message("hook", &format!("m{turn}-{n}"), Phase::Opened);
+        bench.put((0..2000).map(message).collect()).await;
+        bench.advance(Duration::from_secs(6));
+        let wants = 2000 * (turn + 1);
+        until("counted", || {
+            let status = bench.status("hook");
+            status.queued + status.in_flight == wants
+        })
+        .await;
+    }
+    bench.close().await;
+}

@@ -28,6 +28,7 @@ mod engine_facts;
 mod engine_gaps;
 mod engine_gone;
 mod engine_ignore;
+mod engine_late;
 mod engine_life;
 mod engine_lists;
 mod engine_order;

@@ -106,7 +106,7 @@ fn rights(diagnosis: &Diagnosis, what: &str, (settings, flags): (&WatchSettings,
         let text = format!("the right {verbs} is missing for {resources} {place}");
         let next = format!(
             "{}; or to a {role} of yours add {}",
-            called(flags).grant(diagnosis.user.as_deref(), &diagnosis.context),
+            called(flags, settings).grant(diagnosis.user.as_deref(), &diagnosis.context),
             gap.rules
         );
         findings.push(Finding::fail(area, what, text, next));

@@ -144,14 +144,14 @@ async fn print(
             let keep = |l: &DeadLetter| wanted(&l.row.notification.connector, l.at);
             pages::dead_letters_back(&reader.snapshot()?, below, Limits::rows(list.limit), &keep)
         };
-        let rows = newest(list.limit, &which.numbers, page)?;
+        let rows = newest(list.limit, &which.numbers, page, console)?;
         console.list(list.output, &rows.into_iter().map(|(n, l)| Dead(n, l)).collect::<Vec<_>>())?;
     } else {
         let page = |below| {
             let keep = |d: &DeliveryRow| wanted(&d.connector, d.at);
             pages::deliveries_back(&reader.snapshot()?, below, Limits::rows(list.limit), &keep)
         };
-        let mut rows = newest(list.limit, &which.numbers, page)?;
+        let mut rows = newest(list.limit, &which.numbers, page, console)?;
         if list.output == Output::Table {
             // When it would have been tried is of no use to a person.
             for (_, d) in &mut rows {
@@ -202,16 +202,21 @@ fn newest<T>(
     limit: usize,
     numbers: &[u64],
     page: impl Fn(Option<u64>) -> crate::store::Result<pages::Page<(u64, T)>>,
+    console: &mut Console<'_>,
 ) -> Result<Vec<(u64, T)>> {
     let mut rows = Vec::new();
     let mut below = None;
-    while rows.len() < limit {
+    // One more tells whether there are more.
+    while rows.len() <= limit {
         let page = page(below)?;
         rows.extend(page.rows.into_iter().filter(|(n, _)| numbers.is_empty() || numbers.contains(n)));
         below = page.next;
         if below.is_none() {
             break;
         }
+    }
+    if rows.len() > limit {
+        console.note(super::older_left_out(limit));
     }
     rows.truncate(limit);
     rows.reverse();

@@ -40,11 +40,18 @@ pub async fn run(
         return follow::run(&filter, &args.list, settings, console).await;
     }
     let reader = Reader::open(&settings.store.dir)?;
-    let (rows, _) = stored(&reader, &filter, (args.list.limit, console.view().now), settings)?;
+    let limit = args.list.limit;
+    // One more tells whether there are more.
+    let (mut rows, _) = stored(&reader, &filter, (limit.saturating_add(1), console.view().now), settings)?;
+    let left_out = rows.len().saturating_sub(limit);
+    rows.drain(..left_out);
     let events: Vec<Row> = rows.into_iter().map(|(_, e)| Row(e)).collect();
     console.list(args.list.output, &events)?;
     if events.is_empty() && args.list.output == Output::Table {
         console.note("nothing is stored that passes");
+    }
+    if left_out > 0 {
+        console.note(super::older_left_out(limit));
     }
     Ok(Exit::Ok)
 }

@@ -44,7 +44,10 @@ pub fn run(
     if let Some(id) = &args.id {
         return one(id, args.list.output, &reader, console);
     }
-    let rows = listed(&reader, &filter, (args.open, args.list.limit), console.view().now)?;
+    let limit = args.list.limit;
+    let mut rows = listed(&reader, &filter, (args.open, limit.saturating_add(1)), console.view().now)?;
+    let left_out = rows.len().saturating_sub(limit);
+    rows.drain(..left_out);
     console.list(args.list.output, &rows)?;
     if rows.is_empty() && args.list.output == Output::Table {
         console.note(if args.open {
@@ -52,6 +55,9 @@ pub fn run(
         } else {
             "nothing is stored that passes"
         });
+    }
+    if left_out > 0 {
+        console.note(super::older_left_out(limit));
     }
     Ok(Exit::Ok)
 }

@@ -149,6 +149,10 @@ fn filter(text: &str, tz: &TimeZone) -> Result<Filter> {
 }
 
 /// The word for a count of things.
+fn older_left_out(limit: usize) -> String {
+    format!("older ones are left out: these are the newest {limit}; --limit N prints more, --since less")
+}
+
 fn counted(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
