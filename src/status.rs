@@ -36,6 +36,12 @@ pub struct Status {
     /// How this process was called.
     #[serde(default)]
     pub called: Called,
+    /// Its resident memory in bytes; `None` where the system does not say, or a version of before.
+    #[serde(default)]
+    pub memory: Option<u64>,
+    /// For how long it folds repeats of an event into the first, at most.
+    #[serde(default)]
+    pub dedup_window_secs: u64,
 }
 
 /// How a process was called, so that the commands that it names do what it needs.

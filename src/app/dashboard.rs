@@ -95,6 +95,7 @@ fn options(settings: &Settings, log_file: Option<PathBuf>, notices: Vec<String>)
         keys: settings.ui.keys.clone(),
         watch_only: settings.watch_only,
         horizon: settings.delivery.horizon,
+        dedup_window: settings.longest_dedup_window(),
         log_file,
         timezone: jiff::tz::TimeZone::system(),
         notices,

@@ -46,6 +46,7 @@ pub struct Reporter {
     out: watch::Sender<Arc<Status>>,
     events: VecDeque<u64>,
     last_store: StoreStatus,
+    dedup_window: Duration,
     connectors: Connectors,
     asked: mpsc::Receiver<oneshot::Sender<()>>,
     ask: Refresh,
@@ -63,6 +64,13 @@ impl Refresh {
             let _ = tokio::time::timeout(REFRESH_WITHIN, wait).await;
         }
     }
+}
+
+/// Resident memory of this process in bytes, from proc(5): `status` says kB.
+fn resident() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kb| kb * 1024)
 }
 
 fn began_empty(store: &Store) -> String {
@@ -109,6 +117,7 @@ impl Reporter {
             out: watch::Sender::new(Arc::new(first)),
             events: VecDeque::new(),
             last_store: StoreStatus::default(),
+            dedup_window: Duration::ZERO,
             connectors: Arc::new(Vec::new),
         }
     }
@@ -172,6 +181,7 @@ impl Reporter {
 
     async fn look_at_store(&mut self) {
         let (store, settings) = (self.store.clone(), Arc::clone(&*self.settings.lock().await));
+        self.dedup_window = settings.longest_dedup_window();
         let looked = tokio::task::spawn_blocking(move || {
             let full =
                 store.snapshot().and_then(|s| retention::outbox_full(&s, &settings.store)).unwrap_or(false);
@@ -218,6 +228,8 @@ impl Reporter {
             connectors: (self.connectors)(),
             store,
             pipeline,
+            memory: resident(),
+            dedup_window_secs: self.dedup_window.as_secs(),
             ..(*previous).clone()
         }
     }

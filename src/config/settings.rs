@@ -124,6 +124,14 @@ pub struct TypeSettings {
     pub severity: Option<Severity>,
 }
 
+impl Settings {
+    /// For how long an event of any type may have repeats folded into it.
+    pub fn longest_dedup_window(&self) -> Duration {
+        let of_types = self.types.values().filter_map(|t| t.dedup_window);
+        of_types.fold(self.incidents.dedup_window, Duration::max)
+    }
+}
+
 impl IncidentSettings {
     /// How long a notification of this type and severity waits.
     pub fn settle(

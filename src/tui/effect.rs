@@ -1,6 +1,6 @@
 //! What `update` asks of the world. Nothing here is done on the screen's task but the terminal's own business.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     options::Exit,
@@ -47,8 +47,13 @@ pub enum About {
     Toast(String),
     /// The same; then the dead letters are read again.
     Dead(String),
-    /// As a page under this title.
-    Manifest(String),
+    /// As a page.
+    Manifest {
+        /// Its title.
+        title: String,
+        /// Its number: another page that waits is not for this answer.
+        number: u64,
+    },
 }
 
 /// Where a page of events begins.
@@ -145,6 +150,8 @@ pub enum Query {
     Strip {
         /// Where.
         scope: Scope,
+        /// What began so much earlier may have happened again within it.
+        folded: SignedDuration,
         /// The end of the hour.
         now: Timestamp,
     },
@@ -170,11 +177,8 @@ pub enum Query {
     Connectors,
     /// Clusters and namespaces to choose from; given uid and name of the clusters that are known.
     Scopes(Vec<(String, String)>),
-    /// Counts, gaps, memory.
-    Totals {
-        /// Whose memory.
-        pid: u32,
-    },
+    /// Counts and gaps.
+    Totals,
     /// The end of the log file.
     Logs,
 }
@@ -233,7 +237,7 @@ impl Query {
             Query::Waiting { .. } => Slot::Waiting,
             Query::Connectors => Slot::Connectors,
             Query::Scopes(_) => Slot::Scopes,
-            Query::Totals { .. } => Slot::Totals,
+            Query::Totals => Slot::Totals,
             Query::Logs => Slot::Logs,
         }
     }

@@ -175,6 +175,10 @@ pub struct Shared {
     pub interrupted: Option<Timestamp>,
     /// The mouse is ours, not the terminal's.
     pub mouse: bool,
+    /// How many manifests were asked for.
+    pub manifests: u64,
+    /// For how long this process's configuration folds repeats into the first.
+    pub dedup_window: SignedDuration,
 }
 
 /// When something was last read again, and how much was committed then.
@@ -471,6 +475,8 @@ impl Model {
             moving: Cell::new(false),
             interrupted: None,
             mouse: false,
+            manifests: 0,
+            dedup_window: options.dedup_window.try_into().unwrap_or(SignedDuration::MAX),
         };
         // They were said by the first screen.
         let first = shared.messages.is_empty();

@@ -251,7 +251,7 @@ pub enum Answer {
     },
     /// Cluster and namespace, in order.
     Scopes(Vec<(String, String)>),
-    /// Counts, gaps, memory.
+    /// Counts and gaps.
     Totals(Totals),
     /// The end of the log file.
     Logs(Vec<String>),
@@ -296,6 +296,4 @@ pub struct Totals {
     pub whose: Option<Whose>,
     /// The clusters of which something is stored, by name.
     pub clusters: Vec<String>,
-    /// Resident memory of the engine's process, in bytes; `None` where the system does not say.
-    pub memory: Option<u64>,
 }

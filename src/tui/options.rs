@@ -85,6 +85,8 @@ pub struct Options {
     pub connectors: Vec<ConnectorStatus>,
     /// How long a message is tried.
     pub horizon: Duration,
+    /// For how long repeats are folded into the first, at most.
+    pub dedup_window: Duration,
     /// What `:logs` shows.
     pub log_file: Option<PathBuf>,
     /// Where the session is kept for the next one; `None` = nowhere.
@@ -124,6 +126,7 @@ impl Default for Options {
             watch_only: false,
             connectors: Vec::new(),
             horizon: Duration::from_hours(24),
+            dedup_window: Duration::ZERO,
             log_file: None,
             session_file: None,
             timezone: TimeZone::UTC,
@@ -153,6 +156,11 @@ pub enum Error {
     /// Not a terminal, or it went away.
     #[error("cannot use the terminal: {0}; `barrelman forward` runs without one")]
     Terminal(#[from] std::io::Error),
+    /// A panic outside of the screen, whose message stands on the terminal.
+    #[error(
+        "another part of this program failed, as it says above: the dashboard has ended; please report it"
+    )]
+    Fault,
     /// A key of the configuration.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Keys(Vec<super::KeyError>),

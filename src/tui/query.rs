@@ -12,6 +12,7 @@ use crate::event::{
     incident::{CLUSTER, Incident},
 };
 use crate::store::DeliveryRow;
+use crate::tui::{model::Shared, widgets::strip::FOLDED_FOR};
 
 /// Clusters × namespaces; an empty set means all.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -65,6 +66,17 @@ pub struct EventQuery {
     pub filter: Filter,
     /// Medium and worse only.
     pub warnings: bool,
+    /// A row of which a repeat passes may have begun so much earlier.
+    pub folded: SignedDuration,
+}
+
+impl Shared {
+    /// For how long repeats are folded into the first, as the engine or this process's configuration has it.
+    pub fn folded(&self) -> SignedDuration {
+        let secs = self.status.as_ref().map_or(0, |s| s.dedup_window_secs);
+        let engine = SignedDuration::from_secs(i64::try_from(secs).unwrap_or(i64::MAX));
+        FOLDED_FOR.max(self.dedup_window).max(engine)
+    }
 }
 
 /// Medium and worse: what `w` jumps to and `!` keeps.

@@ -89,6 +89,7 @@ pub async fn run(link: Link, options: Options, clock: Clock) -> Result<Exit, Err
         tracing::warn!(path = %path.display(), %error, "the session is not kept");
     }
     match exit {
+        Ok(Exit::Stopped) if screen.is_lost() => Err(Error::Fault),
         // The window was closed or the connection lost: there is nobody left to be told of it.
         Err(error) => {
             tracing::info!(%error, "the terminal is gone");
@@ -205,7 +206,14 @@ impl Screen {
                     rested = Instant::now() + if all { REST } else { Duration::ZERO };
                     (msg, false)
                 }
-                _ = tick.tick() => (Msg::Tick, false),
+                // The message of a panic elsewhere stands where the screen was: nothing can be shown or asked any more.
+                // Whoever knows its cause has had time to end us.
+                _ = tick.tick() => {
+                    if self.is_lost() {
+                        return Ok(Exit::Stopped);
+                    }
+                    (Msg::Tick, false)
+                }
             };
             let now = (self.clock)();
             let effects = update::update(&mut self.model, msg, now);
@@ -216,6 +224,11 @@ impl Screen {
                 self.draw()?;
             }
         }
+    }
+
+    /// A panic of another thread has given the terminal back.
+    fn is_lost(&self) -> bool {
+        !self.behind && !self.guard.holds()
     }
 
     /// When the next frame is to be drawn, if one is.

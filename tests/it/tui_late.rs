@@ -7,7 +7,7 @@ use std::sync::{
 
 use barrelman::{
     event::{EventType, IncidentId, Severity, incident::IncidentStatus, incident::Phase},
-    feed::Feed,
+    feed::{Feed, Reply},
     store::{DELIVERIES, DeliveryRow, DeliveryState, Error, Result, Snapshot, Store},
     tui::{Options, Pages, ThemeChoice, harness::Harness},
 };
@@ -185,10 +185,12 @@ fn a_reader_of_the_deliveries_keeps_his_row_whatever_is_read_anew() {
 struct Failing {
     store: Store,
     fails: AtomicBool,
+    panics: AtomicBool,
 }
 
 impl Pages for Failing {
     fn snapshot(&self) -> Result<Snapshot> {
+        assert!(!self.panics.load(Ordering::SeqCst), "a fault in a reader");
         if self.fails.load(Ordering::SeqCst) { Err(Error::Closed) } else { self.store.snapshot() }
     }
 }
@@ -197,7 +199,7 @@ impl Pages for Failing {
 fn a_page_that_could_not_be_read_is_read_with_the_next_movement() {
     let (store, _dir) = sample::store(Some(1_500));
     deliveries(&store, 1_500);
-    let pages = Arc::new(Failing { store, fails: AtomicBool::new(false) });
+    let pages = Arc::new(Failing { store, fails: AtomicBool::default(), panics: AtomicBool::default() });
     let why = Error::Closed.to_string();
     for screen in ["2", "7"] {
         let seam: Arc<dyn Pages> = Arc::clone(&pages) as _;
@@ -259,4 +261,77 @@ fn a_late_jump_moves_nobody_who_has_moved() {
     // Who waits is taken there, also while new rows come.
     h.keys("g").settle().keys("n").feed(items).settle();
     assert!(cursor(&mut h).1.contains("needle"), "{}", h.screen());
+}
+
+#[test]
+fn a_fault_of_a_reader_is_told_and_the_next_question_is_answered() {
+    let (store, _dir) = sample::store(Some(300));
+    let pages = Arc::new(Failing { store, fails: AtomicBool::default(), panics: AtomicBool::default() });
+    let seam: Arc<dyn Pages> = Arc::clone(&pages) as _;
+    let theme = ThemeChoice::Dark.resolve(None, None);
+    pages.panics.store(true, Ordering::SeqCst);
+    let mut h = Harness::new(&seam, &Options::default(), theme, (120, 40), sample::now());
+    let screen = h.settle().keys("2").settle().screen();
+    assert!(screen.contains("by an error of this program: see :logs"), "{screen}");
+    pages.panics.store(false, Ordering::SeqCst);
+    h.keys("j").settle();
+    h.now = at(10);
+    let screen = h.tick().settle().screen();
+    assert!(screen.contains("pod_restarted") && !screen.contains("error of this program"), "{screen}");
+}
+
+#[test]
+fn a_late_manifest_is_not_shown_as_that_of_another_object() {
+    let (store, _dir) = sample::store(None);
+    store
+        .write_blocking(|tx| {
+            for (n, namespace, cluster) in
+                [(1, "blue", "prod-eu"), (2, "green", "prod-eu"), (3, "green", "prod-us")]
+            {
+                let what = (EventType::PodCreated, Severity::Info);
+                let mut event = sample::event(n, at(n as i64 - 60), what, (namespace, "Pod", "web-1"));
+                event.cluster = cluster.into();
+                sample::put_event(tx, &event)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let seam: Arc<dyn Pages> = Arc::new(store);
+    let theme = ThemeChoice::Dark.resolve(None, None);
+    let mut h = Harness::new(&seam, &Options::default(), theme, (120, 40), sample::now());
+    h.settle();
+    told_so(&mut h, |_| ());
+    h.keys("2").settle();
+    // The newest first: of one cluster its name says nothing, of two it does.
+    assert!(h.keys("y").screen().contains("┌ Pod green/web-1 · manifest ─"), "{}", h.screen());
+    h.keys("esc").reply(Reply::Done("late: 0".into()));
+    told_so(&mut h, |status| {
+        let mut other = status.clusters[0].clone();
+        other.name = "prod-us".into();
+        status.clusters.push(other);
+    });
+    for (title, late) in
+        [("Pod green/web-1 · prod-us", 3), ("Pod green/web-1 · prod-eu", 2), ("Pod blue/web-1 · prod-eu", 1)]
+    {
+        let screen = h.keys("y").screen();
+        assert!(screen.contains(&format!("┌ {title} · manifest ─")), "{screen}");
+        assert!(screen.contains("fetching from the cluster"), "{late}: {screen}");
+        if late > 1 {
+            h.keys("esc j").settle();
+        }
+    }
+    // The answers to what was closed come now; the last alone is for what is shown.
+    for n in [3, 2, 1] {
+        assert!(h.screen().contains("fetching from the cluster"), "{}", h.screen());
+        h.reply(Reply::Done(format!("object: number-{n}")));
+    }
+    assert!(h.screen().contains("object: number-1"), "{}", h.screen());
+    // Asked for again, the same object waits for its own answer, not for that of before.
+    h.keys("esc y esc y").reply(Reply::Failed("no answer within 30 s".into()));
+    assert!(h.screen().contains("fetching from the cluster"), "{}", h.screen());
+    assert!(
+        h.reply(Reply::Done("object: again".into())).screen().contains("object: again"),
+        "{}",
+        h.screen()
+    );
 }

@@ -110,6 +110,10 @@ async fn beside_a_forwarder_it_says_whose_engine_it_shows_and_takes_over_when_th
         }
         let mut t = Terminal::spawn(command, (120, 40));
         t.until("shows forward, pid ").until("● LIVE");
+        // Its memory, not this screen's.
+        let whose = "MiB · the engine's process";
+        t.press("8").until(&format!("pid {} · forward", forwarder.pid())).until(whose);
+        t.press("1").until_gone(whose);
         t.press("6").until("● on").press(" ").until_gone("● on").press(" ").until("● on");
         forwarder.kill();
         t.until("ENGINE GONE").until(":take-over watches and delivers from here");

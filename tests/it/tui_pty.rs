@@ -44,6 +44,10 @@ fn shown_in_the_terminal() {
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 panic!("the test's own panic");
             }
+            if how == "thread" {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                assert!(std::thread::spawn(|| panic!("a pump's own panic")).join().is_err());
+            }
             if how == "fault" {
                 use tokio::signal::unix::{SignalKind, signal};
                 signal(SignalKind::user_defined1()).unwrap().recv().await;
@@ -212,6 +216,12 @@ fn a_panic_gives_the_terminal_back_before_its_message() {
     let t = Terminal::start("panic", (100, 30));
     let left = t.restored();
     assert!(left.contains("the test's own panic"), "{left}");
+}
+
+#[test]
+fn a_panic_of_another_thread_ends_the_dashboard_as_a_failure() {
+    let left = Terminal::start("thread", (100, 30)).restored();
+    assert!(left.contains("a pump's own panic") && left.contains("ended: Err(Fault)"), "{left}");
 }
 
 #[test]

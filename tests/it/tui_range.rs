@@ -185,3 +185,24 @@ fn deliveries_and_ended_incidents_leave_a_range_as_events_do() {
         assert_eq!(rows(&mut h, "row").0, [9, 8, 7], "{}", h.screen());
     }
 }
+
+#[test]
+fn a_row_that_began_before_the_range_is_found_however_long_repeats_are_folded() {
+    let (store, _dir) = sample::store(None);
+    let what = (EventType::PodCrashLoop, Severity::High);
+    let mut event = sample::event(1, at(-2 * 3600), what, ("shop", "Pod", "web-7c9d8f6b5-row1"));
+    (event.count, event.last_seen) = (40, at(-60));
+    store.write_blocking(move |tx| sample::put_event(tx, &event)).unwrap();
+    sample::fill(&store, sample::now(), 50);
+    // By this process's configuration, and by what the engine says of its own.
+    let own = Options { dedup_window: std::time::Duration::from_secs(4 * 3600), ..Options::default() };
+    for (options, engine) in [(own, 0), (Options::default(), 4 * 3600)] {
+        let mut h = open(&store, &options);
+        let mut status = sample::status(sample::now());
+        status.dedup_window_secs = engine;
+        h.feed(vec![Feed::Status { status: Arc::new(status) }]).settle();
+        h.keys("2").settle().keys("t 1").settle().keys("/").text("obj:*row1").keys("enter").settle();
+        assert_eq!(rows(&mut h, "row").1.map(|(_, n)| n), Some(1), "{}", h.screen());
+        assert!(h.screen().contains("1 of 51"), "{}", h.screen());
+    }
+}

@@ -549,6 +549,7 @@ pub fn status(now: Timestamp) -> Status {
             last_commit: Some(ago(now, 3)),
             ..StoreStatus::default()
         },
+        memory: Some(75_497_472),
         ..Status::default()
     }
 }

@@ -555,3 +555,21 @@ fn under_a_reader_rows_keep_their_times_and_warnings_only_keeps_the_place() {
     h.keys("g").settle().keys("! !").settle();
     assert!(!h.screen().contains("paused"), "{}", h.screen());
 }
+
+#[test]
+fn the_memory_is_that_of_the_engine_and_says_whose_it_is() {
+    let bench = bench(true);
+    let line = |h: &mut Harness| {
+        let screen = h.keys("8").settle().screen();
+        screen.lines().find(|l| l.starts_with(" memory ")).unwrap_or_else(|| panic!("{screen}")).to_owned()
+    };
+    let mut h = bench.open(&attached(), (120, 60));
+    told_so(&mut h, |status| (status.pid, status.memory) = (4711, Some(75_497_472)));
+    assert!(line(&mut h).ends_with("72.0 MiB · the engine's process"), "{}", line(&mut h));
+    // One that does not say it has none that this screen could know.
+    told_so(&mut h, |status| (status.pid, status.memory) = (4711, None));
+    assert!(line(&mut h).contains("not known: the engine's process does not say"), "{}", line(&mut h));
+    let mut h = bench.open(&Options::default(), (120, 60));
+    told_so(&mut h, |status| status.memory = Some(75_497_472));
+    assert!(line(&mut h).ends_with("72.0 MiB · this process"), "{}", line(&mut h));
+}

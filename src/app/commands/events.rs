@@ -86,8 +86,7 @@ pub fn stored(
 
 /// A folded event keeps its first time: one of whose occurrences is new enough may have begun a window earlier.
 fn oldest(filter: &Filter, now: jiff::Timestamp, settings: &Settings) -> Option<jiff::Timestamp> {
-    let windows = settings.types.values().filter_map(|t| t.dedup_window);
-    let window = windows.fold(settings.incidents.dedup_window, std::cmp::Ord::max);
+    let window = settings.longest_dedup_window();
     let since = filter.since(now)?;
     Some(since.saturating_sub(window).unwrap_or(jiff::Timestamp::MIN))
 }

@@ -53,8 +53,8 @@ pub trait Overlay: Send {
         let _ = (answer, shared);
     }
     /// A page that the engine made (a manifest); whether it was for this one.
-    fn page(&mut self, title: &str, text: &Result<String, String>) -> bool {
-        let _ = (title, text);
+    fn page(&mut self, number: u64, text: &Result<String, String>) -> bool {
+        let _ = (number, text);
         false
     }
     /// Its line of keys alone is enough to answer it, where there is no room for more.

@@ -51,8 +51,16 @@ pub struct Viewer {
     logs: bool,
     /// It shows a manifest, with colours for its keys.
     keys: bool,
-    /// It waits for what the engine fetches.
-    waits: bool,
+    /// It waits for what the engine fetches, under this number.
+    waits: Option<u64>,
+}
+
+/// `Pod payments/web-1`, and in which cluster where there are several: what a page is about.
+pub fn title(cluster: &str, object: &ObjectRef, shared: &Shared) -> String {
+    let place = if object.namespace.is_empty() { String::new() } else { format!("{}/", object.namespace) };
+    let known = shared.status.as_ref().map_or(0, |s| s.clusters.len()).max(shared.totals.clusters.len());
+    let cluster = if known > 1 { format!(" · {cluster}") } else { String::new() };
+    format!("{} {place}{}{cluster}", object.kind, object.name)
 }
 
 /// The manifest of an object: asked for, and shown when it is here.
@@ -64,7 +72,8 @@ pub fn manifest(cluster: &str, object: &ObjectRef, shared: &mut Shared) -> Vec<E
         shared.say(Level::Bad, text);
         return Vec::new();
     }
-    let title = format!("{} · manifest", text::object(object));
+    let title = format!("{} · manifest", title(cluster, object, shared));
+    shared.manifests += 1;
     vec![Effect::Act {
         action: feed::Action::Manifest {
             cluster: cluster.to_owned(),
@@ -72,7 +81,7 @@ pub fn manifest(cluster: &str, object: &ObjectRef, shared: &mut Shared) -> Vec<E
             namespace: object.namespace.clone(),
             name: object.name.clone(),
         },
-        about: About::Manifest(title),
+        about: About::Manifest { title, number: shared.manifests },
     }]
 }
 
@@ -92,14 +101,14 @@ impl Viewer {
             needle: String::new(),
             logs: false,
             keys: false,
-            waits: false,
+            waits: None,
         }
     }
 
     /// Waiting for a manifest.
-    pub fn waiting(title: &str) -> Self {
+    pub fn waiting(title: &str, number: u64) -> Self {
         let lines = vec!["fetching from the cluster …".to_owned()];
-        Self { waits: true, keys: true, ..Self::new(title, lines) }
+        Self { waits: Some(number), keys: true, ..Self::new(title, lines) }
     }
 
     /// The log file; its end is asked for beside.
@@ -231,11 +240,11 @@ impl Overlay for Viewer {
         }
     }
 
-    fn page(&mut self, title: &str, text: &Result<String, String>) -> bool {
-        if !self.waits || self.title != title {
+    fn page(&mut self, number: u64, text: &Result<String, String>) -> bool {
+        if self.waits != Some(number) {
             return false;
         }
-        self.waits = false;
+        self.waits = None;
         self.keys = text.is_ok();
         self.set(match text {
             Ok(text) => as_yaml(text).lines().map(str::to_owned).collect(),

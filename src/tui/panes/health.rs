@@ -333,8 +333,7 @@ fn engine(page: &mut Page<'_>, status: &Status, shared: &Shared) {
         (None, None) => (format!("up {up}"), Style::new()),
     };
     page.say("process", format!("{whose} · pid {} · {} · {up}{only}", status.pid, status.mode), style);
-    let memory = shared.totals.memory.map_or_else(|| "not known here".to_owned(), text::bytes);
-    page.say("memory", memory, Style::new());
+    page.say("memory", memory(status, shared), Style::new());
     let p = &status.pipeline;
     page.say(
         "pipeline",
@@ -354,6 +353,17 @@ fn engine(page: &mut Page<'_>, status: &Status, shared: &Shared) {
             format!("{}: errors of this program, see :logs and please report them", text::number(p.faults)),
             page.theme.bad,
         );
+    }
+}
+
+/// Whose memory it is stands beside it: this screen's own is another where the engine is another process.
+fn memory(status: &Status, shared: &Shared) -> String {
+    let own = shared.engine == crate::tui::options::Engine::Own;
+    let whose = if own { "this process" } else { "the engine's process" };
+    let then = if shared.is_watched() { "" } else { " (as last told)" };
+    match status.memory {
+        Some(memory) => format!("{} · {whose}{then}", text::bytes(memory)),
+        None => format!("not known: {whose} does not say"),
     }
 }
 
@@ -425,9 +435,8 @@ impl Pane for Health {
         true
     }
 
-    fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {
-        let pid = shared.status.as_ref().map_or(0, |s| s.pid);
-        vec![Effect::Query(Query::Totals { pid })]
+    fn reload(&mut self, _: &mut Shared) -> Vec<Effect> {
+        vec![Effect::Query(Query::Totals)]
     }
 
     fn act(&mut self, action: A, _: &mut Shared) -> Vec<Effect> {

@@ -305,7 +305,7 @@ impl Pane for Incidents {
             A::Describe => {
                 let detail = self.detail.as_ref().filter(|d| d.id == incident.id);
                 let lines = super::incident_detail::page(&incident, detail, shared);
-                let title = crate::tui::text::object(&incident.subject);
+                let title = overlays::viewer::title(&incident.cluster, &incident.subject, shared);
                 return vec![Effect::Show(Box::new(overlays::viewer::Viewer::new(&title, lines)))];
             }
             A::Manifest => return overlays::viewer::manifest(&incident.cluster, &incident.subject, shared),

@@ -127,6 +127,7 @@ impl Stream {
     pub(super) fn restart(&mut self, stand: Option<u64>, shared: &mut Shared) -> Vec<Effect> {
         self.query.scope.clone_from(&shared.scope);
         self.query.range = shared.range;
+        self.query.folded = shared.folded();
         self.sorted = None;
         self.found = None;
         self.jumps.1 = None;
@@ -167,7 +168,8 @@ impl Stream {
         match action {
             A::Describe => {
                 let lines = event_detail::page(&event, self.detail.as_ref(), shared);
-                vec![Effect::Show(Box::new(viewer::Viewer::new(&text::object(&event.object), lines)))]
+                let title = viewer::title(&event.cluster, &event.object, shared);
+                vec![Effect::Show(Box::new(viewer::Viewer::new(&title, lines)))]
             }
             A::Manifest => viewer::manifest(&event.cluster, &event.object, shared),
             A::Copy => vec![Effect::Copy(shared.command(&event.cluster, &event_detail::command(&event)))],
@@ -273,7 +275,11 @@ impl Stream {
 
 impl Pane for Stream {
     fn reload(&mut self, shared: &mut Shared) -> Vec<Effect> {
-        let strip = Effect::Query(Query::Strip { scope: shared.scope.clone(), now: shared.now });
+        let strip = Effect::Query(Query::Strip {
+            scope: shared.scope.clone(),
+            folded: shared.folded(),
+            now: shared.now,
+        });
         let still =
             (!self.window.follow && self.query.scope == shared.scope && self.query.range == shared.range)
                 .then(|| self.window.selected().map(|(seq, _)| seq))

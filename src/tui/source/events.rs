@@ -18,7 +18,7 @@ use crate::{
         effect::{PageAsk, Wanted},
         msg::{Answer, EventDetail},
         query::{EventQuery, Scope, is_warning},
-        widgets::strip::{Counted, FOLDED_FOR, MINUTES},
+        widgets::strip::{Counted, MINUTES},
     },
 };
 
@@ -29,7 +29,7 @@ const STRIP_PAGE: usize = 5_000;
 
 /// The rows that may pass, for the store to stop at.
 fn span(query: &EventQuery, now: Timestamp) -> Span {
-    let since = query.since(now).map(|s| s.checked_sub(FOLDED_FOR).unwrap_or(Timestamp::MIN));
+    let since = query.since(now).map(|s| s.checked_sub(query.folded).unwrap_or(Timestamp::MIN));
     Span { since, until: None }
 }
 
@@ -161,11 +161,11 @@ pub fn detail(job: &Job<'_>, seq: u64) -> Result<Answer> {
 }
 
 /// Warnings per minute of the last hour.
-pub fn strip(job: &Job<'_>, scope: &Scope, now: Timestamp) -> Result<Option<Answer>> {
+pub fn strip(job: &Job<'_>, scope: &Scope, folded: SignedDuration, now: Timestamp) -> Result<Option<Answer>> {
     // What began before the hour may have happened again within it.
-    let hour = SignedDuration::from_mins(MINUTES as i64) + FOLDED_FOR;
+    let hour = SignedDuration::from_mins(MINUTES as i64).saturating_add(folded);
     let since = now.checked_sub(hour).unwrap_or(Timestamp::UNIX_EPOCH);
-    let mut counted = Counted::new(now);
+    let mut counted = Counted::new(now, folded);
     let oldest_seen = std::cell::Cell::new(now);
     let mut below = None;
     let mut looked = 0;

@@ -27,10 +27,13 @@ use super::{
     options::Pages,
     priority::step_back,
 };
-use crate::store::{Result, Snapshot};
+use crate::store::{self, Result, Snapshot};
 
 /// Questions that wait in a lane. The screen asks a few per key; more than this means that the disk hangs.
 const WAITING: usize = 64;
+
+/// What is said of a panic in an answer.
+const FAULT: &str = "reading the store failed by an error of this program: see :logs, and please report it";
 
 /// The newest ticket of each slot.
 type Tickets = Arc<[AtomicU64; Slot::COUNT]>;
@@ -149,12 +152,18 @@ impl Worker {
         while let Ok((query, ticket)) = queue.recv() {
             let job = Job { worker: self, slot: query.slot(), ticket };
             if !job.stale() {
-                match self.answer(&job, query.clone()) {
-                    Ok(Some(answer)) => job.send(answer),
-                    Ok(None) => {}
-                    Err(error) => {
-                        job.send(Answer::Failed { query: Box::new(query), error: error.to_string() });
+                // A fault in one answer must not leave all later questions of the lane without one.
+                let error = match store::unwound(|| self.answer(&job, query.clone())) {
+                    Ok(Ok(Some(answer))) => {
+                        job.send(answer);
+                        None
                     }
+                    Ok(Ok(None)) => None,
+                    Ok(Err(error)) => Some(error.to_string()),
+                    Err(_) => Some(FAULT.to_owned()),
+                };
+                if let Some(error) = error {
+                    job.send(Answer::Failed { query: Box::new(query), error });
                 }
             }
             self.open.fetch_sub(1, Ordering::SeqCst);
@@ -180,13 +189,13 @@ impl Worker {
                 events::find(job, (&query, &wanted), (from, older), jump, now)
             }
             Query::Event(seq) => events::detail(job, seq).map(Some),
-            Query::Strip { scope, now } => events::strip(job, &scope, now),
+            Query::Strip { scope, folded, now } => events::strip(job, &scope, folded, now),
             Query::Deliveries { query, ask, now } => deliveries::page(job, &query, ask, now),
             Query::Dead => deliveries::dead(job).map(Some),
             Query::Waiting { query, now } => deliveries::waiting(job, query, now).map(Some),
             Query::Connectors => deliveries::connectors(job),
             Query::Scopes(clusters) => system::scopes(job, &clusters).map(Some),
-            Query::Totals { pid } => system::totals(job, pid).map(Some),
+            Query::Totals => system::totals(job).map(Some),
             Query::Logs => Ok(Some(system::logs(self.log_file.as_deref()))),
         }
     }

@@ -1,4 +1,4 @@
-//! Counts of the store, namespaces to choose from, memory, and the end of the log file.
+//! Counts of the store, namespaces to choose from, and the end of the log file.
 
 use std::{
     collections::BTreeSet,
@@ -22,8 +22,8 @@ const LOG_BYTES: u64 = 512 * 1024;
 /// Gaps that are listed.
 const GAPS: usize = 200;
 
-/// Counts, gaps, memory.
-pub fn totals(job: &Job<'_>, pid: u32) -> Result<Answer> {
+/// Counts and gaps.
+pub fn totals(job: &Job<'_>) -> Result<Answer> {
     let snapshot = job.snapshot()?;
     let gaps = pages::gaps_back(&snapshot, None, Limits::rows(GAPS), &|_| true)?;
     Ok(Answer::Totals(Totals {
@@ -34,7 +34,6 @@ pub fn totals(job: &Job<'_>, pid: u32) -> Result<Answer> {
         gaps: gaps.rows.into_iter().map(|(_, gap)| gap).collect(),
         whose: store::whose(&snapshot)?,
         clusters: clusters(&snapshot)?,
-        memory: memory(pid),
     }))
 }
 
@@ -49,14 +48,6 @@ fn clusters(read: &impl Read) -> Result<Vec<String>> {
         }
     }
     Ok(names.into_iter().collect())
-}
-
-/// Resident memory, from proc(5): `statm` counts pages, `status` says kB.
-fn memory(pid: u32) -> Option<u64> {
-    let path = if pid == 0 { "/proc/self/status".to_owned() } else { format!("/proc/{pid}/status") };
-    let text = std::fs::read_to_string(path).ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kb| kb * 1024)
 }
 
 /// Cluster and namespace: those that exist, and those that events tell of.

@@ -113,8 +113,7 @@ fn refresh(model: &mut Model) -> Vec<Effect> {
 
 /// Everything is read again from the store; no cluster is asked for anything.
 fn reread(model: &mut Model) -> Vec<Effect> {
-    let pid = model.shared.status.as_ref().map_or(0, |s| s.pid);
-    let mut effects = vec![Effect::Query(Query::Totals { pid })];
+    let mut effects = vec![Effect::Query(Query::Totals)];
     for pane in &mut model.panes {
         effects.extend(pane.reload(&mut model.shared));
     }

@@ -24,7 +24,7 @@ use crate::{
 
 /// At the start: what the first screens need.
 pub fn start(model: &mut Model) -> Vec<Effect> {
-    let mut effects = vec![Effect::Query(Query::Totals { pid: 0 })];
+    let mut effects = vec![Effect::Query(Query::Totals)];
     for pane in &mut model.panes {
         effects.extend(pane.reload(&mut model.shared));
     }
@@ -104,8 +104,8 @@ fn settle(model: &mut Model, effects: Vec<Effect>) -> Vec<Effect> {
                 model.shared.say(Level::Bad, text);
             }
             Effect::Act { action, about } => {
-                if let About::Manifest(title) = &about {
-                    model.overlays.push(Box::new(Viewer::waiting(title)));
+                if let About::Manifest { title, number } = &about {
+                    model.overlays.push(Box::new(Viewer::waiting(title, *number)));
                 }
                 out.push(Effect::Act { action, about });
             }
@@ -259,8 +259,7 @@ fn tick(model: &mut Model) -> Vec<Effect> {
     let shared = &mut model.shared;
     let mut effects = Vec::new();
     if slow && shared.since_totals > 0 {
-        let pid = shared.status.as_ref().map_or(0, |s| s.pid);
-        effects.push(Effect::Query(Query::Totals { pid }));
+        effects.push(Effect::Query(Query::Totals));
     }
     for pane in &mut model.panes {
         effects.extend(pane.tick(&mut model.shared));
@@ -344,13 +343,13 @@ fn replied(model: &mut Model, about: About, reply: Reply) -> Vec<Effect> {
             };
             model.shared.say(level, text);
         }
-        About::Manifest(title) => {
+        About::Manifest { number, .. } => {
             let page = match reply {
                 Reply::Done(text) => Ok(text),
                 Reply::Failed(why) => Err(why),
             };
             for overlay in &mut model.overlays {
-                overlay.page(&title, &page);
+                overlay.page(number, &page);
             }
         }
     }

@@ -15,7 +15,8 @@ use crate::{
 /// Minutes shown.
 pub const MINUTES: usize = 60;
 
-/// Repeats are folded into the first for ten minutes: a row may happen again for so long.
+/// Repeats are folded into the first for ten minutes, where nothing else is configured: a row may happen again for so
+/// long, at least.
 pub const FOLDED_FOR: SignedDuration = SignedDuration::from_mins(20);
 /// Rows that are remembered because they may happen again; of more than these a repeat counts in its own minute.
 const REMEMBERED: usize = 10_000;
@@ -60,21 +61,23 @@ pub struct Counted {
     last: i64,
     /// The oldest first; `None` = not looked at.
     counts: VecDeque<Option<u32>>,
+    /// For how many minutes a row may happen again.
+    folded: i64,
     recent: HashMap<u64, Spread>,
 }
 
 impl Counted {
     /// Nothing yet, up to this time.
-    pub fn new(end: Timestamp) -> Self {
+    pub fn new(end: Timestamp, folded: SignedDuration) -> Self {
         let counts = vec![Some(0); MINUTES].into();
-        Self { last: end.as_second() / 60, counts, recent: HashMap::new() }
+        Self { last: end.as_second() / 60, counts, folded: folded.as_mins(), recent: HashMap::new() }
     }
 
     /// One row as it is now, in place of what is known of it. Always the same, however often it is read.
     pub fn take(&mut self, seq: u64, event: &Event) {
         let spread = Spread::of(event);
         let old = self.recent.remove(&seq);
-        let young = self.last - spread.last < FOLDED_FOR.as_mins();
+        let young = self.last - spread.last < self.folded;
         let forgotten = old.is_none() && self.recent.len() >= REMEMBERED;
         if young && !forgotten {
             self.recent.insert(seq, spread);
@@ -113,7 +116,7 @@ impl Counted {
             self.counts.push_back(Some(0));
         }
         self.last = minute;
-        self.recent.retain(|_, s| minute - s.last < FOLDED_FOR.as_mins());
+        self.recent.retain(|_, s| minute - s.last < self.folded);
     }
 }
 
@@ -216,7 +219,7 @@ mod tests {
     #[test]
     fn warnings_land_in_their_minute_and_old_ones_fall_out() {
         let mut strip = Strip::default();
-        strip.set(Counted::new(at(1000)));
+        strip.set(Counted::new(at(1000), FOLDED_FOR));
         strip.add(1, &event(1000, 1000, 1), at(1000));
         strip.add(2, &event(999, 999, 1), at(1000));
         strip.add(3, &event(1002, 1002, 1), at(1002));
@@ -230,7 +233,7 @@ mod tests {
     #[test]
     fn a_folded_storm_is_as_long_and_as_high_as_it_was() {
         let mut strip = Strip::default();
-        strip.set(Counted::new(at(1000)));
+        strip.set(Counted::new(at(1000), FOLDED_FOR));
         for (minute, count) in [(1000, 1), (1001, 20), (1002, 40), (1003, 60), (1005, 80)] {
             strip.add(7, &event(1000, minute, count), at(minute));
         }
@@ -238,7 +241,7 @@ mod tests {
         assert_eq!(live.iter().flatten().sum::<u32>(), 80, "{live:?}");
         assert!(live.iter().skip(2).all(|n| n.is_some_and(|n| n >= 13)), "{live:?}");
         // The store has one row of it; read anew it looks the same.
-        let mut read = Counted::new(at(1005));
+        let mut read = Counted::new(at(1005), FOLDED_FOR);
         read.take(7, &event(1000, 1005, 80));
         strip.set(read);
         assert_eq!(newest(&strip, 8), live);
