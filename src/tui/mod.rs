@@ -28,6 +28,7 @@ mod session;
 mod source;
 mod text;
 mod theme;
+mod times;
 mod update;
 mod view;
 mod widgets;

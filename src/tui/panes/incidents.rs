@@ -5,24 +5,18 @@ use std::{
     sync::Arc,
 };
 
-use jiff::{SignedDuration, Timestamp};
 use ratatui::{Frame, layout::Rect};
 
 use super::{
     Pane, PaneDef, PaneState,
-    incident_news::{self, News},
-    incident_order::{Order, Way, Ways},
+    incident_news::News,
+    incident_order::{Order, Ways},
     incidents_view,
     told::told_state,
 };
 use crate::{
-    event::{
-        IncidentId,
-        filter::Filter,
-        incident::{Incident, IncidentStatus},
-    },
+    event::{IncidentId, filter::Filter, incident::Incident},
     feed::Feed,
-    store::pages::Recovery,
     tui::{
         action::Action as A,
         effect::{Effect, Query},
@@ -62,15 +56,10 @@ pub const DEF: PaneDef = PaneDef {
     make: || Box::new(Incidents::default()),
 };
 
-/// How long ended incidents are shown, where no time range says otherwise.
-const ENDED_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// Ended incidents that are kept in memory.
-const ENDED_KEPT: usize = 500;
-
 /// Its state.
 #[derive(Default)]
 pub struct Incidents {
-    all: HashMap<IncidentId, Arc<Incident>>,
+    pub(super) all: HashMap<IncidentId, Arc<Incident>>,
     pub(super) beside: HashMap<IncidentId, Beside>,
     /// What is shown, in order: open ones, then ended ones.
     pub(super) rows: Vec<Arc<Incident>>,
@@ -79,189 +68,26 @@ pub struct Incidents {
     /// How many open ones are outside the scope.
     pub(super) elsewhere: usize,
     pub(super) cursor: Cursor,
-    selected: Option<IncidentId>,
+    pub(super) selected: Option<IncidentId>,
     /// Somebody has moved, or an earlier session did: else, and at the top again, the cursor stands on the first row,
     /// whatever comes.
-    moved: bool,
+    pub(super) moved: bool,
     /// How far each open one was on its way back when they were last arranged.
-    ways: Ways,
+    pub(super) ways: Ways,
     pub(super) detail: Option<IncidentDetail>,
-    query: EventQuery,
+    pub(super) query: EventQuery,
     pub(super) order: Order,
     pub(super) reverse: bool,
     /// There are more ended ones than are kept.
-    more: bool,
+    pub(super) more: bool,
     /// Whose marks are to be read again.
-    stale_told: Vec<IncidentId>,
-    stale_detail: bool,
-    looked: Looked,
+    pub(super) stale_told: Vec<IncidentId>,
+    pub(super) stale_detail: bool,
+    pub(super) looked: Looked,
     /// What the feed told while questions are under way.
-    news: News,
+    pub(super) news: News,
     /// Too old for what is shown, but somebody looks at them: until he moves.
-    held: HashSet<IncidentId>,
-}
-
-impl Incidents {
-    fn ended_since(shared: &Shared) -> Timestamp {
-        let range = shared.range.unwrap_or(ENDED_FOR);
-        shared.now.checked_sub(range).unwrap_or(Timestamp::UNIX_EPOCH)
-    }
-
-    /// None of its troubles is there at this moment.
-    pub(super) fn recovery(&self, incident: &Incident) -> Option<Recovery> {
-        let recovery = self.beside.get(&incident.id).and_then(|b| b.recovery);
-        recovery.filter(|_| incident.status == IncidentStatus::Open)
-    }
-
-    /// It has been well for a while, though not yet long enough to be over; as the list is arranged.
-    pub(super) fn is_recovering(&self, incident: &Incident) -> bool {
-        self.recovery(incident).is_some() && self.ways.of(&incident.id) == Way::Recovering
-    }
-
-    /// How far an open incident is on its way back now.
-    fn way(&self, incident: &Incident, shared: &Shared) -> Way {
-        self.ways.now(&incident.id, self.recovery(incident).as_ref(), shared.known_to())
-    }
-
-    /// Takes note of how the open ones are.
-    fn note(&mut self, shared: &Shared) {
-        for incident in self.all.values().filter(|i| i.status == IncidentStatus::Open) {
-            let recovery = self.beside.get(&incident.id).and_then(|b| b.recovery.as_ref());
-            self.ways.note(&incident.id, recovery, shared.known_to());
-        }
-    }
-
-    fn is_in_scope(&self, incident: &Incident) -> bool {
-        let namespaces = self.beside.get(&incident.id).map(|b| &b.namespaces);
-        self.query.holds_incident(incident, namespaces)
-    }
-
-    /// Open ones of the scope that the filter leaves out.
-    pub(super) fn hidden(&self, shared: &Shared) -> usize {
-        shared.open_incidents.saturating_sub(self.open + self.elsewhere)
-    }
-
-    /// Some of them are further on their way back, or less far, than when the list was arranged.
-    fn rearrange(&mut self, shared: &mut Shared) -> Vec<Effect> {
-        self.note(shared);
-        let mut open = self.rows.iter().take(self.open);
-        if open.all(|i| self.ways.of(&i.id) == self.way(i, shared)) {
-            return Vec::new();
-        }
-        self.arrange(shared);
-        self.follow_cursor()
-    }
-
-    /// Sorts and filters anew; the cursor stays on its incident, and what is broken stays in sight.
-    fn arrange(&mut self, shared: &mut Shared) {
-        self.query.scope.clone_from(&shared.scope);
-        let since = Self::ended_since(shared);
-        let shown = |i: &&Arc<Incident>| {
-            self.held.contains(&i.id)
-                || i.resolved_at.is_none_or(|at| i.status == IncidentStatus::Open || at >= since)
-                    && self.is_in_scope(i)
-                    && self.query.matches_incident(i, shared.now)
-        };
-        let mut rows: Vec<_> = self.all.values().filter(shown).cloned().collect();
-        self.note(shared);
-        let open = self.all.values().filter(|i| i.status == IncidentStatus::Open);
-        let ways = open.map(|i| (i.id.clone(), self.way(i, shared))).collect();
-        self.ways.arranged(ways);
-        rows.sort_by(|a, b| self.ways.compare(a, b, (self.order, self.reverse)));
-        self.open = rows.iter().filter(|i| i.status == IncidentStatus::Open).count();
-        self.rows = rows;
-        let place = self.selected.as_ref().and_then(|id| self.rows.iter().position(|i| i.id == *id));
-        let place = if self.moved { place } else { Some(0) };
-        self.cursor.follow_down(place, self.rows.len());
-        shared.open_incidents = self.all.values().filter(|i| i.status == IncidentStatus::Open).count();
-        let open = self.all.values().filter(|i| i.status == IncidentStatus::Open);
-        self.elsewhere = open.filter(|i| !self.is_in_scope(i)).count();
-        shared.quiet_since = self.all.values().filter_map(|i| i.resolved_at).max();
-        shared.dirty = true;
-    }
-
-    /// What has grown too old for what is shown leaves, but for what a reader looks at.
-    fn let_go(&mut self, shared: &mut Shared) -> Vec<Effect> {
-        let since = Self::ended_since(shared);
-        let aged = |i: &Arc<Incident>| {
-            let ended = i.status != IncidentStatus::Open && i.resolved_at.is_some_and(|at| at < since);
-            ended
-                || self.query.filter.since(shared.now).is_some_and(|since| i.last_at.max(i.opened_at) < since)
-        };
-        if !self.rows.iter().any(|i| aged(i) && !self.held.contains(&i.id)) {
-            return Vec::new();
-        }
-        let near = self.cursor.top..=self.cursor.at;
-        let looked_at = self.rows.iter().enumerate().filter(|(place, i)| near.contains(place) && aged(i));
-        self.held = looked_at.filter(|_| self.moved).map(|(_, i)| i.id.clone()).collect();
-        self.cursor.ragged = self.moved;
-        self.arrange(shared);
-        self.follow_cursor()
-    }
-
-    pub(super) fn current(&self) -> Option<&Arc<Incident>> {
-        self.rows.get(self.cursor.at)
-    }
-
-    /// The detail belongs to the selected incident, or is asked for.
-    fn follow_cursor(&mut self) -> Vec<Effect> {
-        let id = self.current().map(|i| i.id.clone());
-        let known = self.detail.as_ref().is_some_and(|d| Some(&d.id) == id.as_ref());
-        self.selected.clone_from(&id);
-        match id {
-            Some(id) if !known => vec![self.ask_detail(id)],
-            _ => Vec::new(),
-        }
-    }
-
-    fn ask_detail(&mut self, id: IncidentId) -> Effect {
-        Effect::Query(Query::Incident { id, question: self.news.ask() })
-    }
-
-    fn ask_told(&mut self, ids: Vec<IncidentId>) -> Effect {
-        Effect::Query(Query::Told { ids, question: self.news.ask() })
-    }
-
-    fn take(&mut self, incident: &Arc<Incident>) {
-        self.news.tell(incident);
-        if self.detail.as_ref().is_some_and(|d| d.id == incident.id) {
-            self.stale_detail = true;
-        }
-        if !self.stale_told.contains(&incident.id) {
-            self.stale_told.push(incident.id.clone());
-        }
-        self.all.insert(incident.id.clone(), Arc::clone(incident));
-        if self.all.len() > ENDED_KEPT * 4 {
-            self.forget_old();
-        }
-    }
-
-    fn forget_old(&mut self) {
-        let mut ended: Vec<_> =
-            self.all.values().filter_map(|i| Some((i.resolved_at?, i.id.clone()))).collect();
-        ended.sort();
-        ended.truncate(ended.len().saturating_sub(ENDED_KEPT));
-        for (_, id) in ended {
-            self.all.remove(&id);
-            self.beside.remove(&id);
-            self.more = true;
-        }
-    }
-
-    fn mark(&mut self, id: &IncidentId, mark: &ToldMark) {
-        self.news.mark(id, mark);
-        incident_news::put(&mut self.beside.entry(id.clone()).or_default().told, mark);
-        if let Some(detail) = self.detail.as_mut().filter(|d| d.id == *id) {
-            incident_news::put(&mut detail.told, mark);
-        }
-    }
-
-    /// The command that `c` copies: the first one that looks, else the id.
-    fn command(&self, shared: &Shared) -> Option<String> {
-        let incident = self.current()?;
-        let detail = self.detail.as_ref().filter(|d| d.id == incident.id);
-        Some(super::incident_next::copied(incident, detail, shared))
-    }
+    pub(super) held: HashSet<IncidentId>,
 }
 
 impl Pane for Incidents {

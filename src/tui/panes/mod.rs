@@ -12,6 +12,7 @@ mod incident_detail;
 mod incident_news;
 mod incident_next;
 mod incident_order;
+mod incident_rows;
 mod incident_suspects;
 mod incidents;
 mod incidents_view;
