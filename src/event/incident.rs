@@ -1,6 +1,6 @@
 //! Incidents: one broken thing with a beginning and an end, and what a connector is told of it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ pub enum IncidentStatus {
 pub const CLUSTER: &str = "Cluster";
 /// The kind of a subject that is one of our own connectors, and in no cluster.
 pub const CONNECTOR: &str = "Connector";
+/// What an incident took down with it and what still fails so long after its end opens an incident of its own.
+pub const LEFTOVER: Duration = Duration::from_mins(5);
 
 /// One open or ended incident. Members, affected objects and events are rows of their own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -46,9 +46,10 @@ pub(super) struct ChangeNote {
 }
 
 impl ChangeNote {
-    /// Of an event that could be one: an end changes nothing, and nobody is suspected of it.
-    pub fn of(event: &Event) -> Option<Self> {
-        if suspects::weight(event.event_type) <= 0.0 || event.status == Status::Resolved {
+    /// Of an event that could be one: an end changes nothing, and nobody is suspected of it. Nor is a trouble that another
+    /// takes down with it (`affected`), as the nodes of which nothing is heard while the API is away.
+    pub fn of(event: &Event, affected: bool) -> Option<Self> {
+        if suspects::weight(event.event_type) <= 0.0 || event.status == Status::Resolved || affected {
             return None;
         }
         let detail = |name: &str| event.details.get(name).and_then(|m| m.as_str()).unwrap_or_default();

@@ -19,7 +19,7 @@ use crate::{
     config::{IncidentSettings, TypeSettings},
     connector::Pages,
     event::{
-        ClusterUid, EventType,
+        ClusterUid, Event, EventType,
         filter::Filter,
         incident::{Incident, IncidentStatus},
     },
@@ -27,7 +27,8 @@ use crate::{
     object::{Object, ObjectKey, Said, StreamId},
     status::PipelineStatus,
     store::{
-        BASELINES, EVENTS, FIRINGS, FreshRows, INCIDENTS, KUBE_EVENTS, META, OBJECTS, Read, Result, Tx, keys,
+        BASELINES, EVENTS, FIRINGS, FreshRows, INCIDENTS, KUBE_EVENTS, MEMBERS, META, OBJECTS, Read, Result,
+        Tx, keys,
     },
 };
 
@@ -199,11 +200,18 @@ impl Engine {
         })?;
         let mut held = 0;
         let mut notes = Vec::new();
-        read.read_log_back(&EVENTS, u64::MAX, &mut |_, event: crate::event::Event| {
+        let mut failed = None;
+        read.read_log_back(&EVENTS, u64::MAX, &mut |_, event: Event| {
             held += 1;
-            notes.extend(ChangeNote::of(&event).map(|note| (event.cluster_uid.clone(), note)));
-            held < 5_000
+            match is_affected(read, &event) {
+                Ok(affected) => {
+                    notes.extend(ChangeNote::of(&event, affected).map(|n| (event.cluster_uid.clone(), n)));
+                }
+                Err(error) => failed = Some(error),
+            }
+            failed.is_none() && held < 5_000
         })?;
+        failed.map_or(Ok(()), Err)?;
         for (uid, note) in notes.into_iter().rev() {
             self.cluster_mut(&uid, &unnamed).note_change(note);
         }
@@ -309,4 +317,11 @@ impl Engine {
     pub fn objects(&self) -> BTreeMap<String, u64> {
         self.clusters.iter().map(|(uid, c)| (uid.0.clone(), c.world.len() as u64)).collect()
     }
+}
+
+/// Whether a node's trouble was taken for another's doing.
+fn is_affected(read: &impl Read, event: &Event) -> Result<bool> {
+    let node = event.incident.as_ref().filter(|_| event.event_type == EventType::NodeUnhealthy);
+    let Some(incident) = node else { return Ok(false) };
+    Ok(read.get(&MEMBERS, &keys::member(incident, &event.fingerprint))?.is_some_and(|m| m.affected))
 }

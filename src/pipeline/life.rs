@@ -12,7 +12,7 @@ use crate::{
     detect::Change,
     event::{
         ClusterUid, Event, EventType, Fingerprint, IncidentId, Kind, Status,
-        incident::{CLUSTER, Incident, IncidentStatus, Member},
+        incident::{CLUSTER, Incident, IncidentStatus, LEFTOVER, Member},
     },
     feed::Feed,
     store::{
@@ -21,8 +21,6 @@ use crate::{
     },
 };
 
-/// Affected objects that still fail this long after their cause ended open incidents of their own.
-const LEFTOVER: Duration = Duration::from_mins(5);
 /// Nodes for which a cluster's incident spoke need no time to come to: what fails then is not told by anything.
 const NODE_LEFT: Duration = Duration::from_secs(10);
 

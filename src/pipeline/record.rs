@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     cluster::ChangeNote,
     engine::Engine,
+    incidents::Place,
     judge::{fingerprint, identity},
 };
 use crate::{
@@ -213,7 +214,7 @@ impl Engine {
             self.config.pages.mark(&mut event);
         }
         let seq = self.keep(tx, &event)?;
-        if let Some(note) = ChangeNote::of(&event)
+        if let Some(note) = ChangeNote::of(&event, matches!(place, Place::Affected(_)))
             && let Some(cluster) = self.clusters.get_mut(&event.cluster_uid)
         {
             cluster.note_change(note);

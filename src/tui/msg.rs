@@ -16,7 +16,7 @@ use super::{
 use crate::{
     event::incident::Phase,
     event::{
-        Event, Fingerprint, IncidentId, ObjectRef, Recommendation,
+        Event, Fingerprint, IncidentId, ObjectRef, Recommendation, Severity,
         incident::{Incident, Member},
     },
     feed::{Feed, Reply},
@@ -112,6 +112,19 @@ pub struct Beside {
     pub told: Vec<ToldMark>,
     /// It ends soon, if it stays so.
     pub recovery: Option<Recovery>,
+    /// It is over, and what it took down is not.
+    pub left: Option<Left>,
+}
+
+/// What an incident that is over took down with it, and what fails on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// The severity of the worst.
+    pub severity: Severity,
+    /// Since when that is there.
+    pub since: Timestamp,
+    /// `svc/api in pay has no ready endpoint (+2)`
+    pub words: String,
 }
 
 /// Everything about one incident.
@@ -141,6 +154,8 @@ pub struct IncidentDetail {
     pub look: Vec<Recommendation>,
     /// It ends soon, if it stays so.
     pub recovery: Option<Recovery>,
+    /// It is over, and what it took down is not.
+    pub left: Option<Left>,
 }
 
 /// One object of an owner chain.

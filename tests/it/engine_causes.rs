@@ -652,3 +652,26 @@ fn a_silent_node_that_may_not_be_watched_is_one_trouble_of_its_workload() {
     let warned = rig.told().into_iter().filter(|t| t.contains("kubernetes_event")).count();
     assert_eq!(warned, 0, "{:#?}", rig.story());
 }
+
+#[test]
+fn the_silence_of_all_nodes_after_an_outage_is_suspected_of_nothing() {
+    let mut rig = all_silent_after_an_outage(Rig::shop());
+    let silent = |rig: &Rig| rig.events_of(EventType::NodeUnhealthy).len();
+    assert_eq!(silent(&rig), NODES.len(), "{:#?}", rig.story());
+    for node in NODES {
+        rig.sim().node_down(node, false).unwrap();
+    }
+    let suspected = |rig: &Rig, subject: &str| -> Vec<String> {
+        let suspects = &rig.incident(subject).suspects;
+        assert!(suspects.iter().any(|s| s.link == "owner"), "{suspects:#?}");
+        suspects.iter().filter(|s| s.link == "node").map(|s| s.title.clone()).collect()
+    };
+    rig.sim().rollout("shop/web", "registry.example.com/shop/web:nope", "image").unwrap();
+    rig.advance(60);
+    assert_eq!(suspected(&rig, "Deployment/shop/web"), Vec::<String>::new());
+    // Nor after a restart, which reads the changes from the store.
+    rig.restart();
+    rig.sim().rollout("shop/search", "registry.example.com/shop/search:nope", "image").unwrap();
+    rig.advance(60);
+    assert_eq!(suspected(&rig, "Deployment/shop/search"), Vec::<String>::new());
+}

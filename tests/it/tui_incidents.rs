@@ -6,6 +6,7 @@ use std::sync::Arc;
 use barrelman::{
     event::incident::IncidentStatus,
     feed::Feed,
+    object::Said,
     status::Status,
     store::Read,
     tui::{Options, Pages, ThemeChoice, harness::Harness},
@@ -709,4 +710,109 @@ fn what_breaks_is_on_the_screen_wherever_the_cursor_stands() {
     let screen = h.screen();
     let first = screen.lines().find(|l| l.contains('▌')).unwrap();
     assert!(first.contains('✖') && !screen.contains(" above"), "{screen}");
+}
+
+#[test]
+fn what_an_incident_that_is_over_took_down_stands_among_what_is_broken_until_it_is_told_for_itself() {
+    let mut rig = Rig::shop();
+    let nodes = ["node-a", "node-b", "node-c", "node-d", "node-e"];
+    let all = |rig: &mut Rig, down: bool| nodes.iter().for_each(|n| rig.sim().node_down(n, down).unwrap());
+    let (uid, since) = (rig.watched[0].uid.clone(), rig.now());
+    rig.say(vec![Said::Away { cluster: uid, since, why: "connection refused".into() }]);
+    rig.say_for(120);
+    all(&mut rig, true);
+    rig.start();
+    rig.advance(20);
+    all(&mut rig, false);
+    rig.sim().fail_probes("shop/search").unwrap();
+    rig.advance(120);
+    let cluster = rig.incident("Cluster//shop");
+    assert_eq!(cluster.status, IncidentStatus::Resolved, "{:#?}", rig.story());
+    let mut h = open(&rig, (120, 40));
+    let left = row(&mut h, "is over, but");
+    assert!(left.contains("✖ cluster shop") && left.contains("is over, but svc/search"), "{left}");
+    let screen = h.screen();
+    let words = flat(&screen);
+    let open_now = rig.incidents().iter().filter(|i| i.status == IncidentStatus::Open).count();
+    assert!(screen.contains(&format!("1 Incidents({})", open_now + 1)), "{open_now} {screen}");
+    assert!(words.contains("still svc/search in shop has no ready endpoint for "), "{screen}");
+    let until = cluster.resolved_at.unwrap() + jiff::SignedDuration::from_mins(5);
+    let own = format!("an incident of its own from {} on if it stays", until.strftime("%H:%M:%S"));
+    assert!(words.contains(&own), "{own} {screen}");
+    // It is told for itself then, and the cluster's is over.
+    rig.news.clear();
+    rig.advance(until.as_second() - rig.now().as_second() + 5);
+    hear(&mut rig, &mut h);
+    let screen = h.screen();
+    assert!(row(&mut h, "shop/search").contains('✖'), "{screen}");
+    assert!(row(&mut h, "cluster shop").contains('✓') && !screen.contains("is over, but"), "{screen}");
+    // And what is well again is gone from there at once.
+    rig.sim().recover("shop/search").unwrap();
+    rig.advance(300);
+    hear(&mut rig, &mut h);
+    assert!(h.screen().contains("nothing is broken now"), "{}", h.screen());
+}
+
+/// A Pod that nobody owns; `state`: its container's, after so many restarts.
+fn put_pod(rig: &Rig, (restarts, state): (u32, &serde_json::Value)) {
+    let ready = state.get("running").is_some();
+    let status = serde_json::json!({"phase": "Running",
+        "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}],
+        "containerStatuses": [{"name": "app", "ready": ready, "restartCount": restarts, "image": "x", "state": state,
+            "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": rig.now().to_string()}}}]});
+    if restarts == 1 {
+        let made = serde_json::json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "looper", "namespace": "shop"},
+            "spec": {"containers": [{"name": "app", "image": "x"}]}, "status": status});
+        rig.cluster().create(made).unwrap();
+    } else {
+        let set = |pod: &mut serde_json::Value| pod["status"] = status.clone();
+        rig.cluster().update("pods", "shop", "looper", set).unwrap();
+    }
+}
+
+#[test]
+fn the_run_between_two_crashes_is_no_recovery_on_any_line() {
+    let mut rig = Rig::shop();
+    rig.watched[0].sim = None;
+    let waits = serde_json::json!({"waiting": {"reason": "CrashLoopBackOff",
+        "message": "back-off 5s restarting failed container"}});
+    let runs = serde_json::json!({"running": {"startedAt": "2026-03-02T12:00:00Z"}});
+    put_pod(&rig, (1, &waits));
+    rig.advance(20);
+    let incident = rig.incident("Pod/shop/looper");
+    assert_eq!(incident.event_type.name(), "pod_crash_loop", "{:#?}", rig.story());
+    let mut h = open(&rig, (120, 40));
+    let recovers = |rig: &Rig| {
+        let of = rig.incident("Pod/shop/looper");
+        rig.read(|s| {
+            let members = barrelman::store::pages::members(s, &of.id, usize::MAX)?;
+            barrelman::store::pages::now(s, &of, &members)
+        })
+        .recovery
+        .is_some()
+    };
+    for crashes in 2..8 {
+        for (state, secs) in [(&runs, 2), (&waits, 5)] {
+            put_pod(&rig, (crashes, state));
+            rig.advance(secs);
+            assert_eq!(recovers(&rig), secs == 2, "{:#?}", rig.story());
+            told(&rig, &mut h);
+            hear(&mut rig, &mut h);
+            let screen = h.screen();
+            let words = flat(&screen);
+            assert!(row(&mut h, "shop/looper").contains('✖'), "{screen}");
+            assert!(!screen.contains('◒') && !words.contains("well for"), "{screen}");
+        }
+    }
+    // What outlives them all does recover.
+    put_pod(&rig, (8, &runs));
+    rig.advance(35);
+    told(&rig, &mut h);
+    hear(&mut rig, &mut h);
+    assert!(
+        row(&mut h, "shop/looper").contains("◒") && flat(&h.screen()).contains("heals well for"),
+        "{}",
+        h.screen()
+    );
 }

@@ -44,6 +44,21 @@ pub struct Now {
     pub recovery: Option<Recovery>,
 }
 
+impl Now {
+    /// What an incident that is over took down with it, and what fails on: for a while it belongs to no other.
+    pub fn left<'a>(
+        &'a self,
+        incident: &'a Incident,
+        members: &'a [Member],
+    ) -> impl Iterator<Item = (&'a Member, &'a FiringRow)> {
+        let over = incident.status == IncidentStatus::Resolved;
+        let affected = members.iter().filter(move |m| over && m.affected && m.ended_at.is_none());
+        affected
+            .filter_map(|m| Some((m, self.firing.get(&m.fingerprint)?)))
+            .filter(|(_, row)| row.incident.as_ref() == Some(&incident.id) && row.healthy_since.is_none())
+    }
+}
+
 /// How an incident is, from all its members.
 ///
 /// # Errors

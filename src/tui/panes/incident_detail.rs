@@ -11,7 +11,7 @@ use super::{
 use crate::{
     event::{
         Event, ObjectRef, Status,
-        incident::{Incident, IncidentStatus, Member, Suspect},
+        incident::{Incident, IncidentStatus, LEFTOVER, Member, Suspect},
     },
     store::pages::{Recovery, Waits},
     tui::{
@@ -167,6 +167,26 @@ fn recovering(recovery: &Recovery, shared: &Shared) -> String {
     }
 }
 
+/// What it took down with it and what is there still: until when it has time to come to.
+fn left(
+    incident: &Incident,
+    detail: Option<&IncidentDetail>,
+    shared: &Shared,
+    (width, most): (usize, usize),
+) -> Vec<Line> {
+    let Some(left) = detail.and_then(|d| d.left.as_ref()) else { return Vec::new() };
+    let end = incident.resolved_at.unwrap_or(shared.now);
+    let own = match end.checked_add(LEFTOVER) {
+        Ok(at) if at > shared.now => format!("an incident of its own from {} on", shared.clock(at)),
+        _ => "an incident of its own in a moment".to_owned(),
+    };
+    let words = format!("{} {}, {own} if it stays", left.words, shared.lasting(left.since));
+    let mut lines = worded("still", &words, &shared.theme, width, most);
+    let style = shared.theme.severity(left.severity);
+    lines.iter_mut().flat_map(|l| l.iter_mut().skip(1)).for_each(|piece| piece.1 = style);
+    lines
+}
+
 fn healing(detail: Option<&IncidentDetail>, shared: &Shared, (width, most): (usize, usize)) -> Vec<Line> {
     let Some(recovery) = detail.and_then(|d| d.recovery) else { return Vec::new() };
     let mut lines = worded("heals", &recovering(&recovery, shared), &shared.theme, width, most);
@@ -226,6 +246,7 @@ pub fn peek(
     let why = if why.is_empty() { wrong(incident, detail) } else { why };
     let mut parts = vec![(0, worded(word, &why, theme, width, if height > 5 { 2 } else { 1 }))];
     parts.push((0, healing(detail, shared, (width, 2))));
+    parts.push((0, left(incident, detail, shared, (width, 2))));
     parts.extend(said(incident, detail).map(|said| (4, one("said", &said))));
     parts.extend(also(detail).map(|also| (3, one("also", &also))));
     for (i, s) in incident.suspects.iter().take(4).enumerate() {
@@ -303,6 +324,7 @@ pub fn lines(
     let mut lines = worded("what", &title, theme, width, 3);
     // The time at which it closes must not be cut where the pane is narrow.
     lines.extend(healing(detail, shared, (width, 4)));
+    lines.extend(left(incident, detail, shared, (width, 4)));
     let (word, why) = why(incident, detail);
     if !why.is_empty() && why != title {
         lines.extend(worded(word, &why, theme, width, 6));

@@ -6,10 +6,7 @@ use std::{cmp::Ordering, collections::HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    event::{
-        IncidentId,
-        incident::{Incident, IncidentStatus},
-    },
+    event::{IncidentId, Severity, incident::Incident},
     store::pages::Recovery,
 };
 
@@ -57,16 +54,25 @@ pub enum Way {
     Recovering,
 }
 
+/// What the place of one that is broken goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// How far it is on its way back.
+    pub way: Way,
+    /// How bad it is: of one that is over, how bad is what it left behind.
+    pub severity: Severity,
+}
+
 /// It was well for a while, and broke again.
 struct Relapse {
     at: Timestamp,
     was_well: SignedDuration,
 }
 
-/// What is remembered of each open incident, so that its row keeps calm.
+/// What is remembered of each incident of which something is broken, so that its row keeps calm.
 #[derive(Default)]
 pub struct Ways {
-    at: HashMap<IncidentId, Way>,
+    at: HashMap<IncidentId, Place>,
     well: HashMap<IncidentId, Timestamp>,
     again: HashMap<IncidentId, Vec<Relapse>>,
 }
@@ -74,7 +80,12 @@ pub struct Ways {
 impl Ways {
     /// The way that an incident was on when the list was arranged.
     pub fn of(&self, id: &IncidentId) -> Way {
-        self.at.get(id).copied().unwrap_or_default()
+        self.at.get(id).map_or(Way::default(), |place| place.way)
+    }
+
+    /// What its place went by when the list was arranged; none: nothing of it was broken.
+    pub fn place(&self, id: &IncidentId) -> Option<Place> {
+        self.at.get(id).copied()
     }
 
     /// Takes note of how an incident is now: one that was well and is not any more has broken again.
@@ -105,26 +116,26 @@ impl Ways {
     }
 
     /// The list is arranged by these; what is not among them is forgotten.
-    pub fn arranged(&mut self, ways: HashMap<IncidentId, Way>) {
-        self.well.retain(|id, _| ways.contains_key(id));
-        self.again.retain(|id, _| ways.contains_key(id));
-        self.at = ways;
+    pub fn arranged(&mut self, places: HashMap<IncidentId, Place>) {
+        self.well.retain(|id, _| places.contains_key(id));
+        self.again.retain(|id, _| places.contains_key(id));
+        self.at = places;
     }
 
     /// Which of two incidents stands first.
     pub fn compare(&self, a: &Incident, b: &Incident, (order, reverse): (Order, bool)) -> Ordering {
-        let ended = (a.status != IncidentStatus::Open).cmp(&(b.status != IncidentStatus::Open));
-        let by = match (order, a.status) {
-            (Order::Subject, _) => a.subject.cmp(&b.subject),
-            (Order::Worst, IncidentStatus::Open) => {
-                let (of_a, of_b) = (self.of(&a.id), self.of(&b.id));
-                let heals = (of_a != Way::Broken).cmp(&(of_b != Way::Broken));
-                heals.then(b.severity.cmp(&a.severity)).then(a.since().cmp(&b.since()))
+        let by = match (order, self.place(&a.id), self.place(&b.id)) {
+            (_, None, Some(_)) => return Ordering::Greater,
+            (_, Some(_), None) => return Ordering::Less,
+            (Order::Subject, ..) => a.subject.cmp(&b.subject),
+            (Order::Worst, Some(of_a), Some(of_b)) => {
+                let heals = (of_a.way != Way::Broken).cmp(&(of_b.way != Way::Broken));
+                heals.then(of_b.severity.cmp(&of_a.severity)).then(a.since().cmp(&b.since()))
             }
-            (_, IncidentStatus::Open) => b.since().cmp(&a.since()),
-            _ => b.resolved_at.cmp(&a.resolved_at),
+            (_, Some(_), Some(_)) => b.since().cmp(&a.since()),
+            (_, None, None) => b.resolved_at.cmp(&a.resolved_at),
         };
-        ended.then(if reverse { by.reverse() } else { by }).then_with(|| a.id.cmp(&b.id))
+        (if reverse { by.reverse() } else { by }).then_with(|| a.id.cmp(&b.id))
     }
 }
 

@@ -1,20 +1,24 @@
 //! Which incidents are shown, and in which order; what is kept of them, and what the cursor is on. Used by `incidents`.
 
-use std::sync::Arc;
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{incident_news, incident_order::Way, incidents::Incidents};
+use super::{
+    incident_news,
+    incident_order::{Place, Way},
+    incidents::Incidents,
+};
 use crate::{
     event::{
-        IncidentId,
+        EventType, IncidentId,
         incident::{Incident, IncidentStatus},
     },
     store::pages::Recovery,
     tui::{
         effect::{Effect, Query},
         model::Shared,
-        msg::ToldMark,
+        msg::{IncidentDetail, Left, ToldMark},
     },
 };
 
@@ -29,10 +33,38 @@ impl Incidents {
         shared.now.checked_sub(range).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
+    /// Something of it is broken: itself, or what it took down with it.
+    pub(super) fn is_broken(&self, incident: &Incident) -> bool {
+        incident.status == IncidentStatus::Open || self.left(incident).is_some()
+    }
+
+    /// It is over, and what it took down is not.
+    pub(super) fn left(&self, incident: &Incident) -> Option<&Left> {
+        let left = self.beside.get(&incident.id).and_then(|b| b.left.as_ref());
+        left.filter(|_| incident.status == IncidentStatus::Resolved)
+    }
+
     /// None of its troubles is there at this moment.
     pub(super) fn recovery(&self, incident: &Incident) -> Option<Recovery> {
         let recovery = self.beside.get(&incident.id).and_then(|b| b.recovery);
         recovery.filter(|_| incident.status == IncidentStatus::Open)
+    }
+
+    /// The same, where that is more than the run between two crashes.
+    pub(super) fn healing(&self, incident: &Incident, shared: &Shared) -> Option<Recovery> {
+        use EventType::{PodCrashLoop, PodOomRestart, PodRestarted};
+        let runs = matches!(incident.event_type, PodCrashLoop | PodOomRestart | PodRestarted);
+        self.recovery(incident).filter(|_| !runs || self.way(incident, shared) != Way::Broken)
+    }
+
+    /// All that is known of the selected one, as it is shown: what only pauses between two crashes is broken.
+    pub(super) fn shown_detail(&self, shared: &Shared) -> Option<Cow<'_, IncidentDetail>> {
+        let incident = self.current()?;
+        let detail = self.detail.as_ref().filter(|d| d.id == incident.id)?;
+        if detail.recovery.is_none() || self.healing(incident, shared).is_some() {
+            return Some(Cow::Borrowed(detail));
+        }
+        Some(Cow::Owned(IncidentDetail { recovery: None, well: HashMap::new(), ..detail.clone() }))
     }
 
     /// It has been well for a while, though not yet long enough to be over; as the list is arranged.
@@ -43,6 +75,12 @@ impl Incidents {
     /// How far an open incident is on its way back now.
     pub(super) fn way(&self, incident: &Incident, shared: &Shared) -> Way {
         self.ways.now(&incident.id, self.recovery(incident).as_ref(), shared.known_to())
+    }
+
+    /// What the place of one that is broken goes by.
+    fn place(&self, incident: &Incident, shared: &Shared) -> Option<Place> {
+        let severity = self.left(incident).map_or(incident.severity, |left| left.severity);
+        self.is_broken(incident).then(|| Place { way: self.way(incident, shared), severity })
     }
 
     /// Takes note of how the open ones are.
@@ -66,8 +104,7 @@ impl Incidents {
     /// Some of them are further on their way back, or less far, than when the list was arranged.
     pub(super) fn rearrange(&mut self, shared: &mut Shared) -> Vec<Effect> {
         self.note(shared);
-        let mut open = self.rows.iter().take(self.open);
-        if open.all(|i| self.ways.of(&i.id) == self.way(i, shared)) {
+        if self.rows.iter().all(|i| self.ways.place(&i.id) == self.place(i, shared)) {
             return Vec::new();
         }
         self.arrange(shared);
@@ -80,24 +117,23 @@ impl Incidents {
         let since = Self::ended_since(shared);
         let shown = |i: &&Arc<Incident>| {
             self.held.contains(&i.id)
-                || i.resolved_at.is_none_or(|at| i.status == IncidentStatus::Open || at >= since)
+                || i.resolved_at.is_none_or(|at| self.is_broken(i) || at >= since)
                     && self.is_in_scope(i)
                     && self.query.matches_incident(i, shared.now)
         };
         let mut rows: Vec<_> = self.all.values().filter(shown).cloned().collect();
         self.note(shared);
-        let open = self.all.values().filter(|i| i.status == IncidentStatus::Open);
-        let ways = open.map(|i| (i.id.clone(), self.way(i, shared))).collect();
-        self.ways.arranged(ways);
+        let broken = self.all.values().filter_map(|i| Some((i.id.clone(), self.place(i, shared)?)));
+        self.ways.arranged(broken.collect());
         rows.sort_by(|a, b| self.ways.compare(a, b, (self.order, self.reverse)));
-        self.open = rows.iter().filter(|i| i.status == IncidentStatus::Open).count();
+        self.open = rows.iter().filter(|i| self.is_broken(i)).count();
         self.rows = rows;
         let place = self.selected.as_ref().and_then(|id| self.rows.iter().position(|i| i.id == *id));
         let place = if self.moved { place } else { Some(0) };
         self.cursor.follow_down(place, self.rows.len());
-        shared.open_incidents = self.all.values().filter(|i| i.status == IncidentStatus::Open).count();
-        let open = self.all.values().filter(|i| i.status == IncidentStatus::Open);
-        self.elsewhere = open.filter(|i| !self.is_in_scope(i)).count();
+        let broken = || self.all.values().filter(|i| self.is_broken(i));
+        (shared.open_incidents, self.elsewhere) =
+            (broken().count(), broken().filter(|i| !self.is_in_scope(i)).count());
         shared.quiet_since = self.all.values().filter_map(|i| i.resolved_at).max();
         shared.dirty = true;
     }
@@ -106,7 +142,7 @@ impl Incidents {
     pub(super) fn let_go(&mut self, shared: &mut Shared) -> Vec<Effect> {
         let since = Self::ended_since(shared);
         let aged = |i: &Arc<Incident>| {
-            let ended = i.status != IncidentStatus::Open && i.resolved_at.is_some_and(|at| at < since);
+            let ended = !self.is_broken(i) && i.resolved_at.is_some_and(|at| at < since);
             ended
                 || self.query.filter.since(shared.now).is_some_and(|since| i.last_at.max(i.opened_at) < since)
         };

@@ -61,11 +61,11 @@ pub const DEF: PaneDef = PaneDef {
 pub struct Incidents {
     pub(super) all: HashMap<IncidentId, Arc<Incident>>,
     pub(super) beside: HashMap<IncidentId, Beside>,
-    /// What is shown, in order: open ones, then ended ones.
+    /// What is shown, in order: what is broken, then what ended.
     pub(super) rows: Vec<Arc<Incident>>,
-    /// How many of `rows` are open.
+    /// Of how many of `rows` something is broken.
     pub(super) open: usize,
-    /// How many open ones are outside the scope.
+    /// How many more such are outside the scope.
     pub(super) elsewhere: usize,
     pub(super) cursor: Cursor,
     pub(super) selected: Option<IncidentId>,
@@ -129,8 +129,8 @@ impl Pane for Incidents {
             }
             A::Copy => return self.command(shared).map(Effect::Copy).into_iter().collect(),
             A::Describe => {
-                let detail = self.detail.as_ref().filter(|d| d.id == incident.id);
-                let lines = super::incident_detail::page(&incident, detail, shared);
+                let detail = self.shown_detail(shared);
+                let lines = super::incident_detail::page(&incident, detail.as_deref(), shared);
                 let title = overlays::viewer::title(&incident.cluster, &incident.subject, shared);
                 return vec![Effect::Show(Box::new(overlays::viewer::Viewer::new(&title, lines)))];
             }
@@ -232,7 +232,11 @@ impl Pane for Incidents {
         }
         self.arrange(shared);
         let mut effects = self.follow_cursor();
-        let stale = std::mem::take(&mut self.stale_told);
+        let mut stale = std::mem::take(&mut self.stale_told);
+        // What is told for itself now may be what these left behind.
+        let left = self.rows.iter().filter(|i| self.left(i).is_some() && !stale.contains(&i.id));
+        let left: Vec<_> = left.map(|i| i.id.clone()).collect();
+        stale.extend(left);
         effects.push(self.ask_told(stale));
         if std::mem::take(&mut self.stale_detail) {
             effects.extend(self.selected.clone().map(|id| self.ask_detail(id)));
@@ -248,8 +252,10 @@ impl Pane for Incidents {
             return effects;
         }
         let near = self.cursor.top..self.cursor.top + self.cursor.height.max(1);
-        let open = self.rows.iter().take(self.open).enumerate().filter(|(i, _)| near.contains(i));
-        let ids: Vec<IncidentId> = open.map(|(_, i)| i.id.clone()).collect();
+        let broken = self.rows.iter().take(self.open).enumerate();
+        // Of what is over nothing else says that what it left behind is over, too.
+        let looked_at = broken.filter(|(place, i)| near.contains(place) || self.left(i).is_some());
+        let ids: Vec<IncidentId> = looked_at.map(|(_, i)| i.id.clone()).collect();
         if !ids.is_empty() {
             effects.push(self.ask_told(ids));
         }

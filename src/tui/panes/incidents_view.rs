@@ -50,7 +50,8 @@ pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Sh
     let list = Rect { width: list_width, height: area.height - peek, ..area };
     table(pane, frame.buffer_mut(), list, shared);
     let Some(incident) = pane.current().cloned() else { return };
-    let detail = pane.detail.as_ref().filter(|d| d.id == incident.id);
+    let detail = pane.shown_detail(shared);
+    let detail = detail.as_deref();
     if beside {
         let room = Rect { x: area.x + list_width, width: area.width - list_width, ..area };
         let inside = paint::frame(
@@ -219,25 +220,27 @@ fn row(
 ) {
     let theme = &shared.theme;
     let open = incident.status == IncidentStatus::Open;
-    let base = if open { Style::new() } else { theme.dim };
-    let began = incident.since();
+    let left = pane.left(incident);
+    let base = if open || left.is_some() { Style::new() } else { theme.dim };
+    let began = left.map_or(incident.since(), |left| left.since);
     let since = if shared.absolute {
         text::full(began, &shared.tz)
     } else {
         let start = text::short_clock(began, shared.now, &shared.tz);
-        let lasted = match incident.resolved_at.filter(|_| !open) {
+        let lasted = match incident.resolved_at.filter(|_| !open && left.is_none()) {
             Some(end) => text::age(began, end),
             None => shared.age(began),
         };
         format!("{}{}", text::fit(&start, 6), text::fit_right(&lasted, 5))
     };
     let beside = pane.beside.get(&incident.id);
-    let recovery = pane.recovery(incident);
+    let recovery = pane.healing(incident, shared);
     let recovering = pane.is_recovering(incident);
-    let (mark, mark_style) = match (open, recovery.is_some()) {
-        (true, true) => ("◒", theme.warn),
-        (true, false) => (glyph(incident.severity), theme.severity(incident.severity)),
-        (false, _) => ("✓", theme.good),
+    let (mark, mark_style) = match (open, recovery.is_some(), left) {
+        (true, true, _) => ("◒", theme.warn),
+        (true, false, _) => (glyph(incident.severity), theme.severity(incident.severity)),
+        (false, _, Some(left)) => (glyph(left.severity), theme.severity(left.severity)),
+        (false, ..) => ("✓", theme.good),
     };
     let mut note = match recovery {
         Some(_) if recovering => "recovering: ".to_owned(),
@@ -252,7 +255,10 @@ fn row(
     }
     let said = beside.and_then(|b| b.instead.clone()).unwrap_or_else(|| what(incident));
     let standing = if incident.standing { " (standing)" } else { "" };
-    let what = format!("{note}{}{standing}", text::without_subject(&said, &incident.subject));
+    let what = match left {
+        Some(left) => format!("is over, but {}", left.words),
+        None => format!("{note}{}{standing}", text::without_subject(&said, &incident.subject)),
+    };
     let affected = beside.map_or("", |b| {
         if recovering && !b.healed.is_empty() { b.healed.as_str() } else { b.affected.as_str() }
     });

@@ -134,6 +134,7 @@ fn beside(read: &impl Read, incident: &Incident, waiting: &Waiting) -> Result<Be
         healed,
         namespaces,
         told: all_marks(read, incident, waiting)?,
+        left: present::left(read, incident, (&members, &now))?,
         recovery: now.recovery,
     })
 }
@@ -146,6 +147,7 @@ pub fn detail(job: &Job<'_>, id: &IncidentId) -> Result<Option<IncidentDetail>> 
     let now = pages::now(&snapshot, &incident, &members)?;
     let speaker = present::speaker(&snapshot, &incident, (&members, &now))?;
     let look = present::look(&snapshot, &incident, speaker.as_ref())?;
+    let left = present::left(&snapshot, &incident, (&members, &now))?;
     let also = present::also(&members, &now.firing, speaker.as_ref());
     let (last, rows) = present::last(&snapshot, &incident)?;
     let owners = match &speaker {
@@ -159,6 +161,7 @@ pub fn detail(job: &Job<'_>, id: &IncidentId) -> Result<Option<IncidentDetail>> 
     Ok(Some(IncidentDetail {
         id: id.clone(),
         recovery: now.recovery,
+        left,
         members,
         well,
         speaks,

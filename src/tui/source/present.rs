@@ -18,6 +18,7 @@ use crate::{
         pages::{self, Limits, Now},
     },
     tui::{
+        msg::Left,
         panes::{describe, shell},
         text,
     },
@@ -31,6 +32,26 @@ const PODS: usize = 20_000;
 const NEWEST: usize = 100;
 /// Rows of an incident that are counted.
 const COUNTED: u64 = 100_000;
+
+/// What an incident that is over took down with it and what fails on, by the worst of it.
+pub(super) fn left(
+    read: &impl Read,
+    incident: &Incident,
+    (members, now): (&[Member], &Now),
+) -> Result<Option<Left>> {
+    let worst = |(_, row): &(&Member, &FiringRow)| (row.severity, std::cmp::Reverse(row.since));
+    let Some((member, row)) = now.left(incident, members).max_by_key(worst) else { return Ok(None) };
+    let objects: BTreeSet<&ObjectRef> = now.left(incident, members).map(|(m, _)| &m.object).collect();
+    let title = title_of(read, row)?.unwrap_or_else(|| member.title.clone());
+    let place = match member.object.namespace.as_str() {
+        "" => String::new(),
+        namespace => format!(" in {namespace}"),
+    };
+    let more = if objects.len() > 1 { format!(" (+{})", objects.len() - 1) } else { String::new() };
+    let (name, what) = (text::object(&member.object), text::without_object(&title, &member.object));
+    let words = format!("{name}{place} {what}{more}");
+    Ok(Some(Left { severity: row.severity, since: row.since, words }))
+}
 
 /// The trouble that speaks for an incident.
 pub(super) struct Speaker {
