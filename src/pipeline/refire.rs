@@ -11,8 +11,10 @@ use crate::{
     store::{MEMBERS, Read, Result, Tx, keys},
 };
 
-/// Well for so long it broke anew, even if nothing changed. A crash loop is well for a moment between two crashes.
+/// Well for so long it broke anew, even if nothing changed.
 const WELL: Duration = Duration::from_mins(1);
+/// Well for less it did not, whatever changed meanwhile: a container of a crash loop runs between two crashes.
+const BREATH: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// A trouble of an open incident is there (again) from `at` on. Call it while what the engine remembers is of before.
@@ -22,6 +24,9 @@ impl Engine {
             return Ok(false);
         }
         let Some(since) = self.well_before(tx, incident)? else { return Ok(false) };
+        if at < later(since, BREATH) {
+            return Ok(false);
+        }
         let of_before = |s: &Suspect| incident.suspects.iter().any(|known| known.event == s.event);
         let mut suspects = self.suspects(&incident.cluster_uid, &incident.subject, at);
         // What only happened nearby would come anew with every crash of a loop.

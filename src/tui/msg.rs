@@ -112,6 +112,8 @@ pub struct Beside {
     pub told: Vec<ToldMark>,
     /// It ends soon, if it stays so.
     pub recovery: Option<Recovery>,
+    /// Containers of it crash, and run in between.
+    pub runs: bool,
     /// It is over, and what it took down is not.
     pub left: Option<Left>,
 }

@@ -763,7 +763,8 @@ fn put_pod(rig: &Rig, (restarts, state): (u32, &serde_json::Value)) {
     if restarts == 1 {
         let made = serde_json::json!({"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": "looper", "namespace": "shop"},
-            "spec": {"containers": [{"name": "app", "image": "x"}]}, "status": status});
+            "spec": {"containers": [{"name": "app", "image": "x",
+                "envFrom": [{"configMapRef": {"name": "looper"}}]}]}, "status": status});
         rig.cluster().create(made).unwrap();
     } else {
         let set = |pod: &mut serde_json::Value| pod["status"] = status.clone();
@@ -778,6 +779,11 @@ fn the_run_between_two_crashes_is_no_recovery_on_any_line() {
     let waits = serde_json::json!({"waiting": {"reason": "CrashLoopBackOff",
         "message": "back-off 5s restarting failed container"}});
     let runs = serde_json::json!({"running": {"startedAt": "2026-03-02T12:00:00Z"}});
+    let config = |pool: &str| {
+        serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"POOL": pool},
+            "metadata": {"name": "looper", "namespace": "shop"}})
+    };
+    rig.cluster().create(config("1")).unwrap();
     put_pod(&rig, (1, &waits));
     rig.advance(20);
     let incident = rig.incident("Pod/shop/looper");
@@ -793,6 +799,10 @@ fn the_run_between_two_crashes_is_no_recovery_on_any_line() {
         .is_some()
     };
     for crashes in 2..8 {
+        if crashes == 5 {
+            let edit = |map: &mut serde_json::Value| map["data"] = config("2")["data"].clone();
+            rig.cluster().update("configmaps", "shop", "looper", edit).unwrap();
+        }
         for (state, secs) in [(&runs, 2), (&waits, 5)] {
             put_pod(&rig, (crashes, state));
             rig.advance(secs);
@@ -805,6 +815,9 @@ fn the_run_between_two_crashes_is_no_recovery_on_any_line() {
             assert!(!screen.contains('◒') && !words.contains("well for"), "{screen}");
         }
     }
+    // Nor did it break anew with any of them, whatever was changed meanwhile.
+    assert!(!rig.events_of(barrelman::event::EventType::ConfigChanged).is_empty(), "{:#?}", rig.story());
+    assert_eq!(rig.incident("Pod/shop/looper").refired_at, None);
     // What outlives them all does recover.
     put_pod(&rig, (8, &runs));
     rig.advance(35);

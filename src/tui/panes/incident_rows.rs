@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     event::{
-        EventType, IncidentId,
+        IncidentId,
         incident::{Incident, IncidentStatus},
     },
     store::pages::Recovery,
@@ -52,8 +52,7 @@ impl Incidents {
 
     /// The same, where that is more than the run between two crashes.
     pub(super) fn healing(&self, incident: &Incident, shared: &Shared) -> Option<Recovery> {
-        use EventType::{PodCrashLoop, PodOomRestart, PodRestarted};
-        let runs = matches!(incident.event_type, PodCrashLoop | PodOomRestart | PodRestarted);
+        let runs = self.beside.get(&incident.id).is_some_and(|b| b.runs);
         self.recovery(incident).filter(|_| !runs || self.way(incident, shared) != Way::Broken)
     }
 

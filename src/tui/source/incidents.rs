@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     event::{
-        ClusterUid, Event, IncidentId, Kind, ObjectRef,
+        ClusterUid, Event, EventType, IncidentId, Kind, ObjectRef,
         incident::{CLUSTER, CONNECTOR, Incident},
     },
     object::{Body, Condition, Object, ObjectKey},
@@ -32,6 +32,8 @@ const MEMBERS: usize = 50;
 const DELIVERIES: usize = 50;
 /// Waiting messages that are looked at for marks.
 const WAITING: usize = 2_000;
+/// Troubles of containers that are started again.
+const CRASHES: [EventType; 3] = [EventType::PodCrashLoop, EventType::PodOomRestart, EventType::PodRestarted];
 /// The longest owner chain.
 const DEPTH: usize = 6;
 
@@ -134,6 +136,7 @@ fn beside(read: &impl Read, incident: &Incident, waiting: &Waiting) -> Result<Be
         healed,
         namespaces,
         told: all_marks(read, incident, waiting)?,
+        runs: members.iter().any(|m| !m.affected && CRASHES.contains(&m.event_type)),
         left: present::left(read, incident, (&members, &now))?,
         recovery: now.recovery,
     })
