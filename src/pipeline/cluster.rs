@@ -290,11 +290,24 @@ impl Cluster {
         self.away_since.is_none() && self.streams.values().any(|note| note.live)
     }
 
+    /// The API's last time away, until it was back or until now.
+    fn outage(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let before = || self.unseen.and_then(|unseen| Some((unseen.away?, unseen.to)));
+        self.away_since.map(|since| (since, now)).or_else(before)
+    }
+
+    /// Since when a watch told nothing that was lost then: one that goes with the API may be a few seconds behind it,
+    /// and what was said of the outage while it lasted is not taken back.
+    pub fn unwatched_since(&self, lost: Timestamp, now: Timestamp, together: SignedDuration) -> Timestamp {
+        let outage = self.outage(now).filter(|(since, to)| (*since..=*to).contains(&lost));
+        let since = outage.map(|(since, _)| since);
+        since.filter(|since| lost.duration_since(*since) < together).unwrap_or(lost)
+    }
+
     /// Why a kind was not watched from then until now, in words.
     pub fn why_unwatched(&self, kind: Kind, from: Timestamp, now: Timestamp) -> String {
-        let before = || self.unseen.and_then(|unseen| Some((unseen.away?, unseen.to)));
-        let outage = self.away_since.map(|since| (since, now)).or_else(before);
-        let away = outage.is_some_and(|(since, to)| from <= to && since.duration_since(from) < SEEN_AWAY);
+        let away =
+            self.outage(now).is_some_and(|(since, to)| from <= to && since.duration_since(from) < SEEN_AWAY);
         let began = self.live_since.filter(|began| from < *began);
         match began {
             // The lists of a large cluster take a while.

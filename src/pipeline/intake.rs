@@ -266,6 +266,7 @@ impl Engine {
         let shut = matches!(state, StreamState::Forbidden { .. } | StreamState::Absent);
         let lost = cluster.set_stream((stream.kind, &stream.namespace), live, shut, now);
         if let Some(from) = lost {
+            let from = cluster.unwatched_since(from, now, GAP_TOGETHER);
             let why = cluster.why_unwatched(stream.kind, from, now);
             self.gap(tx, &stream.cluster, from, now, &why)?;
         }
@@ -298,6 +299,7 @@ impl Engine {
         })?;
         let gap = match last {
             Some((seq, mut row)) if from.duration_since(row.from).abs() < GAP_TOGETHER => {
+                row.from = row.from.min(from);
                 row.to = row.to.max(Some(to));
                 // What took several with it says more than one of them.
                 if row.why.starts_with(LOST) {

@@ -24,6 +24,14 @@ use crate::{
     },
 };
 
+/// When the first of several repeats was that came after another: Kubernetes says how many there were and when the last
+/// was, so they are taken to be as far from one another as from the one before.
+fn first_after(after: Timestamp, event: &Event) -> Timestamp {
+    let (Ok(count), true) = (i32::try_from(event.count), event.count > 1) else { return event.first_seen };
+    let apart = event.first_seen.duration_since(after) / count;
+    after.saturating_add(apart).map_or(event.first_seen, |first| first.min(event.first_seen))
+}
+
 impl Engine {
     /// A draft of a moment becomes an event, or raises the count of an earlier one.
     pub(super) fn tell(
@@ -46,8 +54,13 @@ impl Engine {
         let (fold, first, counted) = (keys::fold_of(&event), event.timestamp, claimed(&event));
         let before = if folds { tx.get(&FOLDS, &fold)? } else { None };
         match before {
-            // The row before has told of the rest.
-            Some(before) => event.count = event.count.min(grown(counted, before.counted)),
+            // The row before has told of the rest, and these have happened since its last.
+            Some(before) => {
+                event.count = event.count.min(grown(counted, before.counted));
+                let row = if event.count > 1 { tx.entry(&EVENTS, before.seq)? } else { None };
+                let after = row.map_or(before.first, |row| row.last_seen);
+                event.first_seen = first_after(after, &event);
+            }
             // All that it ever counted happened since it was made.
             None if event.count > 1 => event.first_seen = since.min(event.first_seen),
             None => {}

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     event::Kind,
-    status::{ClusterState, ClusterStatus, StreamStatus},
+    status::{ClusterState, ClusterStatus, StreamState, StreamStatus},
 };
 
 /// Shared between the streams and whoever shows them. Cloning shares.
@@ -43,15 +43,10 @@ impl Board {
             .map(|cluster| {
                 let same = |e: &Entry| e.cluster.name == cluster.name && e.cluster.context == cluster.context;
                 match old.iter().position(same).map(|i| old.swap_remove(i)) {
-                    Some(known) => {
-                        let ClusterStatus { server, version, uid, .. } = known.cluster;
-                        let cluster = ClusterStatus { server, version, uid, ..cluster };
-                        Entry {
-                            cluster,
-                            requests: known.requests,
-                            away_since: known.away_since,
-                            ..Entry::default()
-                        }
+                    Some(mut known) => {
+                        known.lose_streams();
+                        let ClusterStatus { server, version, uid, .. } = std::mem::take(&mut known.cluster);
+                        Entry { cluster: ClusterStatus { server, version, uid, ..cluster }, ..known }
                     }
                     None => Entry { cluster, ..Entry::default() },
                 }
@@ -115,6 +110,20 @@ impl Board {
         }
     }
 
+    /// The streams of a cluster have ended, and begin anew when it is reached: until then they are lost, not gone.
+    pub(super) fn lose_streams(&self, cluster: usize) {
+        if let Some(entry) = self.lock().get_mut(cluster) {
+            entry.lose_streams();
+        }
+    }
+
+    /// Takes the lines away of streams that are not watched any more.
+    pub(super) fn keep_streams(&self, cluster: usize, is_kept: impl Fn(Kind, &str) -> bool) {
+        if let Some(entry) = self.lock().get_mut(cluster) {
+            entry.streams.retain(|(kind, namespace), _| is_kept(*kind, namespace));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         // A panic while holding it leaves plain data behind: still good to show.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -122,6 +131,14 @@ impl Board {
 }
 
 impl Entry {
+    fn lose_streams(&mut self) {
+        let watched = |s: &&mut StreamStatus| matches!(s.state, StreamState::Live | StreamState::Syncing);
+        for stream in self.streams.values_mut().filter(watched) {
+            // It is tried with its cluster: no time of its own is waited for.
+            stream.state = StreamState::Retrying { retry_at: jiff::Timestamp::UNIX_EPOCH };
+        }
+    }
+
     fn snapshot(&self) -> ClusterStatus {
         ClusterStatus {
             requests: self.requests.load(Ordering::Relaxed),
@@ -134,6 +151,41 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_streams_of_a_cluster_that_is_reached_anew_are_lost_until_then_and_not_gone() {
+        let board = Board::default();
+        let cluster = || ClusterStatus { name: "c".into(), ..ClusterStatus::default() };
+        board.reset(vec![cluster()]);
+        let states = |board: &Board| -> Vec<StreamState> {
+            board.snapshot()[0].streams.iter().map(|s| s.state.clone()).collect()
+        };
+        let stream = |kind, state| StreamStatus {
+            kind,
+            namespace: String::new(),
+            state,
+            last_activity: None,
+            synced: (0, 0),
+            undecodable: 0,
+            relists: 0,
+            last_error: String::new(),
+        };
+        board.put_stream(0, stream(Kind::Pod, StreamState::Live));
+        board.put_stream(0, stream(Kind::Node, StreamState::Absent));
+        let lost = StreamState::Retrying { retry_at: jiff::Timestamp::UNIX_EPOCH };
+        for anew in [
+            |board: &Board| board.lose_streams(0),
+            |board: &Board| {
+                board.reset(vec![ClusterStatus { name: "c".into(), ..ClusterStatus::default() }]);
+            },
+        ] {
+            board.put_stream(0, stream(Kind::Pod, StreamState::Live));
+            anew(&board);
+            assert_eq!(states(&board), [lost.clone(), StreamState::Absent]);
+        }
+        board.keep_streams(0, |kind, _| kind == Kind::Pod);
+        assert_eq!(states(&board), [lost]);
+    }
 
     #[test]
     fn beginning_anew_keeps_the_age_of_an_outage_and_the_count_of_requests() {
@@ -151,6 +203,7 @@ mod tests {
         let shown = board.snapshot();
         assert_eq!((shown[1].requests, shown[1].version.as_str()), (7, "v1"));
         assert_eq!(shown[1].state, ClusterState::Connecting);
+        assert!(shown[0].streams.is_empty() && shown[1].streams.is_empty());
         board.cluster(1, |c| c.state = ClusterState::Live);
         assert_eq!(board.away_since(1), None);
     }

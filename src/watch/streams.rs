@@ -86,6 +86,11 @@ impl Streams {
                 running.gone = Some(Instant::now());
             }
         }
+        // Those of another connection may have been others.
+        let is_absent = |kind: Kind| !self.cx.resources.borrow().contains_key(&kind);
+        self.cx.board.keep_streams(self.cx.index, |kind, namespace| {
+            self.running.contains_key(&(kind, namespace.into())) || namespace.is_empty() && is_absent(kind)
+        });
         self.show_absent();
         self.tell_scope().await;
     }
@@ -147,9 +152,7 @@ impl Streams {
 
     /// Ends all of them: the cluster is reached in another way now.
     pub(super) fn leave(self) {
-        for (kind, namespace) in self.running.keys() {
-            self.cx.board.drop_stream(self.cx.index, *kind, namespace);
-        }
+        self.cx.board.lose_streams(self.cx.index);
     }
 
     fn show_absent(&self) {

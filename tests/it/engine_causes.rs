@@ -319,6 +319,9 @@ fn a_new_row_of_an_event_counts_what_happened_since_the_last_row() {
     assert_eq!(rows.iter().map(|(count, ..)| count).sum::<u64>(), 25, "{rows:?}");
     assert!(rows.len() == 2 && rows[1].0 < 10 && rows[1].1 > rows[0].2, "{rows:?}");
     assert_eq!(rows[0].1, made);
+    // Four within the thirty seconds before the last: not all of them in one instant.
+    let apart = rows[1].2.duration_since(rows[1].1).as_secs();
+    assert!(rows[1].0 == 4 && (20..30).contains(&apart), "{rows:?}");
     // A restart knows what was counted.
     rig.restart();
     says(&mut rig, 26);

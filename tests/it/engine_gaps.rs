@@ -116,6 +116,29 @@ fn a_start_while_the_api_is_away_makes_the_gap_no_shorter() {
 }
 
 #[test]
+fn a_gap_begins_where_it_was_said_to_begin_while_it_lasted() {
+    let mut rig = Rig::shop();
+    rig.advance(60);
+    let cluster = rig.watched[0].uid.clone();
+    let since = rig.now();
+    rig.say(vec![Said::Away { cluster: cluster.clone(), since, why: "refused".into() }]);
+    // Its watches break a few seconds after it was found away, one after the other.
+    let kinds = [Kind::ConfigMap, Kind::Pod];
+    for kind in kinds {
+        rig.advance(4);
+        let state = lost(&rig);
+        are(&mut rig, &[kind], &state);
+    }
+    rig.say_for(60);
+    rig.say(vec![Said::Live(cluster)]);
+    // That which was lost last is back first.
+    are(&mut rig, &kinds[1..], &StreamState::Live);
+    are(&mut rig, &kinds[..1], &StreamState::Live);
+    let found = gaps(&rig);
+    assert_eq!(found.iter().map(|gap| gap.from).collect::<Vec<_>>(), [since], "{found:?}");
+}
+
+#[test]
 fn a_gap_is_kept_when_the_commit_that_notes_it_fails_first() {
     let mut rig = Rig::shop();
     rig.advance(600);

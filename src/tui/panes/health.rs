@@ -297,8 +297,17 @@ fn words(stream: &StreamStatus, group: &[&StreamStatus], shared: &Shared) -> (&'
                 StreamState::Retrying { retry_at } => Some(retry_at),
                 _ => None,
             });
-            let next = next.min().map_or_else(String::new, |at| text::age(shared.now, at));
-            ("↻", format!("lost, tried again in {next} · {heard} · {}", stream.last_error), theme.warn)
+            let next = match next.min() {
+                Some(at) if at > shared.now => format!("tried again in {}", text::age(shared.now, at)),
+                // Due, or not on its own: with the cluster.
+                _ => "tried again with its cluster".to_owned(),
+            };
+            let error = if stream.last_error.is_empty() {
+                String::new()
+            } else {
+                format!(" · {}", stream.last_error)
+            };
+            ("↻", format!("lost, {next} · {heard}{error}"), theme.warn)
         }
         StreamState::Forbidden { missing } => {
             let missing: Vec<&str> = if group.len() > 1 {
@@ -455,7 +464,9 @@ impl Pane for Health {
 
     fn feed(&mut self, item: &Feed, shared: &mut Shared) -> Vec<Effect> {
         if let Feed::Gap { gap } = item {
-            let old = shared.totals.gaps.iter().filter(|g| g.from != gap.from || g.cluster != gap.cluster);
+            // A row that has grown, also towards its beginning, takes the place of what it was.
+            let within = |at| at >= gap.from && gap.to.is_none_or(|to| at <= to);
+            let old = shared.totals.gaps.iter().filter(|g| g.cluster != gap.cluster || !within(g.from));
             shared.totals.gaps = std::iter::once(gap).chain(old).cloned().collect();
             shared.dirty = true;
         }
