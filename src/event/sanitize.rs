@@ -1,17 +1,25 @@
 //! The border for text from a cluster: all of it is hostile.
 //!
 //! Control characters (terminal escape sequences among them), bidi overrides and zero-width characters are
-//! removed before anything is stored, so neither the screen nor a receiver meets them.
+//! removed before anything is stored, so neither the screen nor a receiver meets them. What ends a line elsewhere
+//! becomes a space: without it two words would be one.
 
 use std::borrow::Cow;
 
 /// Text that is safe to store, show and send: control characters but `\n` and `\t` go, so do bidi controls and
 /// zero-width characters (the joiner within emoji included: a broken emoji is better than a hidden character).
+/// Each other end of a line is a space, and `\r\n` is the one that it ends with.
 pub fn clean(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_safe) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().filter(|c| is_safe(*c)).collect())
+    let text = text.replace("\r\n", "\n");
+    Cow::Owned(text.chars().map(|c| if ends_line(c) { ' ' } else { c }).filter(|c| is_safe(*c)).collect())
+}
+
+/// Carriage return, vertical tab, form feed, next line, and the separators of lines and paragraphs.
+pub fn ends_line(c: char) -> bool {
+    matches!(c, '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 /// `clean`, cut to at most `max` bytes on a character boundary, with `…` where something was cut.
@@ -52,6 +60,10 @@ mod tests {
     #[test]
     fn escape_sequences_bidi_and_zero_width_are_gone() {
         assert_eq!(clean("a\x1b[31mred\x07\u{202e}x\u{200b}y\u{9b}1m"), "a[31mredxy1m");
+        assert_eq!(
+            clean("nel\u{85}ls\u{2028}ps\u{2029}cr\rvt\u{b}ff\u{c}crlf\r\nend"),
+            "nel ls ps cr vt ff crlf\nend"
+        );
         assert!(matches!(clean("plain — ünïcode 🚀\n"), Cow::Borrowed(_)));
     }
 

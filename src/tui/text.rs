@@ -16,7 +16,8 @@ fn inert(c: char) -> Option<char> {
     match c {
         // Most text is this, and each frame asks it of thousands of characters.
         ' '..='~' => Some(c),
-        '\t' | '\n' | '\r' => Some(' '),
+        '\t' | '\n' => Some(' '),
+        c if crate::event::sanitize::ends_line(c) => Some(' '),
         // Variation selectors, skin tones, tags and the combining enclosures change a width after the fact.
         '\u{fe00}'..='\u{fe0f}'
         | '\u{1f3fb}'..='\u{1f3ff}'
@@ -349,6 +350,16 @@ pub fn short_kind(kind: &str) -> String {
     }
 }
 
+/// Whether what an object of this kind counts to is its owner. A Service counts to the workload that it leads to, an
+/// autoscaler to the one that it scales, a claim to the one that mounts it: none of them is owned by that.
+pub fn is_owned(kind: &str) -> bool {
+    use crate::event::Kind;
+    !matches!(
+        Kind::parse(kind),
+        Some(Kind::Service | Kind::HorizontalPodAutoscaler | Kind::PersistentVolumeClaim)
+    )
+}
+
 /// `deploy/web`: how an object is written in lists.
 pub fn object(reference: &crate::event::ObjectRef) -> String {
     format!("{}/{}", short_kind(&reference.kind), reference.name)
@@ -407,6 +418,7 @@ mod tests {
     fn letters_keep_cells_of_their_own_whatever_joins_them() {
         let inert = |text: &str| text.chars().filter_map(inert).collect::<String>();
         assert_eq!(inert("क्षि देवनागरी"), "कष दवनगर");
+        assert_eq!(inert("nel\u{85}ls\u{2028}ps\u{2029}cr\rend"), "nel ls ps cr end");
         assert_eq!(inert("ไทย กำ ຳ"), "ไทย กา າ");
         assert_eq!(inert("ｶﾞﾊﾟ"), "ｶ゛ﾊ゜");
         assert_eq!(inert("한국어 \u{1112}\u{1161}\u{1100}\u{ae00}"), "한국어 ㅎㄱ글");

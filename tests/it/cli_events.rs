@@ -82,6 +82,21 @@ fn the_flags_that_name_a_scope_narrow_what_is_listed() {
 }
 
 #[test]
+fn a_filter_with_a_bracket_that_passes_nothing_says_what_a_bracket_is() {
+    let home = Home::new();
+    let _store = fill(&home, &["a", "b"]);
+    let said = |args: &[&str]| String::from_utf8(home.command(args).output().unwrap().stderr).unwrap();
+    for filter in ["obj:[ab]", "obj:[a"] {
+        for command in ["events", "incidents"] {
+            let words = said(&[command, filter]);
+            assert!(words.contains("a bracket in a name stands for itself"), "{command} {filter}: {words}");
+        }
+    }
+    assert!(!said(&["events", "obj:c"]).contains("bracket"));
+    assert!(home.run(&["events", "obj:/^[ab]$/"]).ok().contains("Pod/b"));
+}
+
+#[test]
 fn a_wrong_filter_is_shown_with_a_caret_and_a_missing_store_says_what_to_do() {
     let home = Home::new();
     let said = home.run(&["events", "ns:a", "typ:pod_*"]).failed(2);

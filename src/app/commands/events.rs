@@ -47,8 +47,13 @@ pub async fn run(
     rows.drain(..left_out);
     let events: Vec<Row> = rows.into_iter().map(|(_, e)| Row(e)).collect();
     console.list(args.list.output, &events)?;
-    if events.is_empty() && args.list.output == Output::Table {
-        console.note("nothing is stored that passes");
+    if events.is_empty() {
+        if args.list.output == Output::Table {
+            console.note("nothing is stored that passes");
+        }
+        if let Some(caution) = filter.caution() {
+            console.note(caution);
+        }
     }
     if left_out > 0 {
         console.note(super::older_left_out(limit));

@@ -49,12 +49,17 @@ pub fn run(
     let left_out = rows.len().saturating_sub(limit);
     rows.drain(..left_out);
     console.list(args.list.output, &rows)?;
-    if rows.is_empty() && args.list.output == Output::Table {
-        console.note(if args.open {
-            "nothing is broken that passes"
-        } else {
-            "nothing is stored that passes"
-        });
+    if rows.is_empty() {
+        if args.list.output == Output::Table {
+            console.note(if args.open {
+                "nothing is broken that passes"
+            } else {
+                "nothing is stored that passes"
+            });
+        }
+        if let Some(caution) = filter.caution() {
+            console.note(caution);
+        }
     }
     if left_out > 0 {
         console.note(super::older_left_out(limit));

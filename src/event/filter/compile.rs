@@ -24,6 +24,19 @@ pub(super) struct Compiled {
     pub(super) tz: TimeZone,
 }
 
+impl Compiled {
+    /// A name is asked for that has a bracket in it.
+    pub(super) fn has_bracket(&self) -> bool {
+        self.clauses.iter().any(|clause| match &clause.test {
+            Test::Field(_, patterns) => {
+                patterns.iter().any(|p| matches!(p, Pattern::Glob(glob) if glob.has_bracket()))
+            }
+            Test::Label(labels) => labels.iter().any(|l| l.value.as_ref().is_some_and(Glob::has_bracket)),
+            _ => false,
+        })
+    }
+}
+
 /// Same key = either, different keys = all, excluded = none.
 pub(super) fn compile(source: &str, terms: Vec<Term>, tz: &TimeZone) -> Result<Compiled> {
     let mut compiled = Compiled { clauses: Vec::new(), since: None, until: None, tz: tz.clone() };

@@ -66,7 +66,7 @@ keys! {
     Node ["node"] "node:worker-1" "the node it happened on, or to";
     Container ["container"] "container:app" "the container's name";
     Manager ["manager", "by"] "manager:argocd*" "the field manager that changed it";
-    Source ["source"] "source:kubelet" "the component that reported it";
+    Source ["source"] "source:kubelet" "the component that reported it; of a delivery, its connector";
     Count ["count"] "count>=3" "how often it happened";
     Incident ["incident"] "incident:true" "true, false, or an incident's id or its beginning";
     Id ["id"] "id:4bf9*" "the event's id";
@@ -76,6 +76,9 @@ keys! {
     Since ["since"] "since:1h" "1h30m, 2d, 09:30, today, 2026-11-22, 2026-11-22T09:30";
     Until ["until"] "until:09:30" "the same; a date counts to its end";
 }
+
+/// Words that are written otherwise here, and what to write.
+const OTHER_WORDS: &[(&str, &str)] = &[("connector", "source (of a delivery it is the connector)")];
 
 impl Key {
     pub(super) fn parse(name: &str) -> Option<Key> {
@@ -88,7 +91,13 @@ impl Key {
         KEYS.get(self as usize).map_or("", |d| d.names[0])
     }
 
-    pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    /// What somebody meant who wrote a key that there is not: its word here, else the one that is written most alike.
+    pub(super) fn meant(name: &str) -> Option<&'static str> {
+        let other = OTHER_WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(name));
+        other.map(|(_, meant)| *meant).or_else(|| Self::nearest(name))
+    }
+
+    fn nearest(name: &str) -> Option<&'static str> {
         nearest(name, KEYS.iter().flat_map(|d| d.names.iter().copied()))
     }
 }

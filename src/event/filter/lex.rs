@@ -218,7 +218,7 @@ impl<'a> Lexer<'a> {
         };
         let span = start..start + name.len();
         let Some(key) = Key::parse(name) else {
-            let near = Key::nearest(name).map_or_else(String::new, |n| format!(", did you mean {n}?"));
+            let near = Key::meant(name).map_or_else(String::new, |n| format!(", did you mean {n}?"));
             return Err(self.error(
                 span,
                 format!("unknown key {name:?}{near} (in quotes, \"{word}\" is searched for as text)"),

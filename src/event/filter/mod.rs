@@ -40,6 +40,13 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// What is worth a word where nothing passes: something in it that other languages read otherwise.
+    pub fn caution(&self) -> Option<&'static str> {
+        self.compiled.as_ref().filter(|c| c.has_bracket()).map(|_| {
+            "a bracket in a name stands for itself: write obj:web-a*|web-b*, or a regular expression, obj:/web-[ab]/"
+        })
+    }
+
     /// Parses and compiles. Clock times (`since:09:30`, `today`) are read in `tz`. Empty text passes everything.
     ///
     /// # Errors

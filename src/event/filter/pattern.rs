@@ -89,6 +89,11 @@ impl Glob {
         self.parts.iter().all(|p| matches!(p, Part::Char(_)))
     }
 
+    /// It has a bracket, which stands for itself.
+    pub(super) fn has_bracket(&self) -> bool {
+        self.parts.iter().any(|p| matches!(p, Part::Char('[' | ']')))
+    }
+
     /// A regular expression for the same, unanchored, with literals escaped.
     fn as_regex(&self) -> String {
         let mut out = String::new();

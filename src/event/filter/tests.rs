@@ -220,6 +220,7 @@ fn error(text: &str) -> (String, String) {
 fn errors_point_at_the_place_and_name_what_is_near() {
     for (text, place, message) in [
         ("ns:a naemspace:b", "naemspace", "did you mean namespace?"),
+        ("connector:slack", "connector", "did you mean source (of a delivery it is the connector)?"),
         ("type:pod_crashlop", "pod_crashlop", "did you mean pod_crash_loop?"),
         ("type:xyz_*", "xyz_*", "no event type matches"),
         ("severity>=hgih", "hgih", "did you mean high?"),
