@@ -75,8 +75,10 @@ impl Edits<'_> {
     /// # Errors
     /// There is none of that name, or the store.
     pub async fn enable(&self, name: &str, enabled: bool) -> Result<String> {
-        self.dispatcher.set_enabled(name, enabled).await?;
-        let mut said = vec![format!("{name} is on")];
+        let paused = self.dispatcher.set_enabled(name, enabled).await?;
+        // Whether it stays on, the next answer of its service decides.
+        let on = if paused { "goes on: what waits for it is tried again" } else { "is on" };
+        let mut said = vec![format!("{name} {on}")];
         if !enabled {
             // Nothing is routed to it; what was routed before waits in its queue.
             said = vec![

@@ -46,19 +46,21 @@ impl TestReport {
 }
 
 impl Dispatcher {
-    /// Switches a connector on or off; on also resumes one that paused itself. Its rows stay.
+    /// Switches a connector on or off; on also resumes one that paused itself. Its rows stay. Answers whether it had.
     ///
     /// # Errors
     /// No such connector, or the store.
-    pub async fn set_enabled(&self, name: &str, enabled: bool) -> store::Result<()> {
+    pub async fn set_enabled(&self, name: &str, enabled: bool) -> store::Result<bool> {
         let unknown = || store::Error::Refused(format!("there is no connector {name:?}"));
         let (shared, origin) =
             self.with(|w| w.get(name).map(|r| (r.shared.clone(), r.origin))).ok_or_else(unknown)?;
         let (key, now) = (name.to_owned(), self.deps.now());
-        self.deps
+        let paused = self
+            .deps
             .store
             .write(move |tx| {
                 let mut state = tx.get(&CONNECTOR_STATES, &key)?.unwrap_or_default();
+                let paused = state.paused.is_some();
                 if enabled {
                     state.paused = None;
                 }
@@ -71,7 +73,8 @@ impl Dispatcher {
                     _ => state.enabled = Some(enabled),
                 }
                 tx.put(&CONNECTOR_STATES, &key, &state)?;
-                ledger::audit(tx, now, if enabled { "enable" } else { "disable" }, &key, "ok")
+                ledger::audit(tx, now, if enabled { "enable" } else { "disable" }, &key, "ok")?;
+                Ok(paused)
             })
             .await?;
         shared.control.send_modify(|c| {
@@ -81,7 +84,7 @@ impl Dispatcher {
             }
         });
         shared.look();
-        Ok(())
+        Ok(paused)
     }
 
     /// A connector that paused itself goes on.

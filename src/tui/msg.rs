@@ -307,6 +307,8 @@ pub struct Totals {
     pub dead: u64,
     /// Waiting messages.
     pub outbox: u64,
+    /// Since when something was watched: before that nothing can be said.
+    pub watched_since: Option<Timestamp>,
     /// The newest gaps, the newest first, at most 200.
     pub gaps: Arc<[GapRow]>,
     /// The engine that wrote to it last, as it said at its start.

@@ -61,6 +61,7 @@ mod tui_program;
 mod tui_pty;
 mod tui_range;
 mod tui_sample;
+mod tui_says;
 mod tui_screens;
 mod tui_truth;
 mod watch_contexts;

@@ -569,7 +569,7 @@ fn the_stream_is_in_the_order_of_its_column_and_can_be_sorted() {
         |screen: &str| -> Vec<String> { rows(screen).iter().map(|r| r.chars().take(8).collect()).collect() };
     let screen = h.screen();
     let seen = times(&screen);
-    assert!(screen.contains("LAST▼") && seen.len() > 20 && seen.is_sorted_by(|a, b| a >= b), "{screen}");
+    assert!(screen.contains("SEEN▼") && seen.len() > 20 && seen.is_sorted_by(|a, b| a >= b), "{screen}");
     let screen = h.keys("o").settle().screen();
     let happened = times(&screen);
     assert!(screen.contains("TIME▼") && happened.is_sorted_by(|a, b| a >= b), "{screen}");
@@ -598,7 +598,7 @@ fn the_session_is_found_again_but_not_before_what_broke_since() {
     assert!(h.screen().contains("AFFECTED"), "{}", h.screen());
     let screen = h.keys("2").settle().screen();
     assert!(
-        screen.contains("LAST▼") && screen.contains("▸ checkout") && screen.contains("/ type:pod_*"),
+        screen.contains("SEEN▼") && screen.contains("▸ checkout") && screen.contains("/ type:pod_*"),
         "{screen}"
     );
     assert!(screen.contains("! only"), "{screen}");

@@ -34,7 +34,7 @@ fn the_demo_shows_every_screen_and_leaves_the_terminal_as_it_was() {
     let home = Home::new();
     let mut t = Terminal::spawn(program(home.path(), &["demo", "--speed", "20"]), (80, 24));
     t.until("1 Inc").until("demo [RO]").until("● LIVE");
-    t.press("2").until("LAST▼");
+    t.press("2").until("SEEN▼");
     t.press("6").until("on-call").until("● on");
     t.press("7").until("Dead letters").until("200 in");
     t.press("8").until("Cluster demo").until("streams");

@@ -12,9 +12,9 @@ use barrelman::{
     },
     status::{ClusterState, ClusterStatus, ConnectorStatus, Status, StoreStatus, StreamState, StreamStatus},
     store::{
-        DEAD, DELIVERIES, DELIVERIES_BY, DeadLetter, DeliveryRow, DeliveryState, EVENT_IDS, EVENTS,
-        EVENTS_BY_OBJECT, GAPS, GapRow, INCIDENT_EVENTS, INCIDENTS, INCIDENTS_BY_TIME, MEMBERS, OBJECTS,
-        OUTBOX, OutboxRow, Result, Store, Tx, keys,
+        BASELINES, Baseline, DEAD, DELIVERIES, DELIVERIES_BY, DeadLetter, DeliveryRow, DeliveryState,
+        EVENT_IDS, EVENTS, EVENTS_BY_OBJECT, GAPS, GapRow, INCIDENT_EVENTS, INCIDENTS, INCIDENTS_BY_TIME,
+        MEMBERS, OBJECTS, OUTBOX, OutboxRow, Result, Store, Tx, keys,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -315,6 +315,9 @@ pub fn day(store: &Store, now: Timestamp) {
 }
 
 fn story(tx: &Tx<'_>, now: Timestamp) -> Result<()> {
+    // Watched for three hours.
+    let listed = Baseline { since: ago(now, 3 * 3600), live_until: now };
+    tx.put(&BASELINES, &keys::baseline(&"uid-eu".into(), "Pod", "", ""), &listed)?;
     for (key, row) in objects() {
         tx.put(&OBJECTS, &key, &serde_json::from_value(row).expect("an object"))?;
     }

@@ -25,7 +25,7 @@ impl Confirm {
 impl Overlay for Confirm {
     fn key(&mut self, chord: Chord, _: &mut Shared) -> Turn {
         let effects = if chord == self.yes { std::mem::take(&mut self.effects) } else { Vec::new() };
-        Turn { close: true, action: None, effects }
+        Turn { effects, ..Turn::close() }
     }
 
     fn says_all_in_its_keys(&self) -> bool {

@@ -32,6 +32,12 @@ const SIGNS: &[(&str, &str, &str)] = &[
     ("2 objects", "affected", "so many objects have the trouble, and none is a pod"),
     ("itself", "affected", "only the object that the row names"),
     ("11 events, 31 times", "incident", "rows of the stream, and how often they happened in all"),
+    (
+        "SEEN",
+        "event",
+        "when it was seen last, by which the rows stand: a change of endpoints, or what has to last for a while, is seen \
+         after it happened. The detail has both times; TIME, which o sorts by, is when it first happened",
+    ),
     ("×5", "event", "five times: repeats within ten minutes are one row, at the time of the last"),
     ("×2k", "event", "two thousand times and more; the detail has the exact number"),
     ("late:", "event", "it happened while nobody watched; the detail says when"),
@@ -139,7 +145,8 @@ impl Overlay for Help {
     }
 
     fn keys(&self) -> String {
-        "type to search · ↑ ↓ scroll · Esc closes".into()
+        let esc = if self.search.is_empty() { "closes" } else { "clears the search" };
+        format!("type to search · ↑ ↓ scroll · Esc {esc}")
     }
 
     fn view(&mut self, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {

@@ -19,6 +19,8 @@ pub struct Turn {
     pub close: bool,
     /// Then the screen does this.
     pub action: Option<Action>,
+    /// What it changed decides what is shown: all of it is read again.
+    pub reread: bool,
     /// And this.
     pub effects: Vec<Effect>,
 }
@@ -36,7 +38,12 @@ impl Turn {
 
     /// It goes, and the screen does this.
     pub fn run(action: Action) -> Self {
-        Self { close: true, action: Some(action), effects: Vec::new() }
+        Self { close: true, action: Some(action), ..Self::default() }
+    }
+
+    /// It goes, and what is shown is another.
+    pub fn reread() -> Self {
+        Self { close: true, reread: true, ..Self::default() }
     }
 }
 

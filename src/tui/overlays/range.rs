@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use ratatui::{Frame, layout::Rect, style::Style};
 
 use super::{Overlay, Turn};
-use crate::tui::{action::Action, keymap::Chord, model::Shared, text, widgets::paint};
+use crate::tui::{keymap::Chord, model::Shared, text, widgets::paint};
 
 /// The choices: key, seconds, words.
 const CHOICES: &[(char, Option<i64>, &str)] = &[
@@ -39,7 +39,7 @@ impl Range {
         if let Some((_, secs, _)) = CHOICES.get(self.at) {
             shared.range = secs.map(SignedDuration::from_secs);
         }
-        Turn::run(Action::Reread)
+        Turn::reread()
     }
 }
 

@@ -98,7 +98,7 @@ impl Overlay for ScopePicker {
                     self.toggle(&row);
                 }
                 shared.scope = std::mem::take(&mut self.scope);
-                return Turn::run(Action::Reread);
+                return Turn::reread();
             }
             KeyCode::Down => {
                 self.cursor.act(Action::Down, rows.len());

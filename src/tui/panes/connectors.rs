@@ -4,6 +4,8 @@ use ratatui::{Frame, layout::Rect};
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{Pane, PaneDef, PaneState, connectors_view};
 use crate::{
     feed::{Action as Ask, Feed},
@@ -21,7 +23,13 @@ use crate::{
 };
 
 const BINDINGS: &[Binding] = &[
-    bind(A::Open, &["enter"], "deliveries", "What this connector sent", 10),
+    bind(
+        A::Open,
+        &["enter"],
+        "deliveries",
+        "The log of what this connector sent; Tab there shows its dead letters",
+        10,
+    ),
     bind(A::Toggle, &["space"], "on/off", "Switches it on or off", 20),
     bind(A::Test, &["ctrl-t"], "test", "Sends a message that is marked as a test", 30),
     bind(A::Retry, &["R"], "retry dead", "Puts its dead letters back into the queue", 40),
@@ -31,6 +39,10 @@ const BINDINGS: &[Binding] = &[
 
 /// The queue is looked at again at most so often.
 const AGAIN_SECS: i64 = 5;
+/// What came of switching a connector on again is said after so long, when the engine has answered, and waited for until
+/// so much later.
+const OUTCOME: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_secs(1), SignedDuration::from_secs(15));
 
 /// Its definition.
 pub const DEF: PaneDef = PaneDef {
@@ -77,16 +89,18 @@ pub struct Connectors {
     pub(super) whole: bool,
     /// The log is to be read again.
     stale: bool,
+    /// One that had paused itself was switched on again: which, and when.
+    resumed: Option<(String, Timestamp)>,
 }
 
 impl Connectors {
     /// The newest acknowledged delivery, whichever engine made it.
-    pub(super) fn last(&self, c: &ConnectorStatus) -> Option<jiff::Timestamp> {
+    pub(super) fn last(&self, c: &ConnectorStatus) -> Option<Timestamp> {
         c.last_delivered.max(self.logs.get(&c.name).and_then(|l| l.delivered))
     }
 
     /// The newest failure, whichever engine met it.
-    pub(super) fn failure<'a>(&'a self, c: &'a ConnectorStatus) -> Option<&'a (jiff::Timestamp, String)> {
+    pub(super) fn failure<'a>(&'a self, c: &'a ConnectorStatus) -> Option<&'a (Timestamp, String)> {
         let logged = self.logs.get(&c.name).and_then(|l| l.failed.as_ref());
         c.last_error.iter().chain(logged).max_by_key(|(at, _)| *at)
     }
@@ -97,7 +111,7 @@ impl Connectors {
     }
 
     /// When a failing connector is tried again, as far as the engine or the queue tells.
-    pub(super) fn next_attempt(&self, c: &ConnectorStatus) -> Option<jiff::Timestamp> {
+    pub(super) fn next_attempt(&self, c: &ConnectorStatus) -> Option<Timestamp> {
         c.next_attempt.or_else(|| self.logs.get(&c.name)?.next_attempt)
     }
 
@@ -109,6 +123,34 @@ impl Connectors {
             ConnectorStatus { queued, dead, ..c.clone() }
         };
         shared.configured.iter().map(with_queue).collect()
+    }
+
+    /// Says what came of switching one on again that had paused itself, as soon as that is known.
+    fn say_outcome(&mut self, shared: &mut Shared) {
+        let Some((name, at)) = self.resumed.clone() else { return };
+        let waited = shared.now.duration_since(at);
+        if waited < OUTCOME.0 {
+            return;
+        }
+        let row = self.rows.iter().find(|c| c.name == name);
+        let failed = row.and_then(|c| c.last_error.as_ref()).filter(|(failed, _)| *failed >= at);
+        let said = match (row, failed) {
+            (Some(c), Some(_)) if c.state == "paused" => {
+                Some((Level::Bad, format!("{name} was tried again, and has paused itself again: {}", c.why)))
+            }
+            (Some(c), Some((_, why))) if c.last_delivered < Some(at) => {
+                Some((Level::Bad, format!("{name} is {}, and fails: {why}", c.state)))
+            }
+            (Some(c), _) if c.last_delivered >= Some(at) => {
+                Some((Level::Good, format!("{name} is on again, and delivers")))
+            }
+            _ => None,
+        };
+        let known = said.is_some();
+        if let Some((level, text)) = said {
+            shared.say(level, text);
+        }
+        self.resumed = self.resumed.take().filter(|_| !known && waited < OUTCOME.1);
     }
 
     fn arrange(&mut self, shared: &Shared) {
@@ -217,7 +259,10 @@ impl Pane for Connectors {
                 shared.say(Level::Bad, format!("{name} cannot be on, it is incomplete: {}", connector.why));
                 Vec::new()
             }
-            A::Toggle => toggle(&connector, shared),
+            A::Toggle => {
+                self.resumed = (connector.state == "paused").then_some((name, shared.now));
+                toggle(&connector, shared)
+            }
             A::Test if shared.watch_only || shared.is_watch_only() => {
                 shared.say(Level::Bad, "--watch-only: nothing is sent, no test either");
                 Vec::new()
@@ -290,6 +335,7 @@ impl Pane for Connectors {
     }
 
     fn refresh(&mut self, shared: &mut Shared) -> Vec<Effect> {
+        self.say_outcome(shared);
         // An attempt was due: when the next one is, the queue knows.
         let due = |log: &ConnectorLog| log.next_attempt.is_some_and(|at| at <= shared.now);
         self.stale |= shared.now.as_second() % AGAIN_SECS == 0 && self.logs.values().any(due);

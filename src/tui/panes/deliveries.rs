@@ -24,7 +24,7 @@ use crate::{
 
 const BINDINGS: &[Binding] = &[
     bind(A::NextPart, &["tab"], "log/dead", "From the log to the dead letters, and back", 10),
-    bind(A::Open, &["enter"], "open", "The message: what was sent, and the answer", 20),
+    bind(A::Open, &["enter"], "open", "The message and its answer; of a dead letter also the request", 20),
     bind(A::Retry, &["R"], "retry", "Puts the selected dead letter back into the queue", 30),
     bind(A::Purge, &["P"], "purge", "Throws the dead letters that are shown away; asks first", 40),
     bind(A::Owner, &["J"], "incident", "The events of its incident, in the stream", 45),
@@ -161,7 +161,7 @@ impl Deliveries {
                 shared.say(Level::Bad, "nothing is selected");
                 return Vec::new();
             };
-            (format!("delivery {seq}"), deliveries_view::page(row, shared))
+            (format!("delivery {seq}"), deliveries_view::log_page(row, shared))
         };
         vec![Effect::Show(Box::new(Viewer::new(&title, lines)))]
     }
@@ -322,6 +322,10 @@ impl Pane for Deliveries {
         if let Query::Deliveries { ask, .. } = query {
             shared.dirty |= self.window.failed(*ask);
         }
+    }
+
+    fn enter(&mut self) {
+        self.show_dead = false;
     }
 
     fn leave(&mut self) {

@@ -11,6 +11,9 @@ use crate::{
     tui::{model::Shared, text, theme::glyph, widgets::paint},
 };
 
+/// The ways out where nothing passes.
+const NO_MATCH: &str = "Esc clears the filter, ! shows all severities, 0 all namespaces.";
+
 pub fn view(pane: &mut Deliveries, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     let buf = frame.buffer_mut();
@@ -119,17 +122,16 @@ fn log_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Shared
         } else if pane.window.is_owed() {
             ("✖ the store was not read", "j reads it again; M on screen 8 shows why it failed.")
         } else if filtered {
-            let ways = "Esc clears the filter, ! shows all severities, 0 all namespaces.";
-            ("no delivery matches", ways)
+            ("no delivery matches", NO_MATCH)
         } else if shared.is_watch_only() {
             ("nothing is sent: --watch-only", "Start without it to deliver.")
         } else {
             ("nothing was sent yet", "Messages appear here with their answers. 6 shows who can be told.")
         };
-        paint::notice(buf, area, (head, theme.dim), &[line.to_owned()], theme);
+        paint::notice(buf, area, (head, theme.dim), &with_caution(line, pane), theme);
         return;
     }
-    let waiting = !pane.window.follow && pane.window.unseen > 0;
+    let waiting = !pane.window.follow && pane.window.new_above() > 0;
     let height = usize::from(area.height.saturating_sub(1 + u16::from(waiting)));
     pane.window.line = area.y + 1;
     let visible = pane.window.visible(height);
@@ -144,17 +146,26 @@ fn log_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Shared
         }
     }
     if waiting {
-        let text = format!(" ▮▮ paused on this row · ▲ {} new above · g newest", pane.window.unseen);
+        let text = format!(" ▮▮ paused on this row · ▲ {} new above · g newest", pane.window.new_above());
         paint::pieces(buf, area, area.height - 1, &[(&text, theme.accent)]);
     }
+}
+
+/// What is said of an empty list, and of the filter that may have emptied it.
+fn with_caution(line: &str, pane: &Deliveries) -> Vec<String> {
+    let caution = pane.query.filter.caution().filter(|_| line == NO_MATCH);
+    [line].into_iter().chain(caution).map(str::to_owned).collect()
 }
 
 fn dead_list(pane: &mut Deliveries, buf: &mut Buffer, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
     if pane.dead.is_empty() {
-        let head = if pane.dead_total == 0 { "✓ no dead letters" } else { "no dead letter matches" };
-        let line = "What nobody will take is kept here until it is sent again or purged.";
-        paint::notice(buf, area, (head, theme.good), &[line.to_owned()], theme);
+        let (head, line) = if pane.dead_total == 0 {
+            ("✓ no dead letters", "What nobody will take is kept here until it is sent again or purged.")
+        } else {
+            ("no dead letter matches", NO_MATCH)
+        };
+        paint::notice(buf, area, (head, theme.good), &with_caution(line, pane), theme);
         return;
     }
     let height = usize::from(area.height.saturating_sub(1));
@@ -206,6 +217,24 @@ pub fn page(row: &DeliveryRow, shared: &Shared) -> Vec<String> {
         format!("event         {}", row.event),
         format!("notification  {}  (the same on every attempt)", row.notification),
     ]);
+    lines
+}
+
+/// A row of the log as a page. The log has what was answered, not what was asked.
+pub fn log_page(row: &DeliveryRow, shared: &Shared) -> Vec<String> {
+    let mut lines = page(row, shared);
+    let dead = "of a dead letter it is";
+    let tab = shared.keymap.shown(crate::tui::action::Action::NextPart);
+    lines.push(match row.state {
+        DeliveryState::Delivered => format!("request       not kept once it is delivered; {dead} ({tab})"),
+        DeliveryState::Retrying => {
+            format!("request       not in the log: it waits with the message; {dead} shown ({tab})")
+        }
+        DeliveryState::Dead => {
+            format!("request       kept with the dead letter, until that is sent or purged ({tab})")
+        }
+        DeliveryState::Dropped => "request       none: nothing was sent".to_owned(),
+    });
     lines
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::{Event, ObjectRef, TimeSource, incident::IncidentStatus},
-    tui::{model::Shared, msg::EventDetail, text},
+    tui::{model::Shared, msg::EventDetail, text, widgets::window::Row as _},
 };
 
 fn plain(line: impl Into<String>) -> Line {
@@ -31,7 +31,7 @@ pub fn lines(event: &Event, detail: Option<&EventDetail>, shared: &Shared, width
         event.severity,
         event.status.as_str(),
         shared.clock(event.timestamp),
-        shared.clock(event.observed_at),
+        shared.clock(event.seen().unwrap_or(event.observed_at)),
     );
     if event.count > 1 {
         let (first, last) = (shared.clock(event.first_seen), shared.clock(event.last_seen));
@@ -54,10 +54,13 @@ pub fn lines(event: &Event, detail: Option<&EventDetail>, shared: &Shared, width
         out.extend(chain(owners, theme));
     } else if event.subject.key() != event.object.key() {
         out.push(Vec::new());
-        out.extend(wrapped(
-            &format!("owner {} ▸ {}", text::object(&event.subject), text::object(&event.object)),
-            2,
-        ));
+        let (subject, object) = (text::object(&event.subject), text::object(&event.object));
+        let words = if text::is_owned(&event.object.kind) {
+            format!("owner {subject} ▸ {object}")
+        } else {
+            format!("counts to {subject}")
+        };
+        out.extend(wrapped(&words, 2));
     }
     if let Some(incident) = detail.and_then(|d| d.incident.as_ref()) {
         let state = if incident.status == IncidentStatus::Open { "open" } else { "ended" };
@@ -132,6 +135,8 @@ pub fn fields(event: &Event, shared: &Shared) -> Vec<String> {
         TimeSource::ManagedFields => "from managedFields",
         TimeSource::Observed => "when we saw it",
     };
+    let seen_last = event.seen().filter(|at| *at > event.observed_at);
+    let seen_last = seen_last.map_or_else(String::new, |at| format!(", last {}", text::full(at, &shared.tz)));
     let mut out = vec![
         format!("type         {}  ({})", event.event_type, event.event_type.def().means),
         format!("severity     {}", event.severity),
@@ -139,7 +144,8 @@ pub fn fields(event: &Event, shared: &Shared) -> Vec<String> {
         format!("title        {}", event.title),
         format!("description  {}", event.description),
         format!("when         {}  ({source})", text::full(event.timestamp, &shared.tz)),
-        format!("seen         {}", text::full(event.observed_at, &shared.tz)),
+        format!("seen         {}{seen_last}", text::full(event.observed_at, &shared.tz)),
+        // When it happened, as the command line says it.
         format!(
             "first, last  {}  {}  ×{}",
             text::full(event.first_seen, &shared.tz),

@@ -72,6 +72,8 @@ pub struct Incidents {
     /// Somebody has moved, or an earlier session did: else, and at the top again, the cursor stands on the first row,
     /// whatever comes.
     pub(super) moved: bool,
+    /// The selection is that of an earlier session, and nobody has touched a key since.
+    restored: bool,
     /// How far each open one was on its way back when they were last arranged.
     pub(super) ways: Ways,
     pub(super) detail: Option<IncidentDetail>,
@@ -90,6 +92,18 @@ pub struct Incidents {
     pub(super) held: HashSet<IncidentId>,
 }
 
+impl Incidents {
+    /// A dashboard that starts shows what is broken from the top: a selection of an earlier session stands as long as it
+    /// is open and takes nothing that is worse out of sight.
+    fn begin_at_the_top(&mut self, shared: &mut Shared) {
+        let sure = incidents_view::surely_shown(shared.size).min(self.open);
+        if self.restored && self.rows.iter().take(sure).all(|i| Some(&i.id) != self.selected.as_ref()) {
+            (self.restored, self.moved) = (false, false);
+            self.arrange(shared);
+        }
+    }
+}
+
 impl Pane for Incidents {
     fn badge(&self, shared: &Shared) -> String {
         if shared.open_incidents == 0 { String::new() } else { format!("({})", shared.open_incidents) }
@@ -104,6 +118,7 @@ impl Pane for Incidents {
 
     fn act(&mut self, action: A, shared: &mut Shared) -> Vec<Effect> {
         self.moved = action != A::Top;
+        self.restored = false;
         self.held.clear();
         if self.cursor.act(action, self.rows.len()) {
             return self.follow_cursor();
@@ -192,6 +207,7 @@ impl Pane for Incidents {
                 self.more = *more;
                 shared.incidents_read = true;
                 self.arrange(shared);
+                self.begin_at_the_top(shared);
                 self.follow_cursor()
             }
             Answer::Told { question, beside } => {
@@ -231,6 +247,7 @@ impl Pane for Incidents {
             return Vec::new();
         }
         self.arrange(shared);
+        self.begin_at_the_top(shared);
         let mut effects = self.follow_cursor();
         let mut stale = std::mem::take(&mut self.stale_told);
         // What is told for itself now may be what these left behind.
@@ -298,6 +315,7 @@ impl Pane for Incidents {
         self.reverse = state.reverse;
         self.selected = (!state.selected.is_empty()).then(|| IncidentId(state.selected.clone()));
         self.moved = self.selected.is_some();
+        self.restored = self.moved;
     }
 
     fn filter(&self) -> Option<&Filter> {

@@ -72,6 +72,14 @@ pub fn view(pane: &mut Incidents, frame: &mut Frame<'_>, area: Rect, shared: &Sh
     }
 }
 
+/// So many of the first rows are in sight on a terminal of this size, whatever else has to be said on it.
+pub fn surely_shown((width, height): (u16, u16)) -> usize {
+    // Header, tabs, troubles, filter, two lines of keys, the list's heading, that of what ended, what is left out.
+    const OTHERS: u16 = 12;
+    let peek = if width >= BESIDE { 0 } else { PEEK };
+    height.saturating_sub(OTHERS + peek).max(1).into()
+}
+
 /// How wide a list is beside its detail: wide enough for its words, before the detail gets its full share.
 pub fn beside_list(width: u16) -> u16 {
     (width * 3 / 5).max(80.min(width.saturating_sub(DETAIL)))
@@ -373,8 +381,11 @@ fn empty(pane: &Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
     }
     if shared.open_incidents > 0 {
         let (words, style) = nothing_open(pane, shared);
-        let (head, lines) =
-            if pane.hidden(shared) > 0 { ("nothing matches", vec![words]) } else { (&*words, Vec::new()) };
+        let (head, lines) = if pane.hidden(shared) > 0 {
+            ("nothing matches", words_and_caution(words, pane))
+        } else {
+            (&*words, Vec::new())
+        };
         paint::notice(buf, area, (head, style), &lines, theme);
         return;
     }
@@ -386,6 +397,11 @@ fn empty(pane: &Incidents, buf: &mut Buffer, area: Rect, shared: &Shared) {
         &lines,
         theme,
     );
+}
+
+fn words_and_caution(words: String, pane: &Incidents) -> Vec<String> {
+    let caution = pane.query.filter.caution().map(str::to_owned);
+    std::iter::once(words).chain(caution).collect()
 }
 
 fn quiet(shared: &Shared) -> (String, Vec<String>) {

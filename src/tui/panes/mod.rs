@@ -82,6 +82,8 @@ pub trait Pane: Send {
     fn failed(&mut self, query: &Query, shared: &mut Shared) {
         let _ = (query, shared);
     }
+    /// Somebody comes from another screen for something of this one: what was open here before is not what he wants.
+    fn enter(&mut self) {}
     /// Another screen is shown: what would move the cursor is not waited for any more.
     fn leave(&mut self) {}
     /// Time has passed: what was put off is asked for.

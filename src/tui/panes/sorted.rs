@@ -60,7 +60,7 @@ impl Sorted {
         // The row's number is the stable key: what is equal keeps the order in which it came.
         rows.sort_by(|(a_seq, a), (b_seq, b)| {
             let by = match order {
-                Order::Seen => b.last().cmp(&a.last()),
+                Order::Seen => b.seen().cmp(&a.seen()),
                 Order::Happened => b.timestamp.cmp(&a.timestamp),
                 Order::Severity => b.severity.cmp(&a.severity),
                 Order::Count => b.count.cmp(&a.count),
@@ -123,11 +123,11 @@ impl Stream {
     /// Over the column of times.
     pub(super) fn heading(&self) -> &'static str {
         match self.sorted.as_ref().map(|s| (s.order, s.reverse)) {
-            None | Some((Order::Seen, false)) => "LAST▼",
-            Some((Order::Seen, true)) => "LAST▲",
+            None | Some((Order::Seen, false)) => "SEEN▼",
+            Some((Order::Seen, true)) => "SEEN▲",
             Some((Order::Happened, false)) => "TIME▼",
             Some((Order::Happened, true)) => "TIME▲",
-            Some(_) => "LAST",
+            Some(_) => "SEEN",
         }
     }
 

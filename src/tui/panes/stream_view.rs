@@ -19,9 +19,18 @@ const BESIDE: u16 = 110;
 /// From this width on facets stand beside both.
 const FACETS: u16 = 180;
 /// Their width.
-const FACET_WIDTH: u16 = 30;
+const FACET_WIDTH: u16 = 26;
+/// The detail beside the list is no wider: the messages in the list have the rest.
+const DETAIL_MOST: u16 = 46;
+/// Cells of the longest type of a Pod's trouble: `pod_stuck_terminating`.
+const KIND: usize = 21;
+/// Cells of an object beside a message: so many before the message grows, and no more than that.
+const OBJECT: (usize, usize) = (23, 34);
 /// From this height on the rate strip is shown.
 const STRIP_FROM: u16 = 24;
+
+/// Said where a filter passes nothing.
+const NO_MATCH: &str = "no event matches";
 
 pub fn view(pane: &mut Stream, frame: &mut Frame<'_>, area: Rect, shared: &Shared) {
     let theme = &shared.theme;
@@ -47,7 +56,8 @@ pub fn view(pane: &mut Stream, frame: &mut Frame<'_>, area: Rect, shared: &Share
         let room = Rect { x: body.x + body.width, width: facets, ..body };
         super::facets::view(pane.window.rows().iter().map(|(_, e)| &**e), buf, room, theme);
     }
-    let width = if beside { beside_list(body.width) } else { body.width };
+    let width =
+        if beside { beside_list(body.width).max(body.width.saturating_sub(DETAIL_MOST)) } else { body.width };
     list(pane, buf, Rect { width, height: body.height - peek, ..body }, shared);
     if beside {
         let room = Rect { x: body.x + width, width: body.width - width, ..body };
@@ -74,7 +84,7 @@ impl Columns {
     fn new(width: u16, choice: u8, today: bool, shared: &Shared) -> Self {
         let wide = width >= 100;
         let time = shared.clock_width(today);
-        let kind = if wide { 22 } else { 19 };
+        let kind = if wide { KIND } else { 19 };
         // By width; the first press of the key turns the namespace round, the second leaves the bare minimum.
         let count = if choice < 2 && width >= 64 { 5 } else { 0 };
         let namespace = if choice < 2 && (width >= 90) == (choice == 0) { 14 } else { 0 };
@@ -82,7 +92,13 @@ impl Columns {
         let fixed = 1 + time + 1 + 2 + kind + 1 + count + namespace + source;
         let rest = usize::from(width).saturating_sub(fixed);
         // Too narrow for both, the message goes to the detail, and then the object has all the room.
-        let object = if rest < 32 { rest.saturating_sub(1) } else { (rest * 11 / 20).min(44) };
+        let (most, wide) = OBJECT;
+        let object = if rest < 32 {
+            rest.saturating_sub(1)
+        } else {
+            // The name is as good as whole by then: what is more is the message's, mostly.
+            (rest * 11 / 20).min(most + rest.saturating_sub(most * 2) / 3).min(wide)
+        };
         Self { time, kind, count, namespace, object, source, message: rest >= 32 }
     }
 }
@@ -96,7 +112,7 @@ fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
     // A row that has happened again under a reader stands where it stood, and so does its time.
     let stood = |seq: u64| pane.window.stood_at(seq).filter(|_| pane.sorted.is_none());
     let time = |(seq, e): (u64, &Event)| {
-        if happened { e.timestamp } else { stood(seq).or(e.last()).unwrap_or(e.observed_at) }
+        if happened { e.timestamp } else { stood(seq).or(e.seen()).unwrap_or(e.observed_at) }
     };
     let oldest = visible.clone().filter_map(|i| pane.row(i)).map(|(seq, e)| time((seq, e))).min();
     let columns = Columns::new(area.width, pane.columns, shared.is_today(oldest), shared);
@@ -123,7 +139,7 @@ fn list(pane: &mut Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
         }
     }
     if waiting {
-        let unseen = pane.window.unseen;
+        let unseen = pane.window.new_above();
         let new =
             if unseen > 0 { format!(" · ▲ {} new above", text::number(unseen)) } else { String::new() };
         let sorted = pane.sorted_words();
@@ -158,7 +174,7 @@ fn row(
     };
     let quiet = event.ignored.is_some() || event.standing;
     let base = if quiet { theme.dim } else { Style::new() };
-    // The time by which the rows stand: when it was seen last. When it first happened is in the detail.
+    // The time by which the rows stand: when it was seen last, as the heading says. When it happened is in the detail.
     let time = text::fit(&shared.clock(time), columns.time);
     let kind = text::fit(&kind(event), columns.kind);
     let count = if columns.count > 0 {
@@ -310,16 +326,16 @@ fn empty(pane: &Stream, buf: &mut Buffer, area: Rect, shared: &Shared) {
         if !pane.query.scope.is_all() {
             ways.push("0 shows all namespaces");
         }
-        (
-            "no event matches",
-            format!("{} events are stored: {}.", text::number(shared.events()), ways.join(", ")),
-        )
+        (NO_MATCH, format!("{} events are stored: {}.", text::number(shared.events()), ways.join(", ")))
     } else if shared.away().next().is_some() {
         ("◌ nothing was stored yet, and a cluster is away", String::new())
     } else {
         ("no event yet", "The first look at a cluster is silent; from then on every change appears here. 8 shows how far the lists are.".to_owned())
     };
     let mut lines = vec![line];
+    if head == NO_MATCH {
+        lines.extend(pane.query.filter.caution().map(str::to_owned));
+    }
     if head.starts_with('◌') {
         lines.push(crate::tui::view::header::NO_CLUSTER.to_owned());
     }

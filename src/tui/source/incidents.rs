@@ -225,7 +225,7 @@ pub fn owners(read: &impl Read, event: &Event) -> Result<Vec<OwnerLine>> {
     }
     let ends_at_subject =
         chain.iter().any(|o| o.object.kind == event.subject.kind && o.object.name == event.subject.name);
-    if !ends_at_subject && !event.subject.name.is_empty() {
+    if !ends_at_subject && !event.subject.name.is_empty() && crate::tui::text::is_owned(&event.object.kind) {
         let state = object(read, &event.cluster_uid, &event.subject)?.map(|o| state(&o)).unwrap_or_default();
         chain.push(OwnerLine { object: event.subject.clone(), state });
     }

@@ -7,11 +7,13 @@ use std::{
     path::Path,
 };
 
+use jiff::Timestamp;
+
 use super::Job;
 use crate::{
     event::{ClusterUid, Kind},
     store::{
-        self, DEAD, EVENTS, META, OBJECTS, OUTBOX, Read, Result, keys,
+        self, BASELINES, DEAD, EVENTS, META, OBJECTS, OUTBOX, Read, Result, keys,
         pages::{self, Limits},
     },
     tui::msg::{Answer, Totals},
@@ -26,15 +28,22 @@ const GAPS: usize = 200;
 pub fn totals(job: &Job<'_>) -> Result<Answer> {
     let snapshot = job.snapshot()?;
     let gaps = pages::gaps_back(&snapshot, None, Limits::rows(GAPS), &|_| true)?;
+    let oldest = pages::oldest_event(&snapshot)?.map(|(_, at)| at);
     Ok(Answer::Totals(Totals {
         events: snapshot.count(EVENTS.name)?,
-        oldest: pages::oldest_event(&snapshot)?.map(|(_, at)| at),
+        oldest,
+        watched_since: watched_since(&snapshot)?.into_iter().chain(oldest).min(),
         dead: snapshot.count(DEAD.name)?,
         outbox: snapshot.count(OUTBOX.name)?,
         gaps: gaps.rows.into_iter().map(|(_, gap)| gap).collect(),
         whose: store::whose(&snapshot)?,
         clusters: clusters(&snapshot)?,
     }))
+}
+
+/// When the first of what is watched was listed.
+fn watched_since(read: &impl Read) -> Result<Option<Timestamp>> {
+    Ok(read.all(&BASELINES, "")?.into_iter().map(|(_, listed)| listed.since).min())
 }
 
 /// The clusters of which something was listed: what a configuration of earlier knew may have left its name behind.

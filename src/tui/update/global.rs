@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// Where nothing has changed nothing would be seen of it.
+const READ_AGAIN: &str = "read again from the store";
+
 /// `None`: the pane is asked.
 pub fn act(model: &mut Model, action: A) -> Option<Vec<Effect>> {
     if let Some(pane) = PANES.iter().find(|p| p.show == action) {
@@ -47,7 +50,10 @@ pub fn act(model: &mut Model, action: A) -> Option<Vec<Effect>> {
             return Some(reread(model));
         }
         A::Refresh => return Some(refresh(model)),
-        A::Reread => return Some(reread(model)),
+        A::Reread => {
+            shared.say(Level::Good, READ_AGAIN);
+            return Some(reread(model));
+        }
         A::Relist => vec![act_of(feed::Action::Relist, "re-list")],
         A::Reload => vec![act_of(feed::Action::Reload, "reload")],
         A::AbsoluteTimes => {
@@ -100,8 +106,7 @@ fn act_of(action: feed::Action, about: &str) -> Effect {
 fn refresh(model: &mut Model) -> Vec<Effect> {
     let mut effects = Vec::new();
     if model.shared.away().next().is_none() {
-        // Where nothing has changed nothing would be seen of it.
-        model.shared.say(Level::Good, "read again from the store");
+        model.shared.say(Level::Good, READ_AGAIN);
     }
     let away: Vec<String> = model.shared.away().map(|c| c.name.clone()).collect();
     effects.extend(away.into_iter().map(|cluster| {
@@ -112,7 +117,7 @@ fn refresh(model: &mut Model) -> Vec<Effect> {
 }
 
 /// Everything is read again from the store; no cluster is asked for anything.
-fn reread(model: &mut Model) -> Vec<Effect> {
+pub fn reread(model: &mut Model) -> Vec<Effect> {
     let mut effects = vec![Effect::Query(Query::Totals)];
     for pane in &mut model.panes {
         effects.extend(pane.reload(&mut model.shared));

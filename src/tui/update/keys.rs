@@ -41,6 +41,9 @@ pub fn key(model: &mut Model, chord: Chord) -> Vec<Effect> {
         if turn.close {
             model.overlays.pop();
         }
+        if turn.reread {
+            effects.extend(global::reread(model));
+        }
         if let Some(action) = turn.action {
             effects.extend(act(model, action));
         }

@@ -134,6 +134,7 @@ fn go(model: &mut Model, screen: &str, filter: Option<&str>) -> Vec<Effect> {
     match filter.map(|text| Filter::parse(text, &model.shared.tz)) {
         Some(Ok(filter)) => {
             // Somebody asks for something new: it begins with the newest, not where he once read.
+            pane.enter();
             let mut effects = pane.act(Action::Top, &mut model.shared);
             effects.extend(pane.set_filter(filter, &mut model.shared));
             effects

@@ -25,7 +25,9 @@ pub fn line(head: &Head, buf: &mut Buffer, area: Rect, theme: &Theme) {
     let Head { cluster, scope, .. } = head;
     let mut right = vec![head.state.clone()];
     for (extra, style) in &head.shown {
-        right.push((format!(" · {extra}"), *style));
+        // In a style of its own: what is underlined is the word.
+        right.push((" · ".to_owned(), theme.dim));
+        right.push((extra.clone(), *style));
     }
     let shown: usize = right.iter().map(|(t, _)| text::width(t)).sum();
     let start = area.width.saturating_sub(shown as u16 + 1);

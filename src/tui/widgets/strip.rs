@@ -151,7 +151,10 @@ impl Strip {
         self.counted.advance(shared.known_to());
         let counts = &self.counted.counts;
         let gaps = &shared.unwatched();
-        let gapped: Vec<bool> = (0..counts.len()).map(|i| self.gap_at(i, gaps)).collect();
+        let since = shared.totals.watched_since;
+        let gapped: Vec<bool> = (0..counts.len())
+            .map(|i| self.gap_at(i, gaps) || since.is_some_and(|since| self.minute_at(i) < since.as_second()))
+            .collect();
         let title = if gapped.contains(&true) {
             "warnings/min · last 60 min · ░ = not watching"
         } else {
@@ -193,8 +196,13 @@ impl Strip {
         paint::pieces(buf, area, area.height.saturating_sub(1), &[(&axis, theme.dim)]);
     }
 
+    /// The first second of the minute at a place.
+    fn minute_at(&self, place: usize) -> i64 {
+        (self.counted.last - (self.counted.counts.len() - 1 - place) as i64) * 60
+    }
+
     fn gap_at(&self, place: usize, gaps: &[GapRow]) -> bool {
-        let start = (self.counted.last - (self.counted.counts.len() - 1 - place) as i64) * 60;
+        let start = self.minute_at(place);
         gaps.iter().any(|g| g.from.as_second() < start + 60 && g.to.is_none_or(|to| to.as_second() > start))
     }
 }

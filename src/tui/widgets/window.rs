@@ -18,8 +18,9 @@ use crate::tui::{action::Action, effect::PageAsk};
 
 /// What stands in such a list.
 pub trait Row {
-    /// When it was there last; `None` where nothing happens twice, and the number alone says the order.
-    fn last(&self) -> Option<Timestamp> {
+    /// When it was seen last, by which it stands where it does: what comes now is above everything, however late it is
+    /// told. `None` where nothing happens twice, and the number alone says the order.
+    fn seen(&self) -> Option<Timestamp> {
         None
     }
 }
@@ -27,7 +28,7 @@ pub trait Row {
 impl Row for crate::store::DeliveryRow {}
 
 impl Row for crate::event::Event {
-    fn last(&self) -> Option<Timestamp> {
+    fn seen(&self) -> Option<Timestamp> {
         // A repeat is folded into its first and only moves `last_seen`; what comes late was seen later than it was.
         Some(if self.count > 1 { self.observed_at.max(self.last_seen) } else { self.observed_at })
     }
@@ -58,8 +59,10 @@ pub struct Window<R> {
     pub oldest: bool,
     /// New rows are shown as they come.
     pub follow: bool,
-    /// How many came since the window stopped following.
-    pub unseen: u64,
+    /// How many came since the window stopped following and are not here yet.
+    unseen: u64,
+    /// The first row that came since then and was not looked at yet.
+    new_from: Option<u64>,
     /// The page that is on its way.
     under_way: Option<PageAsk>,
     /// Pages asked for so far.
@@ -94,6 +97,7 @@ impl<R> Default for Window<R> {
             oldest: false,
             follow: true,
             unseen: 0,
+            new_from: None,
             under_way: None,
             number: 0,
             owed: false,
@@ -110,7 +114,7 @@ impl<R> Default for Window<R> {
 
 /// The place in the order: the newest first, by its number where the times are the same.
 fn order<R: Row>((seq, row): &(u64, Arc<R>)) -> Reverse<(Option<Timestamp>, u64)> {
-    Reverse((row.last(), *seq))
+    Reverse((row.seen(), *seq))
 }
 
 impl<R: Row> Window<R> {
@@ -138,6 +142,7 @@ impl<R: Row> Window<R> {
     pub fn follow(&mut self) {
         self.follow = true;
         self.unseen = 0;
+        self.new_from = None;
         self.again.clear();
         if std::mem::take(&mut self.unsorted) {
             self.rows.make_contiguous().sort_by_key(order);
@@ -180,9 +185,19 @@ impl<R: Row> Window<R> {
         };
         self.at = around.map_or(0, nearest);
         self.top = self.at.saturating_sub(if around.is_some() { line } else { 0 });
+        if newest && self.follow {
+            self.new_from = None;
+        }
         if self.newest || newest && self.follow {
             self.unseen = 0;
         }
+    }
+
+    /// How many came since the window stopped following and stand above what is shown, or would.
+    pub fn new_above(&self) -> u64 {
+        let Some(from) = self.new_from else { return 0 };
+        let above = self.rows.iter().take(self.top).filter(|(seq, _)| *seq >= from);
+        self.unseen + above.count() as u64
     }
 
     /// Stands on the last row.
@@ -220,6 +235,7 @@ impl<R: Row> Window<R> {
         self.high = rows.iter().map(|(s, _)| *s).fold(self.high, u64::max);
         let rows = self.absent(rows);
         let added = rows.len();
+        let new = rows.iter().filter(|(seq, _)| self.new_from.is_some_and(|from| *seq >= from)).count();
         for row in rows.into_iter().rev() {
             self.rows.push_front(row);
         }
@@ -230,7 +246,7 @@ impl<R: Row> Window<R> {
             self.again.retain(|seq, _| !above.iter().any(|(s, _)| s == seq));
         }
         self.newest = newest && self.high.max(self.asked) >= self.latest;
-        self.unseen = if self.newest { 0 } else { self.unseen.saturating_sub(added as u64) };
+        self.unseen = if self.newest { 0 } else { self.unseen.saturating_sub(new as u64) };
         self.under_way = None;
         self.shorten(CAPACITY.max(self.top + self.height));
     }
@@ -262,7 +278,7 @@ impl<R: Row> Window<R> {
                 return true;
             }
             if let Some((_, old)) = self.rows.get_mut(place) {
-                if let Some(stood) = old.last() {
+                if let Some(stood) = old.seen() {
                     self.again.entry(seq).or_insert(stood);
                     self.unsorted = true;
                 }
@@ -286,6 +302,9 @@ impl<R: Row> Window<R> {
         } else {
             self.newest = false;
             self.unseen += u64::from(new);
+            if new {
+                self.new_from.get_or_insert(seq);
+            }
         }
         live || new
     }
@@ -375,7 +394,15 @@ impl<R: Row> Window<R> {
         if !self.ragged {
             self.top = self.top.min(rows.saturating_sub(height));
         }
-        self.top..(self.top + height).min(rows)
+        let shown = self.top..(self.top + height).min(rows);
+        // What is looked at is new no more.
+        let newest = self.rows.range(shown.clone()).map(|(seq, _)| *seq).max();
+        if let (Some(from), Some(newest)) = (self.new_from, newest)
+            && newest >= from
+        {
+            self.new_from = Some(newest + 1);
+        }
+        shown
     }
 }
 

@@ -52,6 +52,7 @@ impl<R: Row> Window<R> {
         self.follow = stand.is_none();
         self.newest = true;
         self.unseen = 0;
+        self.new_from = None;
         self.latest = 0;
         stand.map_or(From::Newest, From::Around)
     }

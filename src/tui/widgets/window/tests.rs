@@ -7,7 +7,7 @@ impl Row for u64 {}
 
 /// A row that was last there at this second.
 impl Row for (u64, i64) {
-    fn last(&self) -> Option<Timestamp> {
+    fn seen(&self) -> Option<Timestamp> {
         Timestamp::from_second(self.1).ok()
     }
 }
@@ -43,6 +43,43 @@ fn a_thousand_rows_above_leave_the_selected_row_on_its_line() {
     window.prepend(page(1400..2100), true);
     assert_eq!(line(&mut window), before);
     assert_eq!((window.unseen, window.newest), (0, true));
+}
+
+#[test]
+fn what_is_new_above_is_counted_until_it_is_looked_at() {
+    let mut window = Window::default();
+    window.replace(page(1000..1100), true, false, None);
+    // At the oldest end, far from the newest.
+    window.follow = false;
+    window.replace(page(1..101), false, true, None);
+    window.go_last();
+    window.visible(20);
+    for seq in 1100..1116 {
+        window.push(seq, &Arc::new(seq));
+    }
+    assert_eq!(window.new_above(), 16);
+    // What is read on the way up was there before.
+    window.prepend(page(101..400), false);
+    for seq in 1116..1126 {
+        window.push(seq, &Arc::new(seq));
+    }
+    window.prepend(page(400..1000), false);
+    assert_eq!(window.new_above(), 26);
+    // Read, but not looked at yet; then row by row.
+    window.prepend(page(1000..1126), true);
+    window.visible(20);
+    assert_eq!((window.new_above(), window.newest), (26, true));
+    let place = window.rows().iter().position(|(seq, _)| *seq == 1110).unwrap();
+    window.at = place;
+    window.visible(20);
+    assert_eq!(window.new_above(), 15);
+    // Looked at once is not new again.
+    window.act(Action::PageDown);
+    window.act(Action::PageDown);
+    window.visible(20);
+    assert_eq!(window.new_above(), 15);
+    window.follow();
+    assert_eq!(window.new_above(), 0);
 }
 
 #[test]
