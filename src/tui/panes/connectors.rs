@@ -144,6 +144,10 @@ impl Connectors {
             (Some(c), _) if c.last_delivered >= Some(at) => {
                 Some((Level::Good, format!("{name} is on again, and delivers")))
             }
+            (Some(c), None) if c.state == "on" && c.queued + c.in_flight == 0 => {
+                let test = shared.keymap.shown(A::Test);
+                Some((Level::Good, format!("{name} is on again; nothing waited for it: {test} tests it")))
+            }
             _ => None,
         };
         let known = said.is_some();

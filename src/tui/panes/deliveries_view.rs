@@ -223,15 +223,16 @@ pub fn page(row: &DeliveryRow, shared: &Shared) -> Vec<String> {
 /// A row of the log as a page. The log has what was answered, not what was asked.
 pub fn log_page(row: &DeliveryRow, shared: &Shared) -> Vec<String> {
     let mut lines = page(row, shared);
-    let dead = "of a dead letter it is";
-    let tab = shared.keymap.shown(crate::tui::action::Action::NextPart);
+    let dead = format!("{} in the list", shared.keymap.shown(crate::tui::action::Action::NextPart));
     lines.push(match row.state {
-        DeliveryState::Delivered => format!("request       not kept once it is delivered; {dead} ({tab})"),
+        DeliveryState::Delivered => {
+            format!("request       not kept once it is delivered, only with dead letters ({dead})")
+        }
         DeliveryState::Retrying => {
-            format!("request       not in the log: it waits with the message; {dead} shown ({tab})")
+            format!("request       not in the log: it waits with the message, and stays with a dead letter ({dead})")
         }
         DeliveryState::Dead => {
-            format!("request       kept with the dead letter, until that is sent or purged ({tab})")
+            format!("request       kept with the dead letter, until that is sent or purged ({dead})")
         }
         DeliveryState::Dropped => "request       none: nothing was sent".to_owned(),
     });

@@ -137,7 +137,12 @@ impl Health {
             (true, true) => ("", theme.good),
             (true, false) => ("", theme.warn),
         };
-        page.say("streams", format!("{live} of {all} live{quiet}{was}"), style);
+        let words = if all == 0 {
+            "none yet: they begin when it is reached".to_owned()
+        } else {
+            format!("{live} of {all} live{quiet}{was}")
+        };
+        page.say("streams", words, style);
         let watched = shared.watched();
         if !watched.is_empty() {
             page.say("namespaces", format!("only these are watched: {}", watched.join(", ")), theme.warn);
