@@ -74,7 +74,8 @@ impl Worker {
     fn retry(&mut self, seq: u64, now: Timestamp, reason: Reason, words: (String, Option<Duration>)) {
         let (detail, after) = words;
         // A destination that asks for a year's silence would never be heard of again.
-        let after = after.map(|after| after.min(self.deps.horizon));
+        // One that asks for none at all (a date that is past) says nothing of when.
+        let after = after.filter(|after| !after.is_zero()).map(|after| after.min(self.deps.horizon));
         let Some(entry) = self.queue.get_mut(seq) else { return };
         let fault = entry.blame.failed(self.taken);
         let Some(claim) = Arc::make_mut(&mut entry.row).claim.as_mut() else { return };
@@ -90,12 +91,16 @@ impl Worker {
         if fault == Fault::Destination {
             self.pace.failed(now, self.deps.chance());
         }
-        if let Some(after) = after {
-            let until = later(now, after);
-            self.pace.pause(until);
-            self.silence = Some(until);
-        }
         let chance = self.deps.chance();
+        let held = match after {
+            Some(after) => {
+                let until = later(now, after);
+                self.pace.asked(until);
+                self.silence = Some(until);
+                Some(after)
+            }
+            None => (reason == Reason::RateLimited).then(|| self.pace.throttled(now, chance)),
+        };
         let Some(entry) = self.queue.get_mut(seq) else { return };
         let Some(claim) = Arc::make_mut(&mut entry.row).claim.as_mut() else { return };
         if later(claim.at, self.deps.horizon) < now {
@@ -103,12 +108,12 @@ impl Worker {
             return self.dead(seq, now, (Reason::Expired, detail), false);
         }
         // What is given up after a dozen attempts must have time to be the destination's fault after all.
-        let pause = if doubtful {
-            back_off(claim.attempts, chance)
-        } else {
-            self.pace.pause_after(claim.attempts, chance)
+        let pause = match held {
+            _ if doubtful => back_off(claim.attempts, chance).max(held.unwrap_or_default()),
+            // What the service says counts in place of our own back-off.
+            Some(held) => held,
+            None => self.pace.pause_after(claim.attempts, chance),
         };
-        let pause = pause.max(after.unwrap_or_default());
         claim.next_at = later(now, pause);
         claim.last.clone_from(&detail);
         let row = Box::new((*entry.row).clone());

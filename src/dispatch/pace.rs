@@ -40,6 +40,8 @@ pub struct Pace {
     braked: bool,
     /// Rounds of failures in a row: answers within one pause are one round.
     failures: u32,
+    /// Rounds in a row in which it said that there is too much, and not when to come again.
+    throttles: u32,
     /// The share of good answers among the newest.
     share: f64,
     /// After the newest round of failures.
@@ -72,6 +74,7 @@ impl Pace {
             taken: 0,
             braked: false,
             failures: 0,
+            throttles: 0,
             share: 0.0,
             pause: Duration::ZERO,
             round_until: None,
@@ -149,14 +152,14 @@ impl Pace {
 
     /// The destination answered well; the rounds of failures before that.
     pub fn succeeded(&mut self) -> u32 {
-        self.probe_at = None;
+        (self.probe_at, self.throttles) = (None, 0);
         self.share += WEIGHT * (1.0 - self.share);
         std::mem::take(&mut self.failures)
     }
 
     /// The destination refused a message for what it is, so it is there; the rounds of failures before that.
     pub fn refused(&mut self) -> u32 {
-        self.probe_at = None;
+        (self.probe_at, self.throttles) = (None, 0);
         std::mem::take(&mut self.failures)
     }
 
@@ -172,9 +175,9 @@ impl Pace {
         }
     }
 
-    /// It refuses nearly everything: one message at a time tells when it is back.
+    /// It refuses nearly everything, or says that there is too much: one message at a time tells when it is back.
     pub fn in_trouble(&self) -> bool {
-        self.failures > 0 && self.share < GOOD_SHARE
+        self.throttles > 0 || (self.failures > 0 && self.share < GOOD_SHARE)
     }
 
     /// How long a message waits after so many attempts.
@@ -190,6 +193,24 @@ impl Pace {
     /// The service asked for silence.
     pub fn pause(&mut self, until: Timestamp) {
         self.paused_until = self.paused_until.max(Some(until));
+    }
+
+    /// The same in an answer: it knows best, so what was to be waited for by earlier failures counts no more.
+    pub fn asked(&mut self, until: Timestamp) {
+        self.pause(until);
+        (self.round_until, self.probe_at) = (self.paused_until, self.paused_until);
+    }
+
+    /// There is too much for the service, and it did not say until when: nothing goes to it for a while that grows.
+    /// Answers how long. At least half of it is certain: all that waits would come again at the luckiest draw.
+    pub fn throttled(&mut self, now: Timestamp, chance: f64) -> Duration {
+        if self.throttles == 0 || self.paused_until.is_none_or(|until| now >= until) {
+            self.throttles = self.throttles.saturating_add(1);
+            self.pause = back_off(self.throttles, 0.5 + chance.clamp(0.0, 1.0) / 2.0);
+            self.asked(later(now, self.pause));
+        }
+        let left = self.paused_until.map(|until| until.duration_since(now)).unwrap_or_default();
+        Duration::try_from(left).unwrap_or_default()
     }
 
     /// Until when the service asked for silence.
@@ -305,6 +326,38 @@ mod tests {
         assert!(tried < taken + 16 + 60, "{tried}");
         let (taken, _) = drain(minute, |_, second| !(20..25).contains(&second));
         assert!(taken > healthy * 7 / 10, "{taken} of {healthy}");
+    }
+
+    #[test]
+    fn what_a_service_asks_for_counts_in_place_of_older_pauses() {
+        let mut pace = Pace::new(None, Duration::ZERO);
+        (0..6).for_each(|n| pace.failed(at(n * 100), 1.0));
+        assert_eq!(pace.opens_at(), Some(at(532)), "32 s after the newest failure");
+        pace.failed(at(532), 1.0);
+        pace.asked(at(547));
+        assert_eq!(pace.opens_at(), Some(at(547)));
+        assert!(!pace.may_send(at(546)) && pace.may_send(at(547)) && !pace.may_send(at(547)));
+    }
+
+    #[test]
+    fn too_much_without_a_time_pauses_everything_for_longer_and_longer() {
+        let mut pace = Pace::new(None, Duration::ZERO);
+        // It has taken everything until now.
+        (0..50).for_each(|_| assert_eq!(pace.succeeded(), 0));
+        let (mut now, mut sent) = (at(0), Vec::new());
+        while now < at(35) {
+            // Five messages want to go all the time.
+            for _ in 0..5 {
+                if pace.may_send(now) {
+                    sent.push(now.duration_since(at(0)).as_secs());
+                    assert!(pace.throttled(now, 1.0) >= Duration::from_millis(500));
+                }
+            }
+            now += SignedDuration::from_millis(100);
+        }
+        assert_eq!(sent, [0, 1, 3, 7, 15, 31]);
+        pace.succeeded();
+        assert_eq!((0..5).filter(|_| pace.may_send(at(99))).count(), 5);
     }
 
     #[test]

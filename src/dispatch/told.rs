@@ -11,6 +11,7 @@ const DEAD_EVERY: SignedDuration = SignedDuration::from_mins(10);
 #[derive(Debug, Default)]
 pub(super) struct Told {
     failing: Option<Failing>,
+    /// The first message that was taken since something failed.
     good_at: Option<Timestamp>,
     dead_at: Option<Timestamp>,
     dead: u64,
@@ -27,7 +28,7 @@ struct Failing {
 /// A destination takes messages again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Recovered {
-    /// From the first failure to the last.
+    /// From the first failure to the first message that was taken after the last one.
     pub after: SignedDuration,
     /// Attempts that failed.
     pub attempts: u64,
@@ -40,12 +41,13 @@ impl Told {
         let since = before.map_or(now, |f| f.since);
         let attempts = before.map_or(0, |f| f.attempts) + 1;
         self.failing = Some(Failing { since, last: now, attempts });
+        self.good_at = None;
         before.is_none()
     }
 
     /// A message was taken.
     pub fn delivered(&mut self, now: Timestamp) {
-        self.good_at = Some(now);
+        self.good_at.get_or_insert(now);
     }
 
     /// So many messages became dead letters; how many are to be told now.
@@ -66,12 +68,12 @@ impl Told {
     /// Whether it is over, once it is.
     pub fn recovered(&mut self, now: Timestamp) -> Option<Recovered> {
         let failing = self.failing?;
-        let good = self.good_at.is_some_and(|at| at >= failing.last);
-        if !good || now.duration_since(failing.last) < QUIET {
+        let good = self.good_at?;
+        if now.duration_since(failing.last) < QUIET {
             return None;
         }
         self.failing = None;
-        let after = failing.last.duration_since(failing.since);
+        let after = good.duration_since(failing.since);
         Some(Recovered { after, attempts: failing.attempts })
     }
 
@@ -96,8 +98,9 @@ mod tests {
         assert_eq!(news.iter().filter(|n| **n).count(), 1);
         assert_eq!(told.recovered(at(100)), None, "nothing was taken yet");
         told.delivered(at(101));
-        let recovered = told.recovered(at(101)).unwrap();
-        assert_eq!((recovered.after.as_secs(), recovered.attempts), (19, 20));
+        told.delivered(at(105));
+        let recovered = told.recovered(at(110)).unwrap();
+        assert_eq!((recovered.after.as_secs(), recovered.attempts), (101, 20), "to the first that was taken");
         assert_eq!(told.recovered(at(102)), None);
         assert!(told.failed(at(200)), "a new trouble");
     }

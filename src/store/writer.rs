@@ -99,6 +99,10 @@ pub struct Health {
     pub error: Option<Error>,
     /// The last failure, and the first of those since the store was well.
     failed: Option<(Instant, Instant)>,
+    /// The first commit after that failure.
+    well: Option<Instant>,
+    /// How long the last trouble took.
+    pub lasted: Option<Duration>,
 }
 
 impl Health {
@@ -107,13 +111,10 @@ impl Health {
             Ok(()) => {
                 self.commits += 1;
                 self.last_commit = Some(now);
-                if let Some((last, first)) = self.failed.filter(|(last, _)| now.duration_since(*last) >= SURE)
-                {
-                    tracing::info!(
-                        after_secs = last.duration_since(first).as_secs(),
-                        "the store works again"
-                    );
-                    (self.error, self.failed) = (None, None);
+                let well = *self.well.get_or_insert(now);
+                let sure = |(last, _): &(Instant, Instant)| now.duration_since(*last) >= SURE;
+                if let Some((_, first)) = self.failed.filter(sure) {
+                    self.works_again(well.duration_since(first));
                 }
             }
             Err(error) if error.is_of_the_store() => {
@@ -121,11 +122,18 @@ impl Health {
                     tracing::warn!(%error, "the store cannot commit");
                 }
                 let first = self.failed.map_or(now, |(_, first)| first);
-                (self.error, self.failed) = (Some(error.clone()), Some((now, first)));
+                (self.error, self.failed, self.well) = (Some(error.clone()), Some((now, first)), None);
             }
             // It tells of a job: whoever asked for it is told.
             Err(_) => {}
         }
+    }
+
+    /// `after`: from the first failure to the first commit after the last one.
+    fn works_again(&mut self, after: Duration) {
+        tracing::info!(after_secs = after.as_secs(), "the store works again");
+        (self.error, self.failed) = (None, None);
+        self.lasted = Some(after);
     }
 }
 
@@ -350,6 +358,8 @@ mod tests {
         }
         health.note(&Ok(()), at(37));
         assert_eq!((health.error.clone(), health.commits), (None, 5));
+        // From the first failure at 10 to the first commit after the last one, at 36.
+        assert_eq!(health.lasted, Some(Duration::from_secs(26)));
         // What is wrong with one job says nothing about the store.
         health.note(&Err(Error::Refused("no".into())), at(38));
         assert_eq!(health.error, None);

@@ -115,6 +115,51 @@ async fn a_429_pauses_the_whole_destination_in_seconds_and_by_date() {
 }
 
 #[tokio::test]
+async fn what_a_429_asks_for_counts_in_place_of_older_back_off() {
+    let dir = dir();
+    let sink = Sink::start(|n, _| match n {
+        0..6 => status(503),
+        6 => status(429).header("retry-after", "15"),
+        _ => status(200),
+    })
+    .await;
+    let bench = Bench::open(dir.path());
+    bench.apply(&[("hook", "webhook", json!({"url": sink.url}))]).await;
+    bench.put(vec![bench.message("hook", "a", Phase::Opened)]).await;
+    for n in 1..=7 {
+        until("the next attempt", || sink.seen().len() >= n).await;
+        if n < 7 {
+            until("it waits", || bench.status("hook").failed >= n as u64).await;
+            bench.advance(Duration::from_secs(64));
+        }
+    }
+    until("asked", || bench.status("hook").paused_until.is_some()).await;
+    bench.advance(Duration::from_secs(16));
+    until("taken", || sink.taken().len() == 1).await;
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_429_that_does_not_say_when_pauses_all_messages_together() {
+    let dir = dir();
+    // The clock of these tests starts at 10:30:00.
+    let sink = Sink::start(|_, _| status(429).header("retry-after", "Wed, 15 Jan 2025 10:00:00 GMT")).await;
+    let bench = Bench::open(dir.path());
+    bench.apply(&[("hook", "webhook", json!({"url": sink.url}))]).await;
+    bench.put((0..5).map(|n| bench.message("hook", &format!("b{n}"), Phase::Opened)).collect()).await;
+    // Half a minute.
+    for _ in 0..60 {
+        bench.advance(Duration::from_millis(500));
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+    let tried = sink.seen().len();
+    // Those that were on the wire together, and one for each pause of 1, 2, 4, 8, 16 s or half of it.
+    assert!((4..=13).contains(&tried), "{tried}");
+    assert!(bench.status("hook").paused_until.is_some());
+    bench.close().await;
+}
+
+#[tokio::test]
 async fn a_slow_sink_does_not_delay_a_fast_one() {
     let dir = dir();
     let slow = Sink::start(|_, _| status(200).after(Duration::from_secs(30))).await;
