@@ -38,8 +38,16 @@ impl Moment for Rule {
         let all: Vec<Value> =
             images.iter().map(|i| json!({ "container": i.container, "from": i.from, "to": i.to })).collect();
         let title = format!("{} image {arrow}{more}", facts::title_of(object));
+        let draft = facts::spec_change(Draft::new(EventType::ImageChanged, object, title), before, cx.now);
+        let owner = object.meta.image_manager.as_str();
+        // managedFields name its owner, also where two writes fall into one second, or another came after it: their
+        // times are whole seconds, and the newest entry is the newest write's.
+        let draft = match draft.details.get("field_manager").and_then(|m| m.as_str()) {
+            told if owner.is_empty() || told == Some(owner) => draft,
+            _ => facts::observed(draft, cx.now).detail("field_manager", owner),
+        };
         out.tell(
-            facts::spec_change(Draft::new(EventType::ImageChanged, object, title), before, cx.now)
+            draft
                 .description(lines.join("; "))
                 .detail("container", first.container.as_str())
                 .detail("from", first.from.as_str())

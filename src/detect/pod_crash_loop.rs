@@ -63,7 +63,7 @@ impl Condition for Rule {
         for container in suspects {
             let restarts = restarts.get_or_insert_with(|| Restarts::recall(self.name(), object, cx));
             let unseen = !restarts.row.contains_key(container.name.as_str());
-            let recent = restarts.count(pod, container, cx.now);
+            let recent = restarts.count((object, pod), container, cx.now);
             findings.extend(look(object, pod, container, (&recent, unseen, cx), out));
         }
         if let Some(restarts) = restarts.filter(|r| r.changed) {
@@ -81,18 +81,19 @@ fn look(
     object: &Arc<Object>,
     pod: &Pod,
     container: &Container,
-    (recent, unseen, cx): (&[Timestamp], bool, &Context<'_>),
+    (recent, unseen, cx): (&Recent, bool, &Context<'_>),
     out: &mut Output,
 ) -> Option<Finding> {
+    let times = &recent.times;
     let since = pod_facts::firing_since(object, cx, EventType::PodCrashLoop, &container.name);
     let stood = unseen
         && container.restarts >= UNSEEN_RESTARTS
         && container.newest_end().is_some_and(|end| end.exit_code != 0)
-        && recent.last().is_some_and(|at| cx.now.duration_since(*at).as_secs() < CALM_SECS);
-    let mut often = stood || recent.len() >= RESTARTS;
+        && times.last().is_some_and(|at| cx.now.duration_since(*at).as_secs() < CALM_SECS);
+    let mut often = stood || times.len() >= RESTARTS;
     if often && container.ready {
         // Counting may begin a loop while the container runs; being ready then ends it, as it does any other.
-        let calm_at = recent.last().map_or(cx.now, |at| *at + SignedDuration::from_secs(CALM_SECS));
+        let calm_at = times.last().map_or(cx.now, |at| *at + SignedDuration::from_secs(CALM_SECS));
         often = since.is_none() && calm_at > cx.now;
         if often {
             out.look_again.push(calm_at);
@@ -103,15 +104,24 @@ fn look(
     if !backs_off(container) && !often && !between_crashes {
         return None;
     }
-    let draft = draft(object, container, recent.len(), (since, cx));
-    Some(Finding {
-        draft: draft.stands_since(looped_since(pod, object.meta.created_at, container)),
-        after_secs: 0,
-    })
+    let draft =
+        draft(object, container, recent, (since, cx)).stands_since(looped_since(object, pod, container));
+    Some(Finding { draft, after_secs: 0 })
+}
+
+/// The restarts of a container within the window, as far as they were seen.
+struct Recent {
+    /// When, the newest last.
+    times: Vec<Timestamp>,
+    /// There may have been more: nobody saw when.
+    partly: bool,
+    /// Since when it has looped at the latest, where nobody saw it begin.
+    stood: Option<Timestamp>,
 }
 
 /// What is remembered of a Pod, under its uid: by container the restarts that are known, and the times of the
-/// newest ones: `{"app": {"count": 7, "at": [1795330000]}}`.
+/// newest ones: `{"app": {"count": 7, "at": [1795330000]}}`; where restarts went before that nobody saw, also from when
+/// on all are seen, and since when it had looped: `"from": 1795330000, "stood": 1795320000`.
 struct Restarts {
     row: Map<String, Value>,
     created_at: Option<Timestamp>,
@@ -127,9 +137,11 @@ impl Restarts {
         Self { row, created_at: object.meta.created_at, changed: false }
     }
 
-    /// The times of the restarts within the window, the newest last; takes up what is new.
-    fn count(&mut self, pod: &Pod, container: &Container, now: Timestamp) -> Vec<Timestamp> {
-        let (known, mut times) = read(self.row.get(container.name.as_str()));
+    /// The restarts within the window; takes up what is new.
+    fn count(&mut self, (object, pod): (&Object, &Pod), container: &Container, now: Timestamp) -> Recent {
+        let row = self.row.get(container.name.as_str());
+        let (known, mut times) = read(row);
+        let (mut from, mut stood) = (time_in(row, "from"), time_in(row, "stood"));
         if container.restarts != known {
             let grown = container.restarts.saturating_sub(known) as usize;
             let newest = restarted_at(container).unwrap_or(now);
@@ -137,16 +149,26 @@ impl Restarts {
             // Restarts that nobody saw happen: together they count only if all of them fit into the window.
             let all_fit = before.is_some_and(|b| newest.duration_since(b).as_secs() <= WINDOW_SECS);
             let counted = if all_fit { grown.min(REMEMBERED) } else { grown.min(1) };
+            if grown > counted && !all_fit {
+                from = Some(newest);
+                stood = stood.or_else(|| looped_since(object, pod, container));
+            }
             times.extend(std::iter::repeat_n(newest, counted));
             times.retain(|at| newest.duration_since(*at).as_secs() < WINDOW_SECS);
             times.drain(..times.len().saturating_sub(REMEMBERED));
             let seconds: Vec<i64> = times.iter().map(|t| t.as_second()).collect();
-            self.row
-                .insert(container.name.to_string(), json!({ "count": container.restarts, "at": seconds }));
+            let mut row = json!({ "count": container.restarts, "at": seconds });
+            for (key, at) in [("from", from), ("stood", stood)] {
+                if let Some(at) = at {
+                    row[key] = at.as_second().into();
+                }
+            }
+            self.row.insert(container.name.to_string(), row);
             self.changed = true;
         }
-        times.retain(|at| now.duration_since(*at).as_secs() < WINDOW_SECS);
-        times
+        let within = |at: Timestamp| now.duration_since(at).as_secs() < WINDOW_SECS;
+        times.retain(|at| within(*at));
+        Recent { times, partly: from.is_some_and(within), stood }
     }
 }
 
@@ -156,6 +178,10 @@ fn read(row: Option<&Value>) -> (u32, Vec<Timestamp>) {
     let at = row.get("at").and_then(Value::as_array).into_iter().flatten();
     let times = at.filter_map(Value::as_i64).filter_map(|s| Timestamp::from_second(s).ok());
     (count.unwrap_or(0), times.collect())
+}
+
+fn time_in(row: Option<&Value>, key: &str) -> Option<Timestamp> {
+    row?.get(key)?.as_i64().and_then(|s| Timestamp::from_second(s).ok())
 }
 
 fn restarted_at(container: &Container) -> Option<Timestamp> {
@@ -168,10 +194,28 @@ fn restarted_at(container: &Container) -> Option<Timestamp> {
 
 /// Since when it has been crashing at the latest, where nobody saw it begin: so many crashes take so long to wait for.
 /// A Pod that has lived for long may have crashed at other times too: there the wait tells how many went before.
-fn looped_since(pod: &Pod, created_at: Option<Timestamp>, container: &Container) -> Option<Timestamp> {
+fn looped_since(object: &Object, pod: &Pod, container: &Container) -> Option<Timestamp> {
+    let crashed = crashed_since(pod, object.meta.created_at, container);
+    // It is the only one that is not ready, so it has not been since then.
+    let alone = pod.containers.iter().all(|c| c.name == container.name || c.ready || is_done(pod, c));
+    let not_ready =
+        pod_facts::not_ready_since(object).filter(|_| alone && !container.ready && !container.init);
+    match (crashed, not_ready) {
+        (Some(crashed), Some(not_ready)) => Some(crashed.min(not_ready)),
+        (crashed, not_ready) => crashed.or(not_ready),
+    }
+}
+
+fn crashed_since(pod: &Pod, created_at: Option<Timestamp>, container: &Container) -> Option<Timestamp> {
     let newest = container.newest_end()?.finished_at?;
     let born = pod.started_at.or(created_at)?;
-    let crashes = if newest.duration_since(born).as_secs() <= WINDOW_SECS {
+    let lived = newest.duration_since(born).as_secs();
+    // Rounds like the newest, as many as there were, fill most of its life: there was no room to be well in.
+    let filled = round_secs(container).unwrap_or(0).saturating_mul(container.restarts.into());
+    if filled > 0 && filled >= lived / 2 {
+        return Some(born);
+    }
+    let crashes = if lived <= WINDOW_SECS {
         container.restarts
     } else {
         match wait_secs(container)? {
@@ -182,6 +226,22 @@ fn looped_since(pod: &Pod, created_at: Option<Timestamp>, container: &Container)
     let waits = (1..crashes).map(|n| (WAIT_SECS << (n - 1).min(5)).min(MOST_WAIT_SECS));
     let waited = SignedDuration::from_secs(waits.sum());
     Some(newest.saturating_sub(waited).unwrap_or(born).max(born))
+}
+
+/// How long the newest round took: its wait and its run.
+fn round_secs(container: &Container) -> Option<i64> {
+    let last = container.last.as_deref();
+    let waited = |started: Option<Timestamp>| {
+        let before = last.and_then(|l| l.finished_at);
+        started.zip(before).map_or(0, |(started, before)| started.duration_since(before).as_secs())
+    };
+    let (end, waited) = match &container.state {
+        Some(ContainerState::Running { started_at }) => (last?, waited(*started_at)),
+        Some(ContainerState::Terminated(end)) => (&**end, waited(pod_facts::real(end.started_at))),
+        _ => (last?, wait_secs(container).unwrap_or(0)),
+    };
+    let started = pod_facts::real(end.started_at).or(end.finished_at)?;
+    Some((waited + end.finished_at?.duration_since(started).as_secs()).max(0))
 }
 
 /// `back-off 1m20s restarting failed container=…`
@@ -206,16 +266,22 @@ fn is_done(pod: &Pod, container: &Container) -> bool {
 fn draft(
     object: &Arc<Object>,
     container: &Container,
-    recent: usize,
+    recent: &Recent,
     (since, cx): (Option<Timestamp>, &Context<'_>),
 ) -> Draft {
     let name = &object.meta.name;
     let end = container.newest_end();
     let young = |at: Timestamp| cx.now.duration_since(at).as_secs() < WINDOW_SECS;
     // All of a young Pod's restarts are recent, however many are remembered.
-    let all_recent = recent > 0 && object.meta.created_at.is_some_and(young);
-    let recent = if all_recent { recent.max(container.restarts as usize) } else { recent };
+    let all_recent = !recent.times.is_empty() && object.meta.created_at.is_some_and(young);
+    let known = recent;
+    let recent =
+        if all_recent { recent.times.len().max(container.restarts as usize) } else { recent.times.len() };
+    let partly = known.partly && !all_recent;
     let restarted = match recent {
+        // The newest of those that nobody saw is no count.
+        0 | 1 if partly => format!("Pod has restarted {} times", container.restarts),
+        n if partly => format!("Pod has restarted at least {n} times in the last 10 minutes"),
         0 => format!("Pod has restarted {} times", container.restarts),
         1 => "Pod has restarted once in the last 10 minutes".to_owned(),
         REMEMBERED if !all_recent => {
@@ -224,9 +290,12 @@ fn draft(
         n => format!("Pod has restarted {n} times in the last 10 minutes"),
     };
     let in_all = match container.restarts as usize {
-        all if recent > 0 && all > recent => format!(", {all} times in all"),
+        all if recent > usize::from(partly) && all > recent => format!(", {all} times in all"),
         _ => String::new(),
     };
+    let stood = known.stood.filter(|stood| since.is_none_or(|since| since >= *stood));
+    let at_least = stood
+        .map_or_else(String::new, |at| at.strftime(", at least since %Y-%m-%d %H:%M:%S UTC").to_string());
     let kind = if container.init { "init container" } else { "container" };
     let why = end.map(|end| {
         let how = match end.reason.as_str() {
@@ -239,8 +308,8 @@ fn draft(
     let draft = pod_facts::draft(EventType::PodCrashLoop, object, format!("Pod {name} in crash loop"))
         .at_or(began, cx.now)
         .discriminator(container.name.as_str())
-        .description(restarted + &in_all + &why.unwrap_or_default())
-        .detail("restarts_in_10_min", recent)
+        .description(restarted + &in_all + &at_least + &why.unwrap_or_default())
+        .detail("restarts_in_10_min", (!partly).then_some(recent))
         .detail("waiting", container.waiting_reason());
     let mut draft = pod_facts::container(draft, container);
     if let Some(end) = end {
@@ -267,7 +336,7 @@ mod tests {
             ..Container::default()
         };
         let pod = Pod { started_at: Some(at(age)), ..Pod::default() };
-        let since = looped_since(&pod, None, &container);
+        let since = crashed_since(&pod, None, &container);
         since.map_or(-1, |since| at(0).as_second() - since.as_second())
     }
 
@@ -282,6 +351,8 @@ mod tests {
         assert_eq!(since(90_000, 40, &waits("1m20s")), 10 + 20 + 40);
         assert_eq!(since(90_000, 8, &waits("5m0s")), 10 + 20 + 40 + 80 + 160 + 300 + 300);
         assert_eq!(since(900, 40, &waits("5m0s")), 900);
+        // Where a node is told to wait less: 340 crashes in 36 minutes leave no room to be well in.
+        assert_eq!(since(2_160, 340, &waits("10s")), 2_160);
         assert_eq!(since(90_000, 40, ""), -1, "between two crashes nothing tells");
     }
 }

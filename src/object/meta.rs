@@ -57,6 +57,13 @@ pub struct Meta {
     /// notes no time for it.
     #[serde(default)]
     pub scale_manager: Str,
+    /// Who set the images of its containers, where one manager set them all.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub image_manager: Str,
+}
+
+fn is_empty(text: &Str) -> bool {
+    text.is_empty()
 }
 
 impl Meta {

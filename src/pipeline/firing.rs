@@ -13,7 +13,7 @@ use crate::{
     detect::{Draft, Finding, Origin},
     event::{ClusterUid, Event, EventId, EventType, Moment, Status, TimeSource},
     feed::Feed,
-    object::ObjectKey,
+    object::{Condition, Object, ObjectKey},
     store::{EVENT_IDS, FIRINGS, FiringRow, INCIDENTS, MEMBERS, MEMORY, Read, Result, Tx, Words, keys},
 };
 
@@ -170,17 +170,17 @@ impl Engine {
         }
     }
 
-    /// A trouble's end holds: answers when it will have held for long enough, or ends it.
+    /// A trouble's end holds, `well` since then where it is new: answers when it will have held for long enough, or ends it.
     pub(super) fn heal(
         &mut self,
         tx: &Tx<'_>,
         uid: &ClusterUid,
         mut row: FiringRow,
-        now: Timestamp,
+        (well, now): (Timestamp, Timestamp),
     ) -> Result<Option<Timestamp>> {
         let hold = self.config.incidents.heal_for(&self.config.types, row.event_type);
         let turned = row.healthy_since.is_none();
-        let since = *row.healthy_since.get_or_insert(now);
+        let since = *row.healthy_since.get_or_insert(well);
         let at = later(since, hold);
         if at <= now {
             self.end(tx, uid, &row, Over { at: since, now, gone: false })?;
@@ -254,6 +254,24 @@ impl Engine {
         }
         self.resolved(tx, uid, row, over)
     }
+}
+
+/// Since when the object itself says that a trouble is over: a condition that has held since then, after the trouble
+/// began. For an end that came while nobody watched.
+pub(super) fn well_since(object: &Object, row: &FiringRow) -> Option<Timestamp> {
+    let (conditions, kind) = match row.event_type {
+        EventType::NodeUnhealthy => (&object.node()?.conditions, row.discriminator.as_str()),
+        EventType::PodUnschedulable => (&object.pod()?.conditions, "PodScheduled"),
+        EventType::PodUnready
+        | EventType::PodCrashLoop
+        | EventType::PodStartFailed
+        | EventType::ImagePullFailed => (&object.pod()?.conditions, "Ready"),
+        _ => return None,
+    };
+    let condition = Condition::find(conditions, kind)?;
+    // Of a node's conditions only Ready is well when it is true.
+    let well = condition.is_true() != (row.event_type == EventType::NodeUnhealthy && kind != "Ready");
+    condition.since.filter(|since| well && *since > row.since)
 }
 
 /// Whether it is this trouble, of the object that was looked at.

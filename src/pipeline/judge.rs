@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     cluster::{Cluster, Missed, View},
     engine::Engine,
-    firing::is_of,
+    firing::{is_of, well_since},
     ignore::unannotated,
 };
 use crate::{
@@ -270,7 +270,9 @@ impl Engine {
                 }
             }
             for row in firing {
-                if let Some(at) = self.heal(tx, uid, row, now)? {
+                let well = well_since(&object, &row).filter(|_| origin == Origin::Late);
+                let well = well.map_or(now, |at| self.ours(uid, at).min(now));
+                if let Some(at) = self.heal(tx, uid, row, (well, now))? {
                     next = Some(next.map_or(at, |n| n.min(at)));
                 }
             }

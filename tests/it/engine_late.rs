@@ -40,3 +40,24 @@ fn what_came_while_we_looked_and_went_while_we_did_not_is_told_as_deleted() {
     assert_eq!(told(EventType::ConfigChanged, "Secret"), ["created", "deleted"]);
     assert_eq!(told(EventType::ServiceChanged, "Service"), ["created", "deleted"]);
 }
+
+/// The node itself says since when it is ready.
+#[test]
+fn an_end_that_came_while_we_did_not_look_has_the_objects_time() {
+    let mut rig = Rig::shop();
+    rig.sim().node_down("node-a", true).unwrap();
+    rig.advance(200);
+    assert!(rig.incident("Node//node-a").resolved_at.is_none(), "{:#?}", rig.story());
+    rig.stop();
+    rig.unwatched(20);
+    rig.sim().node_down("node-a", false).unwrap();
+    rig.unwatched(5);
+    let back = rig.now();
+    rig.unwatched(150);
+    rig.begin();
+    rig.start();
+    rig.advance(90);
+    let node = rig.incident("Node//node-a");
+    let ended = node.resolved_at.expect("it is over");
+    assert!(ended <= back + jiff::SignedDuration::from_secs(10), "{ended} after {back}: {:#?}", rig.story());
+}

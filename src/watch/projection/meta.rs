@@ -1,6 +1,12 @@
 //! metadata and conditions, which every kind has.
 
+use std::fmt;
+
 use jiff::{SignedDuration, Timestamp};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, MapAccess, Visitor},
+};
 
 use super::de::{Annotations, Count, Pairs, Short, Time, Unique, slim};
 use crate::{
@@ -37,6 +43,7 @@ slim! {
         manager: Short,
         time: Time,
         subresource: Short,
+        fields_v1: OwnsImage,
     }
 
     struct ConditionIn {
@@ -73,6 +80,7 @@ impl From<MetaIn> for Meta {
             spec_manager: newest_spec.map(|f| f.manager.0.clone()).unwrap_or_default(),
             spec_managed_at: newest_spec.and_then(|f| f.time.0),
             scale_manager: scale_manager(&m.managed_fields),
+            image_manager: image_manager(&m.managed_fields),
         }
     }
 }
@@ -89,6 +97,76 @@ fn newest_spec(fields: &[ManagedIn]) -> Option<&ManagedIn> {
 fn scale_manager(fields: &[ManagedIn]) -> Str {
     let scale = fields.iter().find(|f| &*f.subresource.0 == "scale" && f.time.0.is_none());
     scale.map(|f| f.manager.0.clone()).unwrap_or_default()
+}
+
+/// Who owns the images of the containers: whoever changes a value takes its field from all others. Of several owners,
+/// as of several containers, none can be told.
+fn image_manager(fields: &[ManagedIn]) -> Str {
+    let mut owners = fields.iter().filter(|f| f.fields_v1.0 && &*f.subresource.0 != "status");
+    match (owners.next(), owners.next()) {
+        (Some(owner), None) => owner.manager.0.clone(),
+        _ => Str::default(),
+    }
+}
+
+/// Whether a set of fields has the image of a container in it. Only the way there is read, the rest is skipped.
+#[derive(Default)]
+pub(super) struct OwnsImage(bool);
+
+/// A key of such a set.
+enum Field {
+    Image,
+    OnTheWay,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl Visitor<'_> for V {
+            type Value = Field;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a field")
+            }
+            fn visit_str<E: Error>(self, key: &str) -> Result<Field, E> {
+                Ok(match key {
+                    "f:image" => Field::Image,
+                    "f:spec" | "f:jobTemplate" | "f:template" | "f:containers" | "f:initContainers" => {
+                        Field::OnTheWay
+                    }
+                    item if item.starts_with("k:{\"name\":") => Field::OnTheWay,
+                    _ => Field::Other,
+                })
+            }
+        }
+        d.deserialize_str(V)
+    }
+}
+
+impl<'de> Deserialize<'de> for OwnsImage {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = OwnsImage;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a set of fields")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OwnsImage, A::Error> {
+                let mut owns = false;
+                while let Some(key) = map.next_key::<Field>()? {
+                    match key {
+                        Field::OnTheWay => owns |= map.next_value::<OwnsImage>()?.0,
+                        Field::Image | Field::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                            owns |= matches!(key, Field::Image);
+                        }
+                    }
+                }
+                Ok(OwnsImage(owns))
+            }
+        }
+        d.deserialize_map(V)
+    }
 }
 
 impl From<OwnerIn> for Owner {

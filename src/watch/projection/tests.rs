@@ -388,3 +388,21 @@ fn twenty_thousand_pods_stay_below_70_mib() {
     println!("{} records of {} bytes: {before} MiB before, {after} MiB after", held.len(), text.len());
     assert!(after < 70, "{after} MiB");
 }
+
+#[test]
+fn whose_the_images_are_is_read_from_the_sets_of_fields() {
+    let image = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"app\"}": {".": {}, "f:image": {}}}}}}});
+    let env = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"app\"}": {"f:env": {"f:image": {}}}}}}}});
+    let entry = |manager: &str, fields: &Value| json!({"manager": manager, "time": "2025-01-15T10:00:00Z", "fieldsV1": fields});
+    let owner = |fields: Vec<Value>| {
+        let json = json!({"metadata": {"name": "web", "managedFields": fields}});
+        read(Kind::Deployment, &json.to_string()).meta.image_manager
+    };
+    assert_eq!(owner(vec![entry("helm", &env), entry("kubectl-set", &image)]), "kubectl-set");
+    assert_eq!(
+        owner(vec![entry("helm", &image), entry("kubectl-set", &image)]),
+        "",
+        "of two none can be told"
+    );
+    assert_eq!(owner(vec![entry("helm", &env), json!({"manager": "old", "fieldsV1": null})]), "");
+}
