@@ -291,6 +291,12 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A part of a path is no key if it is shorter: `v1`, `T0`, `B024`.
+const SHORTEST_KEY: usize = 6;
+/// Behind one of these the last part of a path is a key: Slack, Mattermost and Rocket.Chat have `services` or `hooks`,
+/// Discord has `webhooks`.
+const HOOKS: [&str; 3] = ["services", "hooks", "webhooks"];
+
 /// What must never be shown: texts that are cut out of answers and errors.
 #[derive(Clone, Default)]
 pub struct Secrets(Vec<String>);
@@ -320,8 +326,17 @@ impl Secrets {
         if path.len() > 8 {
             self.add(path);
         }
-        for part in path.split('/').filter(|p| p.len() >= 10) {
-            self.add(part);
+        let parts: Vec<&str> = path.split('/').collect();
+        let last = parts.len().saturating_sub(1);
+        for (i, part) in parts.iter().enumerate() {
+            let of_a_hook = i == last && parts.iter().take(i).any(|p| HOOKS.contains(p));
+            // A long part is no word, and a short one with a digit or a capital letter in it is none either: `services`,
+            // `webhook` and `alerts` stay readable, wherever an answer says them. By convention the last part behind
+            // `services` and the like is a key, whatever it looks like.
+            let no_word = part.contains(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase());
+            if part.len() >= 10 || part.len() >= SHORTEST_KEY && (no_word || of_a_hook) {
+                self.add(part);
+            }
         }
         self.add(url.query().unwrap_or_default());
         for (_, value) in url.query_pairs().filter(|(_, v)| v.len() >= 6) {
@@ -425,6 +440,20 @@ mod tests {
             secrets.cut("no abcdefghijklm for k3yk3yk3y or hunter22 at /services/T0/B0/abcdefghijklm");
         assert_eq!(shown, "no [secret] for [secret] or [secret] at [secret]");
         assert_eq!(format!("{secrets:?}").matches("hunter").count(), 0);
+    }
+
+    #[test]
+    fn a_short_key_of_a_path_is_cut_and_its_words_are_not() {
+        let cut = |url: &str, text: &str| {
+            let mut secrets = Secrets::default();
+            secrets.add_url(&Url::parse(url).unwrap());
+            secrets.cut(text)
+        };
+        let slack = "https://hooks.slack.com/services/T0/B0/qwertyu";
+        assert_eq!(cut(slack, "no qwertyu in services of T0"), "no [secret] in services of T0");
+        let own = "https://h.example/webhook/alerts/k3y4me";
+        assert_eq!(cut(own, "webhook alerts: k3y4me is unknown"), "webhook alerts: [secret] is unknown");
+        assert_eq!(cut("https://h.example/api/alerts", "no alerts here"), "no alerts here");
     }
 
     #[test]

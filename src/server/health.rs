@@ -101,6 +101,10 @@ fn shut_namespaces(cluster: &ClusterStatus) -> BTreeSet<&str> {
 pub fn silent(status: &Status) -> Vec<String> {
     let mut why = unready(status);
     why.extend(without(status));
+    if status.watch_only {
+        // Nothing is delivered: no connector has anything to do with it.
+        return why;
+    }
     let paused = status.connectors.iter().filter(|c| c.enabled && c.state == "paused");
     why.extend(paused.map(|c| format!("connector {}: paused: {}", c.name, c.why)));
     let unusable = status.connectors.iter().filter(|c| c.enabled && c.state == "incomplete");
@@ -219,6 +223,19 @@ pub(super) mod tests {
         assert_eq!(why.len(), 3, "{why:?}");
         assert!(why[0].contains("away") && why[1].contains("no space") && why[2].contains("cap"));
         assert_eq!(unready(&Status::default()).len(), 1);
+    }
+
+    #[test]
+    fn where_nothing_is_delivered_no_connector_stops_the_heartbeat() {
+        let mut status = status(vec![stream(Kind::Pod, StreamState::Live)]);
+        for state in ["incomplete", "paused"] {
+            let connector =
+                ConnectorStatus { enabled: true, state: state.into(), ..ConnectorStatus::default() };
+            status.connectors.push(connector);
+        }
+        assert_eq!(silent(&status).len(), 2);
+        status.watch_only = true;
+        assert_eq!(silent(&status), [""; 0]);
     }
 
     #[test]
