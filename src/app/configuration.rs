@@ -53,14 +53,21 @@ pub fn called(flags: &Flags, watch: &WatchSettings) -> Called {
 /// Reads the configuration, and builds what is in it.
 pub fn look(flags: &Flags) -> Looked {
     let config::Examined { resolved, mut problems } = config::examine_all(flags.clone());
-    problems.extend(key_problems(&resolved.settings));
+    // Each at the place where the option was written.
+    let origin = |path: &str, otherwise: &str| {
+        let shown = resolved.shown.iter().find(|(p, _)| *p == path);
+        shown.map_or_else(|| otherwise.to_owned(), |(_, sourced)| sourced.origin.clone())
+    };
+    problems.extend(key_problems(&resolved));
     for wrong in Pages::new(&resolved.settings.incidents).err().unwrap_or_default() {
-        problems.push(Problem { origin: "configuration".into(), path: wrong.option, message: wrong.message });
+        let origin = origin(&wrong.option, "configuration");
+        problems.push(Problem { origin, path: wrong.option, message: wrong.message });
     }
     let mut connectors = Vec::new();
     match workshop(&resolved.settings) {
         Ok(workshop) => connectors = wrong(&resolved, &workshop),
-        Err(problem) => {
+        Err(mut problem) => {
+            problem.origin = origin(&problem.path, "delivery");
             problems.push(problem);
             // The connectors may be wrong besides.
             let mut settings = resolved.settings.clone();
@@ -70,6 +77,10 @@ pub fn look(flags: &Flags) -> Looked {
             }
         }
     }
+    // What the environment's own check refused is not told again as an option.
+    connectors.retain(|w: &Wrong| {
+        w.problem.path != "api_url" || !problems.iter().any(|p| p.origin == w.problem.origin)
+    });
     Looked { resolved, problems, connectors }
 }
 
@@ -86,9 +97,13 @@ fn wrong(resolved: &Resolved, workshop: &Workshop) -> Vec<Wrong> {
     for (index, spec) in resolved.settings.connectors.iter().enumerate() {
         let Err(problems) = workshop.build(spec) else { continue };
         let place = resolved.place(index);
-        // One without a type was told as such.
-        for problem in problems.into_iter().filter(|_| !spec.kind.is_empty()) {
-            let message = format!("{} (connector {})", problem.message, spec.name);
+        // One without a type, or a name, was told as such.
+        let told = |option: &str| spec.kind.is_empty() || option == "name" && spec.name.is_empty();
+        for problem in problems.into_iter().filter(|p| !told(&p.option)) {
+            let message = match spec.name.as_str() {
+                "" => problem.message.clone(),
+                name => format!("{} (connector {name})", problem.message),
+            };
             let incomplete = problem.incomplete;
             all.push(Wrong { index, problem: place.problem(&problem.option, message), incomplete });
         }
@@ -126,10 +141,16 @@ impl Looked {
     }
 }
 
-/// Ways to clusters that waiting does not mend.
+/// Ways to clusters, and to the store, that waiting does not mend.
 pub fn hopeless(settings: &Settings) -> Vec<Problem> {
     let problem = |message| Problem { origin: "clusters".into(), path: String::new(), message };
-    watch::hopeless(&settings.clusters).into_iter().map(problem).collect()
+    let dir = &settings.store.dir;
+    let no_dir = (dir.exists() && !dir.is_dir()).then(|| Problem {
+        origin: "store".into(),
+        path: "store.dir".into(),
+        message: format!("{} is no directory: name another with --data-dir", dir.display()),
+    });
+    watch::hopeless(&settings.clusters).into_iter().map(problem).chain(no_dir).collect()
 }
 
 /// Reads the configuration again for a running engine; each problem is logged, and then the old one stays.

@@ -78,10 +78,15 @@ pub async fn demo(args: &Demo, ui: UiSettings, screens: &Screens) -> Result<Exit
 }
 
 /// What cannot be used of `[ui.keys]`: unknown actions with the nearest name, keys that are none, conflicts.
-pub fn key_problems(settings: &Settings) -> Vec<Problem> {
-    let found = tui::Keymap::new(&settings.ui.keys).err().unwrap_or_default();
-    let problem =
-        |e: tui::KeyError| Problem { origin: "file".into(), path: "ui.keys".into(), message: e.to_string() };
+pub fn key_problems(resolved: &Resolved) -> Vec<Problem> {
+    let found = tui::Keymap::new(&resolved.settings.ui.keys).err().unwrap_or_default();
+    // The words begin with the action that it is about.
+    let problem = |e: tui::KeyError| {
+        let message = e.to_string();
+        let about = |(action, _): &(&String, &String)| message.split(':').next() == Some(action.as_str());
+        let origin = resolved.key_places.iter().find(about).map_or("file", |(_, origin)| origin);
+        Problem { origin: origin.to_owned(), path: "ui.keys".into(), message }
+    };
     found.into_iter().map(problem).collect()
 }
 

@@ -27,7 +27,7 @@ pub(super) fn apply(env: &Env, layers: &mut Layers, parts: &mut FileParts) {
     for kind in Kind::ALL {
         let name = kind_name(*kind);
         let Some(value) = env.get(&name) else { continue };
-        match Switch::parse(&Raw::Text(value.clone())) {
+        match Switch::of(*kind, &Raw::Text(value.clone())) {
             // As with every option: an empty variable is none.
             Ok(_) if value.trim().is_empty() => {}
             Ok(switch) => drop(parts.kinds.insert(*kind, switch)),

@@ -24,6 +24,8 @@ pub struct FileParts {
     pub types: BTreeMap<EventType, BTreeMap<&'static str, Value>>,
     /// `[ui.keys]`: action → keys.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// Where each of them was written.
+    pub key_places: BTreeMap<String, String>,
     /// `[[connectors]]`, as far as they can be read.
     pub connectors: Vec<ConnectorSpec>,
     /// Where each of them was written.
@@ -42,6 +44,22 @@ pub enum Switch {
 }
 
 impl Switch {
+    /// The same of a kind: only those that are in no namespace may be refused where single ones are watched.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn of(kind: Kind, raw: &Raw) -> Result<Self, String> {
+        let said = matches!(raw, Raw::Text(text) if !text.trim().is_empty());
+        match Self::parse(raw)
+            .map_err(|e| if kind.namespaced() { e.replace(", false or \"auto\"", " or false") } else { e })?
+        {
+            Self::Auto if said && kind.namespaced() => {
+                Err("expected true or false: only kinds that are in no namespace may be \"auto\"".into())
+            }
+            switch => Ok(switch),
+        }
+    }
+
     /// What a value means.
     ///
     /// # Errors
@@ -65,11 +83,20 @@ impl Switch {
 pub fn read(name: &str, text: &str, layers: &mut Layers) -> FileParts {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { name, text, layers, parts: FileParts::default() };
+    let mut broken = Vec::new();
     for error in errors {
         let origin = reader.origin(error.span().unwrap_or_default());
+        broken.push(origin.clone());
         reader.layers.problem(&origin, "", format!("not TOML: {}", error.message()));
     }
+    let syntax = reader.layers.problems.len();
     reader.table("", table.get_ref());
+    // What was made of a line that is no TOML says nothing of what was meant.
+    let mut at = 0;
+    reader.layers.problems.retain(|p| {
+        at += 1;
+        at <= syntax || !broken.contains(&p.origin)
+    });
     let parts = reader.parts;
     // Keys come in the order of the alphabet; people read from the top.
     layers
@@ -119,6 +146,7 @@ impl Reader<'_> {
                 }
                 (_, value) => match (Opt::find(&full), value) {
                     (Some(option), DeValue::Array(items)) if option.takes.is_list() => {
+                        self.empty_contexts(option, items);
                         let items = items.iter().map(|i| (raw(i.get_ref()), self.origin(i.span()))).collect();
                         self.layers.set_items(option, items, &origin);
                     }
@@ -129,12 +157,22 @@ impl Reader<'_> {
         }
     }
 
+    /// An empty name in the list would go unnoticed, with a cluster that is not watched.
+    fn empty_contexts(&mut self, option: &Opt, items: &[toml::Spanned<DeValue<'_>>]) {
+        let empty = |i: &&toml::Spanned<DeValue<'_>>| matches!(i.get_ref(), DeValue::String(s) if s.trim().is_empty());
+        let Some(item) = items.iter().find(empty).filter(|_| option.path == "clusters.contexts") else {
+            return;
+        };
+        let origin = self.origin(item.span());
+        self.layers.problem(&origin, option.path, "expected the name of a context, not \"\"");
+    }
+
     fn kinds(&mut self, kinds: &DeTable<'_>) {
         for (key, value) in kinds {
             let (name, origin) = (key.get_ref().as_ref(), self.origin(key.span()));
             let path = join("watch.kinds", name);
             let known = Kind::ALL.iter().find(|k| k.plural() == name);
-            match (known, Switch::parse(&raw(value.get_ref()))) {
+            match (known, known.map_or(Ok(Switch::Auto), |kind| Switch::of(*kind, &raw(value.get_ref())))) {
                 (Some(kind), Ok(switch)) => {
                     self.parts.kinds.insert(*kind, switch);
                 }
@@ -155,6 +193,7 @@ impl Reader<'_> {
             let (name, origin) = (key.get_ref().as_ref(), self.origin(key.span()));
             match Type::List.check(&raw(value.get_ref()), None) {
                 Ok(Value::List(keys)) => {
+                    self.parts.key_places.insert(name.to_owned(), origin);
                     self.parts.keys.insert(name.to_owned(), keys);
                 }
                 _ => self.layers.problem(
@@ -213,7 +252,7 @@ impl Reader<'_> {
             self.parts.connectors.push(spec);
             let option = |(key, at): (&String, &String)| match key.strip_prefix("config.") {
                 Some(option) => Some((option.to_owned(), at.clone())),
-                None => (key == "type").then(|| (key.clone(), at.clone())),
+                None => matches!(key.as_str(), "type" | "name").then(|| (key.clone(), at.clone())),
             };
             let options = keys.iter().filter_map(option).collect();
             self.parts.places.push(Place { origin, path, options });

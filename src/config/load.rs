@@ -37,7 +37,13 @@ pub fn examine_all(flags: Flags) -> Examined {
         Some((_, Err(error))) if !named && error.kind() == ErrorKind::NotFound => None,
         Some((path, Err(error))) => {
             let origin = path.display().to_string();
-            let message = format!("cannot be read: {error} (`barrelman config init` writes one)");
+            let hint = match error.kind() {
+                ErrorKind::NotFound => " (`barrelman config init` writes one)",
+                ErrorKind::InvalidData => ": expected TOML in UTF-8",
+                ErrorKind::IsADirectory => ": name the file in it",
+                _ => "",
+            };
+            let message = format!("cannot be read: {error}{hint}");
             unread = Some(Problem { origin, path: String::new(), message });
             None
         }

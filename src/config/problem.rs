@@ -47,7 +47,7 @@ impl Place {
         };
         let path = match (self.path.as_str(), option) {
             ("", option) => option.to_owned(),
-            (path, "type") => format!("{path}.type"),
+            (path, "type" | "name") => format!("{path}.{option}"),
             (path, option) => format!("{path}.config.{option}"),
         };
         Problem { origin: origin.clone(), path, message: message.into() }

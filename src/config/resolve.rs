@@ -47,6 +47,8 @@ pub struct Resolved {
     pub shown: Vec<(&'static str, Sourced)>,
     /// Where connectors were written: the first ones of `settings.connectors`, in their order.
     pub places: Vec<Place>,
+    /// Where the dashboard's keys were written, by action.
+    pub key_places: BTreeMap<String, String>,
 }
 
 impl Resolved {
@@ -97,10 +99,11 @@ pub fn examine(sources: &Sources) -> Examined {
     env::painchain(&sources.env, &mut layers, &mut parts.connectors);
     cross_checks(&parts, &mut layers);
     let places = std::mem::take(&mut parts.places);
+    let key_places = std::mem::take(&mut parts.key_places);
     let settings = settings(&layers, parts, &sources.default_data_dir);
     let shown = OPTIONS.iter().filter_map(|o| Some((o.path, layers.get(o.path)?.clone()))).collect();
     let Layers { problems, warnings, .. } = layers;
-    Examined { resolved: Resolved { settings, warnings, shown, places }, problems }
+    Examined { resolved: Resolved { settings, warnings, shown, places, key_places }, problems }
 }
 
 fn unique_names(parts: &FileParts, layers: &mut Layers) {
@@ -126,6 +129,10 @@ fn cross_checks(parts: &FileParts, layers: &mut Layers) {
     if !Kind::ALL.iter().any(|k| parts.kinds.get(k) != Some(&Switch::Off)) {
         layers.problem("file", "watch.kinds", "every kind is switched off: leave at least one on");
     }
+    if let Some((twice, origin)) = named_twice(layers) {
+        let message = format!("{twice:?} is named twice");
+        layers.problem(&origin, "clusters.contexts", message);
+    }
     let dedup = layers.number("incidents.dedup_window_secs");
     let repeat = layers.number("incidents.repeat_interval_secs");
     if repeat != 0 && repeat < 60 {
@@ -138,6 +145,13 @@ fn cross_checks(parts: &FileParts, layers: &mut Layers) {
     if dedup == 0 {
         layers.warn("incidents.dedup_window_secs = 0: every repeat of a trouble is an event of its own");
     }
+}
+
+/// A context that would be watched, and told, twice.
+fn named_twice(layers: &Layers) -> Option<(String, String)> {
+    let contexts = layers.list("clusters.contexts");
+    let twice = contexts.iter().enumerate().find(|(i, name)| contexts.iter().take(*i).any(|c| c == *name))?;
+    Some((twice.1.clone(), layers.get("clusters.contexts")?.origin.clone()))
 }
 
 fn settings(layers: &Layers, parts: FileParts, default_dir: &Path) -> Settings {

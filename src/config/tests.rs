@@ -208,7 +208,7 @@ type = "webhook"
         "config.toml:7: watch.retention_days: unknown key here: retention_days belongs to [store]",
         "config.toml:8: watch.namespaces: \"Team_A\" is no namespace",
         "config.toml:10: watch.kinds.pod: unknown kind, did you mean pods?",
-        "config.toml:11: watch.kinds.secrets: expected true, false or \"auto\", not 1",
+        "config.toml:11: watch.kinds.secrets: expected true or false, not 1",
         "config.toml:12: wacth: unknown key, did you mean watch?",
         "config.toml:13: types.pod_crashloop: unknown event type, did you mean pod_crash_loop?",
         "config.toml:15: types.job_failed.severity: expected critical, high, medium, low, info, not \"hgih\", did you mean high?",

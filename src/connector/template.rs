@@ -13,7 +13,7 @@ use minijinja::{
 };
 
 use super::{Deliver, Notification, bounds, payload::Payload, samples, work};
-use crate::event::{EventType, Role, incident::Phase};
+use crate::event::{EventType, Role, incident::Phase, nearest};
 
 /// A larger body is a mistake in the template, and no service takes it.
 const MAX_OUTPUT: usize = 256 * 1024;
@@ -168,6 +168,13 @@ fn unknown(template: &minijinja::Template<'_, '_>, known: &Value) -> String {
     let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
     names.retain(|name| !is_there(name));
     names.sort();
+    let known_names: Vec<String> =
+        known.try_iter().map(|keys| keys.map(|key| key.to_string()).collect()).unwrap_or_default();
+    let near = |name: &String| match nearest(name, known_names.iter().map(String::as_str)) {
+        Some(near) => format!("{name}, did you mean {near}?"),
+        None => name.clone(),
+    };
+    let names: Vec<String> = names.iter().map(near).collect();
     if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
 }
 
@@ -316,7 +323,10 @@ mod tests {
         assert!(tried("{{ title", &crash).is_err());
         let said = tried("{\"a\": \"{{ titel }} {{ title }} {{ details.nothing }}\"}", &crash).unwrap_err();
         assert!(said.contains("pod_crash_loop"), "{said}");
-        assert!(said.contains("a variable is not defined (details.nothing, titel)"), "{said}");
+        assert!(
+            said.contains("a variable is not defined (details.nothing, titel, did you mean title?)"),
+            "{said}"
+        );
         assert!(tried("{\"a\": {{ title }}}", &crash).unwrap_err().contains("no JSON"));
         assert!(tried("{\"a\": {{ details.restart_count }}}", &crash).is_ok());
         let both = [EventType::PodCrashLoop, EventType::NodeUnhealthy];

@@ -116,7 +116,7 @@ fn a_store_is_copied_verified_and_made_smaller() {
         .unwrap();
     let copy = home.path().join("copy.redb").display().to_string();
     assert!(home.run(&["store", "backup", &copy]).ok().contains("copy.redb is written"), "beside a writer");
-    assert!(home.run(&["store", "backup", &copy]).failed(1).contains("exists already"));
+    assert!(home.run(&["store", "backup", &copy]).failed(2).contains("exists already"));
     assert!(home.run(&["store", "compact"]).failed(3).contains("another barrelman holds"));
     assert!(home.run(&["store", "verify"]).ok().contains("✓ rows and indices agree"));
     store.close();

@@ -66,11 +66,11 @@ fn a_connector_is_added_switched_listed_exported_and_removed() {
     );
     let said = home
         .run(&["connectors", "add", "hook", "--type", "webhook", "--set", "url=https://y.example"])
-        .failed(1);
+        .failed(2);
     assert!(said.contains("there is a connector hook already"), "{said}");
     let said = home
         .run(&["connectors", "add", "bad", "--type", "webhok", "--set", "url=https://y.example"])
-        .failed(1);
+        .failed(2);
     assert!(said.contains("did you mean \"webhook\"?"), "{said}");
     let said = home.run(&["connectors", "add", "bad", "--type", "webhook", "--set", "nourl"]).failed(2);
     assert!(said.contains("expected key=value"), "{said}");
@@ -85,7 +85,7 @@ fn a_connector_is_added_switched_listed_exported_and_removed() {
             && !off.contains("says"),
         "{off}"
     );
-    let said = home.run(&["connectors", "enable", "nobody"]).failed(1);
+    let said = home.run(&["connectors", "enable", "nobody"]).failed(2);
     assert!(said.contains("there is no connector \"nobody\""), "{said}");
     let exported: Value = serde_json::from_str(&home.run(&["connectors", "export"]).ok()).unwrap();
     assert_eq!(exported["connectors"][0]["config"]["url"], "${HOOK_URL}");
@@ -96,7 +96,7 @@ fn a_connector_is_added_switched_listed_exported_and_removed() {
         home.run(&["connectors", "remove", "hook", "--yes"]).ok(),
         "hook is deleted, with 0 waiting messages\n"
     );
-    assert!(home.run(&["connectors", "remove", "hook", "--yes"]).failed(1).contains("there is no connector"));
+    assert!(home.run(&["connectors", "remove", "hook", "--yes"]).failed(2).contains("there is no connector"));
     assert_eq!(audit(&home), ["create hook", "enable hook", "disable hook", "delete hook"]);
 }
 
@@ -107,7 +107,7 @@ fn a_slip_in_a_name_or_directory_makes_no_store() {
         [&["test", "nope"][..], &["enable", "nope"], &["disable", "nope"], &["remove", "nope", "--yes"]]
     {
         let said = home.run(&[&["connectors"], command].concat());
-        assert_eq!(said.code, 1, "{said:?}");
+        assert_eq!(said.code, 2, "{said:?}");
         assert!(said.err.contains("no connector \"nope\"") && said.err.contains("--data-dir"), "{said:?}");
     }
     assert!(!home.data().join("barrelman.redb").exists());
@@ -204,10 +204,11 @@ fn connectors_of_the_file_are_switched_here_and_changed_there() {
     home.config(
         "[[connectors]]\nname = \"f\"\ntype = \"webhook\"\nconfig = { url = \"https://f.example\" }\n",
     );
-    for args in
-        [&["connectors", "remove", "f", "--yes"][..], &["connectors", "add", "f", "--type", "webhook"]]
-    {
-        let said = home.run(args).failed(1);
+    for (args, code) in [
+        (&["connectors", "remove", "f", "--yes"][..], 1),
+        (&["connectors", "add", "f", "--type", "webhook"], 2),
+    ] {
+        let said = home.run(args).failed(code);
         assert!(said.contains("written in the configuration file") || said.contains("already"), "{said}");
     }
     let on = home.run(&["connectors", "enable", "f"]).ok();
@@ -338,7 +339,7 @@ async fn beside_an_engine_everything_goes_through_its_socket() {
         assert_eq!(home.run_async(args).await.ok(), "done by the engine\n", "{args:?}");
     }
     assert!(
-        home.run_async(&["connectors", "enable", "nobody"]).await.failed(1).contains("there is no connector")
+        home.run_async(&["connectors", "enable", "nobody"]).await.failed(2).contains("there is no connector")
     );
     let mut taken = Vec::new();
     while let Ok(action) = actions.try_recv() {
@@ -353,7 +354,6 @@ async fn beside_an_engine_everything_goes_through_its_socket() {
             "remove_connector",
             "retry_dead",
             "purge_dead",
-            "enable_connector"
         ]
     );
     assert!(
@@ -495,4 +495,66 @@ fn no_command_prints_a_secret() {
         let text = String::from_utf8_lossy(&bytes);
         assert!(!text.contains("sk-literal-token-000") && !text.contains("verySecretSlackPath"), "on disk");
     }
+}
+
+#[test]
+fn bad_usage_is_two_wherever_it_is_found() {
+    let home = Home::new();
+    home.run(&["connectors", "add", "good", "--type", "webhook", "--set", "url=https://h.example/x"]).ok();
+    let file = home.file("taken", "");
+    let add = |more: &[&'static str]| [&["connectors", "add", "w"], more].concat();
+    for (args, part) in [
+        (vec!["connectors", "test", "god"], "there is no connector \"god\", did you mean good?"),
+        (vec!["connectors", "export", "god"], "there is no connector \"god\""),
+        (vec!["connectors", "add", "good", "--type", "webhook"], "already"),
+        (add(&["--type", "webhok"]), "webhook"),
+        (add(&["--type", "webhook", "--set", "ur=x"]), "url"),
+        (vec!["store", "backup", &file], "exists already"),
+        (vec!["events", "--since", "1h", "--until", "2h"], "since 1h ("),
+        (vec!["--data-dir", &file, "forward"], "is no directory"),
+    ] {
+        let said = home.run(&args).failed(2);
+        assert!(said.contains(part), "{args:?}: {said}");
+    }
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncontexts: [{name: prod, context: {cluster: c, user: u}}]\n\
+                      clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\nusers: [{name: u, user: {}}]\n";
+    let kubeconfig = home.file("kubeconfig", kubeconfig);
+    let said = home.run(&["--kubeconfig", &kubeconfig, "--context", "nope", "check"]).failed(2);
+    assert!(said.contains("the context nope is not in the kubeconfig"), "{said}");
+}
+
+#[test]
+fn each_mistake_of_a_configuration_is_told_once_and_at_its_line() {
+    let mut home = Home::new();
+    let told = |home: &Home, text: &str| {
+        let file = home.file("c.toml", text);
+        home.run(&["--config", &file, "config", "check"]).failed(2)
+    };
+    for (text, part) in [
+        ("[incidents]\nrunbook_url = \"https://w/{{titel}}\"\n", "c.toml:2: incidents.runbook_url: "),
+        ("[incidents]\nrunbook_url = \"https://w/{{titel}}\"\n", "titel, did you mean title?"),
+        ("[ui.keys]\nquit = \"q\"\nqiut = \"x\"\n", "c.toml:3: ui.keys: "),
+        ("[delivery]\nca_file = \"/nowhere/ca.pem\"\n", "c.toml:2: delivery.ca_file: "),
+        ("[clusters]\ncontexts = [\"a\", \"a\"]\n", "c.toml:2: clusters.contexts: \"a\" is named twice"),
+        ("[clusters]\ncontexts = [\"a\", \"\"]\n", "c.toml:2: clusters.contexts: expected the name"),
+        ("[watch.kinds]\npods = \"auto\"\n", "c.toml:2: watch.kinds.pods: expected true or false"),
+        (
+            "[[connectors]]\nname = \"a\"\ntype = \"webhook\"\nconfig.url = \"https://h.example/x\"\n\
+             config.conditions.filter = \"ns:(\"\n",
+            "c.toml:5: connectors[0].config.conditions.filter: ",
+        ),
+    ] {
+        let said = told(&home, text);
+        assert!(said.contains(part), "{text}: {said}");
+    }
+    for text in ["[[connectors]]\ntype = \"webhook\"\nconfig.url = \"https://h.example/x\"\n", "a\n"] {
+        let said = told(&home, text);
+        assert!(said.contains("1 problem in the configuration"), "{text}: {said}");
+    }
+    home.set("PAINCHAIN_API_URL", "foo");
+    let said = told(&home, "");
+    assert!(said.contains("1 problem in the configuration"), "{said}");
+    let directory = home.path().display().to_string();
+    let said = home.run(&["--config", &directory, "config", "check"]).failed(2);
+    assert!(said.contains("cannot be read") && !said.contains("config init"), "{said}");
 }

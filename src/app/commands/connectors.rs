@@ -17,6 +17,7 @@ use crate::{
     },
     cli::{Add, Connectors, ConnectorsCommand, Exit, SecretsAs},
     config::{ConnectorSpec, ExportSecrets, Origin, Resolved, Settings, export_connectors, read_connectors},
+    event::nearest,
     feed::Action,
     status::ConnectorStatus,
     store::{
@@ -36,6 +37,13 @@ const MAX_IMPORT: u64 = 4 << 20;
 /// What is wrong with one, another process that holds the store, the disk.
 pub async fn run(args: &Connectors, resolved: &Resolved, console: &mut Console<'_>) -> Result<Exit> {
     let settings = &resolved.settings;
+    if let ConnectorsCommand::Enable { name }
+    | ConnectorsCommand::Disable { name }
+    | ConnectorsCommand::Test { name }
+    | ConnectorsCommand::Remove { name, .. } = &args.command
+    {
+        known(name, settings).await?;
+    }
     let action = match &args.command {
         ConnectorsCommand::List { output } => {
             let rows = statuses(settings).await?;
@@ -69,10 +77,34 @@ pub async fn run(args: &Connectors, resolved: &Resolved, console: &mut Console<'
 fn added(add: &Add, settings: &Settings) -> Result<Action> {
     let config = add.config().map_err(usage)?;
     if specs(settings)?.iter().any(|s| s.name == add.name) {
-        bail!("there is a connector {} already: remove it first, or import with --replace", add.name);
+        let there =
+            format!("there is a connector {} already: remove it first, or import with --replace", add.name);
+        return Err(usage(there));
     }
     let (name, kind, enabled) = (add.name.clone(), add.kind.clone(), add.enable);
-    Ok(Action::PutConnector { spec: ConnectorSpec { name, kind, enabled, config, origin: Origin::Store } })
+    let spec = ConnectorSpec { name, kind, enabled, config, origin: Origin::Store };
+    savable(&Workshop::new(settings)?, &spec).map_err(|error| usage(format!("{error:#}")))?;
+    Ok(Action::PutConnector { spec })
+}
+
+/// A slip in a name is bad usage, and what was meant is told. Where there is no store, or it cannot be read beside its
+/// writer, whoever acts says what is wrong; a running engine may have a configuration of its own.
+async fn known(name: &str, settings: &Settings) -> Result<()> {
+    let Ok(snapshot) = Reader::open(&settings.store.dir).and_then(|reader| reader.snapshot()) else {
+        return Ok(());
+    };
+    let mut names: Vec<String> = all_specs(settings, &snapshot)?.into_iter().map(|s| s.name).collect();
+    if !names.iter().any(|n| n == name)
+        && let Some(status) = running::status(&settings.store.dir).await?
+    {
+        names.extend(status.connectors.iter().map(|c| c.name.clone()));
+    }
+    if names.iter().any(|n| n == name) {
+        return Ok(());
+    }
+    let near = nearest(name, names.iter().map(String::as_str));
+    let near = near.map_or_else(String::new, |near| format!(", did you mean {near}?"));
+    Err(usage(format!("there is no connector {name:?}{near} (`barrelman connectors list` names them)")))
 }
 
 /// All connectors, with the switch that is in force; beside a running engine.
@@ -161,7 +193,9 @@ fn export(
 ) -> Result<Exit> {
     let mut specs = specs(settings)?;
     if let Some(unknown) = names.iter().find(|n| !specs.iter().any(|s| s.name == **n)) {
-        bail!("there is no connector {unknown:?}: `barrelman connectors list` names them");
+        return Err(usage(format!(
+            "there is no connector {unknown:?}: `barrelman connectors list` names them"
+        )));
     }
     specs.retain(|s| names.is_empty() || names.contains(&s.name));
     for spec in &mut specs {

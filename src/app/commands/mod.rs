@@ -22,7 +22,7 @@ use anyhow::Result;
 use jiff::tz::TimeZone;
 
 use crate::{
-    app::configuration::look,
+    app::configuration::{hopeless, look},
     cli::{Cli, Command, Exit},
     config::{Problems, Resolved, load},
     event::filter::Filter,
@@ -85,6 +85,10 @@ pub async fn one(cli: &Cli, command: &Command, console: &mut Console<'_>) -> Res
             if !looked.problems.is_empty() {
                 return Err(Problems(looked.mistakes()).into());
             }
+            let hopeless = hopeless(&looked.resolved.settings);
+            if !hopeless.is_empty() {
+                return Err(Problems(hopeless).into());
+            }
             check::run(args, &cli.flags(), &looked.resolved, console).await
         }
         Command::Rbac(args) => rbac::run(args, &loaded(console)?, console),
@@ -142,6 +146,13 @@ fn filter(text: &str, tz: &TimeZone) -> Result<Filter> {
     let now = crate::app::engine::now();
     match (filter.since(now), filter.until(now)) {
         (Some(since), Some(until)) if since > until => {
+            // In the words that were written, and as the clock on the wall has it.
+            let said = |key: &str, at: jiff::Timestamp| {
+                let word = text.split_whitespace().rev().find_map(|w| w.strip_prefix(key)?.strip_prefix(':'));
+                let at = at.to_zoned(tz.clone()).strftime("%Y-%m-%d %H:%M:%S");
+                word.map_or_else(|| at.to_string(), |word| format!("{word} ({at})"))
+            };
+            let (since, until) = (said("since", since), said("until", until));
             Err(usage(format!("since {since} is after until {until}: nothing can pass")))
         }
         _ => Ok(filter),

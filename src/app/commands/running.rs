@@ -52,10 +52,10 @@ fn known(settings: &Settings, action: &Action) -> Result<()> {
         return Ok(());
     }
     match Reader::open(&settings.store.dir) {
-        Err(error @ StoreError::Missing(_)) => bail!(
+        Err(error @ StoreError::Missing(_)) => Err(super::usage(format!(
             "there is no connector {name:?} in the configuration, and {error}; `barrelman connectors list` names \
              what there is"
-        ),
+        ))),
         // What else is wrong is said when it is opened for writing.
         _ => Ok(()),
     }

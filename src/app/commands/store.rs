@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{counted, out::Console};
+use super::{counted, out::Console, usage};
 use crate::{
     cli::{Exit, StoreArgs, StoreCommand},
     config::{KEY_FILE, Resolved},
@@ -16,6 +16,9 @@ use crate::{
 pub fn run(args: &StoreArgs, resolved: &Resolved, console: &mut Console<'_>) -> Result<Exit> {
     let dir = &resolved.settings.store.dir;
     match &args.command {
+        StoreCommand::Backup { to } if to.exists() => {
+            Err(usage(format!("{} exists already: choose another name for the backup", to.display())))
+        }
         StoreCommand::Backup { to } => {
             let size = maintain::backup(&Reader::open(dir)?.snapshot()?, to)?;
             console.line(format!("{} is written, {}", to.display(), bytes(size)))?;

@@ -227,6 +227,10 @@ impl<'a> Lexer<'a> {
         if self.word().is_empty() {
             return Err(self.error(start..self.at, format!("{name}: a value is missing")));
         }
+        if let Some(left) = self.word().strip_suffix('(').filter(|w| !w.contains(['(', ')', '"', '/'])) {
+            let at = self.at + left.len();
+            return Err(self.error(at..at + 1, format!("{name}: there are no brackets: use a|b for either")));
+        }
         Ok(Some(Body::Key { key, op, pieces: self.pieces(true)? }))
     }
 

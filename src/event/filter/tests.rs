@@ -346,3 +346,12 @@ proptest::proptest! {
         proptest::prop_assert!(!filter.matches(&named, now()));
     }
 }
+
+#[test]
+fn an_open_bracket_as_a_value_is_refused() {
+    for text in ["ns:(", "ns:a(", "type:("] {
+        let error = Filter::parse(text, &jiff::tz::TimeZone::UTC).unwrap_err();
+        assert!(error.to_string().contains("there are no brackets"), "{text}: {error}");
+    }
+    assert!(Filter::parse("ns:\"(\"", &jiff::tz::TimeZone::UTC).is_ok());
+}
