@@ -24,6 +24,7 @@ pub async fn run(settings: Settings, flags: Flags, mut asked: Asked) -> Result<E
     let mut running = Running::start(settings.clone(), "forward", called(&flags, &settings.watch)).await?;
     outward::serve(&mut running, &settings).await?;
     tracing::info!(store = %running.store.path().display(), watch_only = settings.watch_only, "watching");
+    warn_if_nobody_is_told(&running);
     let exit = supervise(&mut running, &mut asked, &flags).await;
     let stop = running.stop();
     tokio::pin!(stop);
@@ -73,6 +74,18 @@ async fn supervise(running: &mut Running, asked: &mut Asked, flags: &Flags) -> R
     }
 }
 
+/// A connector is off until it is switched on: a forwarder that tells nobody must not look like one that has nothing to
+/// tell.
+fn warn_if_nobody_is_told(running: &Running) {
+    let status = running.status.borrow();
+    if status.watch_only || status.connectors.iter().any(|c| c.enabled) {
+        return;
+    }
+    let off: Vec<&str> = status.connectors.iter().map(|c| c.name.as_str()).collect();
+    let off = if off.is_empty() { "none is configured".to_owned() } else { off.join(", ") };
+    tracing::warn!(off, "no connector is on: what breaks is stored, and nobody is told of it");
+}
+
 /// Reads the configuration again; if anything is wrong with it, that is told, and the old one stays.
 pub async fn reload(running: &mut Running, flags: &Flags, asked: Option<oneshot::Sender<Reply>>) {
     let reply = read_again(running, flags).await;
@@ -97,6 +110,7 @@ async fn read_again(running: &mut Running, flags: &Flags) -> Reply {
     match running.reconfigure(settings).await {
         Ok(later) if later.is_empty() => {
             tracing::info!("the new configuration is in force");
+            warn_if_nobody_is_told(running);
             Reply::Done("the new configuration is in force".to_owned())
         }
         Ok(later) => {

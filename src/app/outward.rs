@@ -36,6 +36,8 @@ pub async fn serve(running: &mut Running, settings: &Settings) -> Result<()> {
         feed: running.feed.downgrade(),
         actions: running.requests.clone(),
     };
+    // Whoever asks first hears of every connector.
+    running.refresh.now().await;
     let socket = server::attach::bind(&settings.store.dir).await?;
     running.tasks.run("socket", server::attach::serve(socket, engine, running.stop_rest.clone()));
     let listener = bind(settings).await?;

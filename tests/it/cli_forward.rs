@@ -250,6 +250,26 @@ fn a_reload_with_any_mistake_is_refused_as_a_whole() {
 }
 
 #[test]
+fn a_forwarder_that_tells_nobody_says_so() {
+    let mut home = Home::new();
+    home.set("IN_CLUSTER", "false");
+    let on = hook("web", "url = \"https://a.example\"");
+    let off = on.replace("enabled = true\n", "");
+    home.config(&off);
+    let check = home.run(&["config", "check"]).ok();
+    assert!(check.contains("1 connector, none of them on (enabled = true)"), "{check}");
+    let mut forward = Running::start(&home, &["forward"]);
+    forward.says("no connector is on: what breaks is stored, and nobody is told of it off=\"web\"");
+    home.config(&on);
+    forward.signal("HUP");
+    forward.says("the new configuration is in force");
+    assert_eq!(state(&home, "web"), "on");
+    assert_eq!(forward.log().matches("no connector is on").count(), 1, "{}", forward.log());
+    forward.signal("TERM");
+    assert_eq!(forward.ends(), Some(0));
+}
+
+#[test]
 fn what_an_action_did_can_be_seen_at_once() {
     let mut home = Home::new();
     home.set("IN_CLUSTER", "false");

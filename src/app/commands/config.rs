@@ -95,6 +95,11 @@ fn check(flags: &Flags, console: &mut Console<'_>) -> Result<Exit> {
         None => "defaults, environment and flags (there is no file)".to_owned(),
     };
     let connectors = super::counted(settings.connectors.len() as u64, "connector");
-    console.line(format!("✓ the configuration can be used: {file}, {connectors}"))?;
+    let off = match settings.connectors.iter().filter(|c| !c.enabled).count() {
+        0 => String::new(),
+        all if all == settings.connectors.len() => ", none of them on (enabled = true)".to_owned(),
+        some => format!(", {some} of them off"),
+    };
+    console.line(format!("✓ the configuration can be used: {file}, {connectors}{off}"))?;
     Ok(Exit::Ok)
 }
