@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Condition, Context, Output, Verdict, pod_facts};
 use crate::{
     event::{EventType, Kind},
-    object::Object,
+    object::{ConfigRefKind, Object, Pod},
 };
 
 /// The scheduler tries again in between; what it solves this fast is no trouble.
@@ -55,14 +55,29 @@ impl Condition for Rule {
         .detail("last_error", message)
         .detail("image", image)
         .detail("requests", requests(pod));
-        let draft = pod_facts::look(draft)
-            .recommend("Compare with what the nodes have free", "kubectl describe nodes".to_owned());
+        let draft = pod_facts::look(draft);
+        let draft = match claims(pod) {
+            // As the scheduler has it: `pod has unbound immediate PersistentVolumeClaims`.
+            claims if message.contains("PersistentVolumeClaim") && !claims.is_empty() => draft.recommend(
+                "See why its claim is not bound",
+                format!("kubectl describe pvc -n {} {}", meta.namespace, claims.join(" ")),
+            ),
+            _ => {
+                draft.recommend("Compare with what the nodes have free", "kubectl describe nodes".to_owned())
+            }
+        };
         Verdict::one(draft, AFTER_SECS)
     }
 }
 
+/// The claims that it mounts.
+fn claims(pod: &Pod) -> Vec<&str> {
+    let claims = pod.refs.iter().filter(|r| r.kind == ConfigRefKind::Claim);
+    claims.map(|r| r.name.as_str()).collect()
+}
+
 /// `app: cpu 500m, memory 1Gi; …`
-fn requests(pod: &crate::object::Pod) -> String {
+fn requests(pod: &Pod) -> String {
     let of = |c: &crate::object::Container| {
         let parts = [("cpu", &c.cpu_request), ("memory", &c.memory_request)];
         let parts: Vec<String> =

@@ -1,6 +1,7 @@
 //! A Service has no ready endpoint.
 //!
-//! At once where its Pods failed; after 30 s where they were deleted, evicted or replaced, because then others are
+//! At once where its Pods failed, but after 5 s where their containers crashed: what comes of that is known by then,
+//! and a crash loop speaks for itself; after 30 s where they were deleted, evicted or replaced, because then others are
 //! on their way; after 2 min where it never had one. Never where its workloads want no Pod, or where somebody else
 //! makes its endpoints; nor where its Pods are gone and what made them cannot be seen. What it last had is remembered,
 //! so that a restart does not take an outage for a new Service.
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use super::{
     Change, Condition, Context, Draft, Output, Verdict,
     endpoint_facts::{self as endpoints, Wanted},
+    pod_facts,
 };
 use crate::{
     event::{EventType, Kind, ObjectRef},
@@ -23,6 +25,8 @@ use crate::{
 const REPLACED_SECS: u32 = 30;
 /// A new Service waits for its first Pod.
 const NEW_SECS: u32 = 120;
+/// A container that crashed is started again at once, and waits when it crashes for the second time.
+const CRASHED_SECS: u32 = 5;
 /// The Pods' own stream may be a moment behind that of the slices.
 const UNDECIDED_SECS: u32 = 2;
 
@@ -38,6 +42,8 @@ struct Known {
     wanting: BTreeSet<(String, String)>,
     /// Since when there is none.
     since: Option<Timestamp>,
+    /// How those that were ready last left, once that was known: while they come back nothing new is known of it.
+    left: Option<(String, Vec<String>)>,
 }
 
 impl Condition for Rule {
@@ -95,6 +101,7 @@ impl Condition for Rule {
             ready: ready.iter().take(endpoints::SOME).map(|n| (*n).to_owned()).collect(),
             wanting: wanting(object, service, &ready, cx),
             since: None,
+            left: None,
         };
         if next.wanting.is_empty() {
             next.wanting.clone_from(&known.wanting);
@@ -114,6 +121,10 @@ impl Condition for Rule {
             } else {
                 let behind = cx.world.workload_behind(namespace, service).or_else(|| next.only(namespace));
                 let left = left(object, &known, since, cx);
+                if left.how != UNDECIDED {
+                    next.left = Some((left.how.to_owned(), left.failed.clone()));
+                }
+                let left = left.or_known(&mut next, known.left.as_ref());
                 Verdict::one(
                     draft(object, service, &left, (total, behind.as_ref()), cx).at(since),
                     left.after_secs,
@@ -159,12 +170,14 @@ impl Known {
             ready: all("ready").map(str::to_owned).collect(),
             wanting: all("wanting").filter_map(pair).collect(),
             since: value.get("since").and_then(Value::as_str).and_then(|t| t.parse().ok()),
+            left: value.get("left").and_then(|left| serde_json::from_value(left.clone()).ok()),
         }
     }
 
     fn write(&self) -> Value {
         let wanting: Vec<String> = self.wanting.iter().map(|(kind, name)| format!("{kind}/{name}")).collect();
-        json!({"ready": self.ready, "wanting": wanting, "since": self.since.map(|t| t.to_string())})
+        let since = self.since.map(|t| t.to_string());
+        json!({"ready": self.ready, "wanting": wanting, "since": since, "left": self.left})
     }
 
     fn wanted(&self, namespace: &str, cx: &Context<'_>) -> Wanted {
@@ -207,19 +220,50 @@ fn began(object: &Object, known: &Known, cx: &Context<'_>) -> Timestamp {
     }
 }
 
+/// Its Pods are ready, and no endpoint is.
+const UNDECIDED: &str = "unknown";
+
 /// How the Pods that were ready last left.
 struct Left {
     after_secs: u32,
     how: &'static str,
     failed: Vec<String>,
+    /// The first container of them that crashed: its Pod and its name.
+    crashed: Option<(String, String)>,
+}
+
+impl Left {
+    /// Where they are on their way back it is as it was known to be.
+    fn or_known(self, next: &mut Known, known: Option<&(String, Vec<String>)>) -> Self {
+        let hows = ["failed", "deleted", "never_ready"];
+        let how = known.and_then(|(how, _)| hows.into_iter().find(|h| h == how));
+        let (Some(how), Some((_, failed)), UNDECIDED) = (how, known, self.how) else { return self };
+        next.left = known.cloned();
+        Self { how, failed: failed.clone(), ..self }
+    }
+}
+
+/// A container of a Pod that is down, or was started again since shortly before then, because it ended with an error.
+fn crash(pod: &object::Pod, since: Timestamp) -> Option<(&object::Container, &object::Terminated)> {
+    pod.containers.iter().find_map(|c| {
+        let end = match &c.state {
+            Some(object::ContainerState::Terminated(end)) => Some(&**end),
+            _ => c.last.as_deref(),
+        };
+        let lately = |end: &&object::Terminated| {
+            end.finished_at.is_some_and(|at| at >= since - jiff::SignedDuration::from_secs(30))
+        };
+        end.filter(|end| end.exit_code != 0).filter(lately).map(|end| (c, end))
+    })
 }
 
 fn left(object: &Object, known: &Known, since: Timestamp, cx: &Context<'_>) -> Left {
-    let none = |after_secs, how| Left { after_secs, how, failed: Vec::new() };
+    let none = |after_secs, how| Left { after_secs, how, failed: Vec::new(), crashed: None };
     if known.ready.is_empty() {
         return none(NEW_SECS, "never_ready");
     }
     let (mut failed, mut ready) = (Vec::new(), false);
+    let (mut crashed, mut all_crashed) = (None, true);
     for name in &known.ready {
         let found = cx.world.find(Kind::Pod, &object.meta.namespace, name);
         // A StatefulSet's new Pod has the old one's name.
@@ -237,11 +281,23 @@ fn left(object: &Object, known: &Known, since: Timestamp, cx: &Context<'_>) -> L
             continue;
         }
         let waiting = body.containers.iter().map(object::Container::waiting_reason).find(|r| !r.is_empty());
-        failed.push(format!("{name}: {}", waiting.unwrap_or("not ready")));
+        let crash = crash(body, since);
+        all_crashed &= crash.is_some();
+        let why = match crash {
+            Some((container, end)) => {
+                crashed.get_or_insert_with(|| (name.clone(), container.name.to_string()));
+                format!("container {} ended with {}", container.name, pod_facts::exit(end.exit_code))
+            }
+            None => waiting.unwrap_or("not ready").to_owned(),
+        };
+        failed.push(format!("{name}: {why}"));
     }
     match (failed.is_empty(), ready) {
-        (false, _) => Left { after_secs: 0, how: "failed", failed },
-        (true, true) => none(UNDECIDED_SECS, "unknown"),
+        (false, _) => {
+            let after_secs = if all_crashed { CRASHED_SECS } else { 0 };
+            Left { after_secs, how: "failed", failed, crashed }
+        }
+        (true, true) => none(UNDECIDED_SECS, UNDECIDED),
         (true, false) => none(REPLACED_SECS, "deleted"),
     }
 }
@@ -272,15 +328,24 @@ fn draft(
     } else if let Some(first) = left.failed.first() {
         why = format!("{why} {first}");
     }
-    Draft::new(EventType::ServiceUnavailable, object, format!("Service {name} has no ready endpoint"))
-        .description(why)
-        .detail("ready", 0)
-        .detail("total", total)
-        .detail("pods_matching", matching)
-        .detail("selector", selector.as_str())
-        .detail("workload", behind.map(ObjectRef::resource))
-        .detail("cause", left.how)
-        .detail("pods", (!left.failed.is_empty()).then(|| left.failed.clone()))
+    let draft =
+        Draft::new(EventType::ServiceUnavailable, object, format!("Service {name} has no ready endpoint"))
+            .description(why)
+            .detail("ready", 0)
+            .detail("total", total)
+            .detail("pods_matching", matching)
+            .detail("selector", selector.as_str())
+            .detail("workload", behind.map(ObjectRef::resource))
+            .detail("cause", left.how)
+            .detail("pods", (!left.failed.is_empty()).then(|| left.failed.clone()));
+    let draft = match &left.crashed {
+        Some((pod, container)) => draft.recommend(
+            "Check the logs of the container that died",
+            format!("kubectl logs {pod} -n {namespace} -c {container} --previous"),
+        ),
+        None => draft,
+    };
+    draft
         .recommend(
             "Look at the pods behind it",
             format!("kubectl get pods -n {namespace} -l {selector} -o wide"),

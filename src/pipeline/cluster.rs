@@ -52,6 +52,11 @@ impl ChangeNote {
         if suspects::weight(event.event_type) <= 0.0 || event.status == Status::Resolved || affected {
             return None;
         }
+        // Jobs come and go.
+        let stays = matches!(event.object.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
+        if event.event_type == EventType::WorkloadDeleted && !stays {
+            return None;
+        }
         let detail = |name: &str| event.details.get(name).and_then(|m| m.as_str()).unwrap_or_default();
         let manager = detail("field_manager");
         Some(Self {

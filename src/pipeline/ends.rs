@@ -1,6 +1,6 @@
 //! The later messages of an incident: reminders, ends, and what is left unsaid because it healed or was overtaken.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -11,7 +11,9 @@ use super::{
     incidents::is_of_now,
     judge::later,
     route::{Account, Deliver},
-    wording::{ending, lasted, outlived, removed, removed_with_namespace, reworded},
+    wording::{
+        ending, lasted, outlasted, outlived, removed, removed_with_namespace, reworded, scaled_to_none,
+    },
 };
 use crate::{
     event::{
@@ -25,6 +27,9 @@ use crate::{
         TOLD, Told, Tx, keys, pages,
     },
 };
+
+/// An incident that goes on for so long after what was told of it is over says so.
+const OUTLASTED: Duration = Duration::from_mins(1);
 
 impl Engine {
     /// Still open after `repeat_interval_secs`.
@@ -125,8 +130,19 @@ impl Engine {
             },
             ..(*told).clone()
         };
-        let mut event = ending(at_last, &told.fingerprint, began, Over { at, now, gone: false });
-        if self.subject_state(incident) == SubjectState::Gone {
+        // What was told may have been over long before all that was wanted was there again.
+        let over_at = self.over_before(tx, incident, &told, at)?.map(|over| over.max(began));
+        let over = Over { at: over_at.unwrap_or(at), now, gone: false };
+        let mut event = ending(at_last, &told.fingerprint, began, over);
+        if over_at.is_some() {
+            (event.timestamp, event.first_seen, event.last_seen) = (at, at, at);
+            outlasted(&mut event, &incident.subject, &lasted(incident.since(), at));
+        }
+        let state = self.subject_state(incident);
+        if state == SubjectState::WantsNone {
+            scaled_to_none(&mut event, &incident.subject);
+        }
+        if state == SubjectState::Gone {
             event.subject = incident.subject.clone();
             if self.is_going(incident) {
                 removed_with_namespace(&mut event);
@@ -139,6 +155,26 @@ impl Engine {
         event.id = own.as_ref().unwrap_or(last).id.clone();
         event.incident = Some(incident.id.clone());
         Ok(Arc::new(event))
+    }
+
+    /// When all of a trouble was over that was told, where its incident lasted longer for other reasons.
+    fn over_before(
+        &self,
+        tx: &Tx<'_>,
+        incident: &Incident,
+        told: &Event,
+        end: Timestamp,
+    ) -> Result<Option<Timestamp>> {
+        let (mut over, mut open) = (None, false);
+        tx.scan(&MEMBERS, &keys::prefix(&[incident.id.as_str()]), "", &mut |_, member: Member| {
+            if member.holds && !member.affected && member.event_type == told.event_type {
+                open |= member.ended_at.is_none();
+                over = over.max(member.ended_at);
+            }
+            true
+        })?;
+        let before = |over: &Timestamp| later(*over, OUTLASTED) < end;
+        Ok(over.filter(|over| !open && before(over)))
     }
 
     /// Since when an incident was what was told: from its beginning on, but where something else was there before.

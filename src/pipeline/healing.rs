@@ -63,12 +63,19 @@ impl Engine {
         state: SubjectState,
         (at, now): (Timestamp, Timestamp),
     ) -> Result<Option<Timestamp>> {
-        let Some(before) = self.healing(tx, incident)? else {
-            return Ok((state != SubjectState::Short).then_some(at));
+        let known = self.healing(tx, incident)?;
+        let before = match known {
+            Some(before) => before,
+            None if state != SubjectState::Short => return Ok(Some(at)),
+            // Its troubles are over, and it still lacks Pods: when they are there, that has to hold as for one of them.
+            None => {
+                let hold = self.config.incidents.heal_for(&self.config.types, EventType::PodUnready);
+                Healing { hold_secs: hold.as_secs(), since: None }
+            }
         };
         let well = matches!(state, SubjectState::Well);
         let healing = Healing { since: well.then(|| before.since.unwrap_or(now)), ..before };
-        if healing != before {
+        if Some(&healing) != known.as_ref() {
             tx.put(&MEMORY, &place(incident), &serde_json::to_value(healing).unwrap_or_default())?;
         }
         let due = healing.since.map(|s| later(s, std::time::Duration::from_secs(healing.hold_secs)));

@@ -25,6 +25,7 @@ pub(super) fn weight(event_type: EventType) -> f64 {
     match event_type {
         EventType::ImageChanged | EventType::RolloutStarted | EventType::RolloutRolledBack => 1.0,
         EventType::WorkloadCreated
+        | EventType::WorkloadDeleted
         | EventType::ConfigChanged
         | EventType::HelmReleaseInstalled
         | EventType::HelmReleaseUpdated

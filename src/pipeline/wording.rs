@@ -37,6 +37,24 @@ pub(super) fn ending_of(began: Event, row: &FiringRow, end: Over) -> Event {
     ending(at_last, &row.fingerprint, row.since, end)
 }
 
+/// What was told was over before: how long it took until its subject was well.
+pub(super) fn outlasted(event: &mut Event, subject: &ObjectRef, lasted: &str) {
+    let between = match event.description.as_str() {
+        "" => "",
+        text if text.ends_with('.') => " ",
+        _ => ". ",
+    };
+    let (kind, name) = (&subject.kind, &subject.name);
+    event.description = format!("{}{between}{kind} {name} was well again after {lasted}.", event.description);
+}
+
+/// Nothing was mended: its subject wants no Pod any more.
+pub(super) fn scaled_to_none(event: &mut Event, subject: &ObjectRef) {
+    let how = format!("{} {} was scaled to 0.", subject.kind, subject.name);
+    event.description =
+        if event.description.is_empty() { how } else { format!("{how} {}", event.description) };
+}
+
 /// The subject of an incident was removed, and the trouble that was told goes on without it: that is no end of it.
 pub(super) fn outlived(event: &mut Event, trouble: &Event) {
     let how = format!("{} {} was removed", event.subject.kind, event.subject.name);

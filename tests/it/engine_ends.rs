@@ -86,6 +86,9 @@ fn a_workload_that_wants_no_pod_any_more_ends_its_incident_at_once() {
     rig.sim().scale("shop/web", 0).unwrap();
     rig.advance(20);
     assert_eq!(phases(&rig), ["opened", "resolved"], "{:#?}", rig.story());
+    // Nothing was mended, and its end does not look so.
+    let end = &rig.sent[1].message.event.description;
+    assert!(end.starts_with("Deployment web was scaled to 0. It was"), "{end}");
 }
 
 #[test]

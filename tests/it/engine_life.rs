@@ -144,8 +144,30 @@ fn a_subject_short_of_its_wanted_count_stays_open() {
     rig.cluster()
         .update("deployments", "shop", "search", |d| d["status"]["readyReplicas"] = 2.into())
         .unwrap();
-    rig.advance(1);
-    assert_eq!(rig.about("Deployment/shop/search", Phase::Resolved).len(), 1, "{:#?}", rig.story());
+    let pods = rig.cluster().list(Kind::Pod);
+    for pod in pods.iter().filter(|p| p["metadata"]["name"].as_str().unwrap().starts_with("search-")) {
+        let ready = |pod: &mut serde_json::Value| {
+            let conditions = pod["status"]["conditions"].as_array_mut().unwrap();
+            conditions.iter_mut().filter(|c| c["type"] == "Ready").for_each(|c| c["status"] = "True".into());
+        };
+        rig.cluster().update("pods", "shop", pod["metadata"]["name"].as_str().unwrap(), ready).unwrap();
+    }
+    let whole_at = rig.now();
+    // That has to hold, too.
+    rig.advance(55);
+    assert_eq!(rig.sent.len(), 1, "{:#?}", rig.story());
+    rig.advance(10);
+    let told = rig.about("Deployment/shop/search", Phase::Resolved);
+    assert_eq!(told.len(), 1, "{:#?}", rig.story());
+    // The Service was back long before: how long each of them took is said of each.
+    let event = &told[0].message.event;
+    let own = &rig.events_of(EventType::ServiceUnavailable)[1];
+    assert_eq!((&event.title, &event.details["duration_secs"]), (&own.title, &own.details["duration_secs"]));
+    assert!(event.timestamp >= whole_at && event.timestamp > own.timestamp, "{event:#?}");
+    assert!(
+        event.description.ends_with("not ready. Deployment search was well again after 105 s."),
+        "{event:#?}"
+    );
 }
 
 fn slice(rig: &Rig, service: &str) -> String {
